@@ -1,0 +1,197 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err_code file_read(const char *path, size_t max, struct buf *out, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum err_code rc = ERR_OK;
+	size_t start = out->len;
+	uint8_t *at;
+	ssize_t n;
+
+	if (fd < 0)
+		return err_sys(e, errno, "cannot open %s", path);
+	for (;;) {
+		rc = buf_extend(out, 64 * KIB, &at, e);
+		if (rc)
+			break;
+		n = read(fd, at, 64 * KIB);
+		out->len -= 64 * KIB - (n > 0 ? (size_t)n : 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = err_sys(e, errno, "cannot read %s", path);
+		if (n <= 0)
+			break;
+		if (out->len - start > max) {
+			rc = err_set(e, ERR_LIMIT, "%s is larger than %zu bytes", path, max);
+			break;
+		}
+	}
+	close(fd);
+	if (rc)
+		out->len = start;
+	return rc;
+}
+
+enum err_code file_read_at(int fd, const char *name, uint64_t offset, uint8_t *dst, size_t len, struct err *e)
+{
+	while (len) {
+		ssize_t n = pread(fd, dst, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "cannot read %s", name);
+		if (n == 0)
+			return err_set(e, ERR_CORRUPT, "%s ends at byte %llu, %zu bytes too early", name,
+			               (unsigned long long)offset, len);
+		dst += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return ERR_OK;
+}
+
+enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e)
+{
+	while (bytes.len) {
+		ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "cannot write %s", name);
+		bytes = span_skip(bytes, (size_t)n);
+	}
+	return ERR_OK;
+}
+
+enum err_code file_sync_folder(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err_code rc = ERR_OK;
+
+	if (fd < 0)
+		return err_sys(e, errno, "cannot open folder %s", path);
+	/* Some file systems cannot sync folders and say EINVAL; there is nothing more to be had there. */
+	if (fsync(fd) != 0 && errno != EINVAL)
+		rc = err_sys(e, errno, "cannot sync folder %s", path);
+	close(fd);
+	return rc;
+}
+
+static enum err_code folder_of(const char *path, struct buf *out, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	struct span folder = slash == path ? SPAN_LIT("/") : slash ? span_of(path, (size_t)(slash - path)) : SPAN_LIT(".");
+	enum err_code rc = buf_append(out, folder, e);
+
+	return rc ? rc : buf_append(out, span_of("", 1), e);
+}
+
+enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable, struct err *e)
+{
+	struct buf temp = BUF_EMPTY, folder = BUF_EMPTY;
+	enum err_code rc;
+	int fd = -1;
+
+	rc = buf_printf(&temp, e, "%s.XXXXXX", path);
+	if (!rc)
+		rc = buf_append(&temp, span_of("", 1), e);
+	if (!rc)
+		rc = folder_of(path, &folder, e);
+	if (rc)
+		goto done;
+	fd = mkostemp((char *)temp.ptr, O_CLOEXEC);
+	if (fd < 0) {
+		rc = err_sys(e, errno, "cannot create a file beside %s", path);
+		goto done;
+	}
+	rc = file_write(fd, path, bytes, e);
+	if (!rc && (fchmod(fd, mode) != 0 || (durable && fsync(fd) != 0)))
+		rc = err_sys(e, errno, "cannot finish writing %s", path);
+	if (close(fd) != 0 && !rc)
+		rc = err_sys(e, errno, "cannot close %s", path);
+	if (!rc && rename((char *)temp.ptr, path) != 0)
+		rc = err_sys(e, errno, "cannot rename to %s", path);
+	if (rc)
+		unlink((char *)temp.ptr);
+	else if (durable)
+		rc = file_sync_folder((char *)folder.ptr, e);
+done:
+	buf_release(&temp);
+	buf_release(&folder);
+	return rc;
+}
+
+enum err_code file_make_folders(const char *path, unsigned mode, struct err *e)
+{
+	struct buf copy = BUF_EMPTY;
+	enum err_code rc = buf_append(&copy, span_of(path, strlen(path) + 1), e);
+	struct stat st;
+	char *p;
+
+	if (rc)
+		goto done;
+	for (p = (char *)copy.ptr + 1; copy.len > 1; p++) {
+		char kept = *p;
+
+		if (kept && kept != '/')
+			continue;
+		*p = 0;
+		if (mkdir((char *)copy.ptr, mode) != 0 && errno != EEXIST) {
+			int seen = errno;
+
+			if (stat((char *)copy.ptr, &st) != 0 || !S_ISDIR(st.st_mode)) {
+				rc = err_sys(e, seen, "cannot create folder %s", (char *)copy.ptr);
+				break;
+			}
+		}
+		*p = kept;
+		if (!kept)
+			break;
+	}
+	if (!rc && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+		rc = err_sys(e, ENOTDIR, "%s is not a folder", path);
+done:
+	buf_release(&copy);
+	return rc;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
+enum err_code file_remove_tree(const char *path, struct err *e)
+{
+	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+		return err_sys(e, errno, "cannot remove %s", path);
+	return ERR_OK;
+}
+
+enum err_code file_join(const char *folder, const char *name, struct buf *out, struct err *e)
+{
+	enum err_code rc;
+
+	buf_clear(out);
+	rc = buf_append(out, span_cstr(folder), e);
+	if (!rc && out->len && out->ptr[out->len - 1] != '/')
+		rc = buf_append(out, SPAN_LIT("/"), e);
+	if (!rc)
+		rc = buf_append(out, span_of(name, strlen(name) + 1), e);
+	if (!rc)
+		out->len--;
+	return rc;
+}

@@ -1,0 +1,28 @@
+/*
+ * file: the few file system steps that everyone needs, with errors that name the path. Descriptors are opened
+ * with O_CLOEXEC. Paths are C strings of ours; names from outside must have been checked by the caller.
+ */
+#ifndef MAILHOLD_BASE_FILE_H
+#define MAILHOLD_BASE_FILE_H
+
+#include "buf.h"
+
+/* Reads all of PATH; ERR_LIMIT when it holds more than MAX bytes. Appends to OUT. */
+MUST_CHECK enum err_code file_read(const char *path, size_t max, struct buf *out, struct err *e);
+/* Reads exactly LEN bytes at OFFSET; ERR_CORRUPT when the file is shorter. NAME is for the message. */
+MUST_CHECK enum err_code file_read_at(int fd, const char *name, uint64_t offset, uint8_t *dst, size_t len,
+                                      struct err *e);
+/* Writes all of BYTES at the file position. */
+MUST_CHECK enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e);
+/* Replaces PATH by BYTES: temporary file beside it, fsync when DURABLE, rename, fsync of the folder. */
+MUST_CHECK enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable,
+                                      struct err *e);
+/* mkdir -p with MODE for new folders. An existing folder is fine. */
+MUST_CHECK enum err_code file_make_folders(const char *path, unsigned mode, struct err *e);
+MUST_CHECK enum err_code file_sync_folder(const char *path, struct err *e);
+/* Removes PATH and everything below it; a missing PATH is fine. Does not follow symbolic links. */
+MUST_CHECK enum err_code file_remove_tree(const char *path, struct err *e);
+/* PATH/NAME into OUT (NUL-terminated, the NUL not counted in len). */
+MUST_CHECK enum err_code file_join(const char *folder, const char *name, struct buf *out, struct err *e);
+
+#endif
