@@ -27,6 +27,7 @@ function(mailhold_room name)
 	file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${inside}/${ROOM_FOLDER} SYMBOLIC)
 
 	add_library(${name} STATIC ${ROOM_SOURCES})
+	set_property(GLOBAL APPEND PROPERTY MAILHOLD_ROOMS ${name})
 	target_include_directories(${name} INTERFACE ${doors} PRIVATE ${inside})
 	target_link_libraries(${name} PRIVATE mailhold_flags ${ROOM_SEES} ${ROOM_LIBRARIES})
 endfunction()

@@ -1,0 +1,25 @@
+/*
+ * connector: opens a source or a sink by its URL. Each connector knows one world. This one: files.
+ *   maildir:PATH  a Maildir or Maildir++ (docs: cr.yp.to/proto/maildir.html, Courier's maildir++)
+ *   mbox:PATH     one mbox file, or a folder of them (mboxo, mboxrd, mboxcl, mboxcl2)
+ *   files:PATH    a tree of .eml .ics .vcf .sieve and other files
+ *   PATH          the kind is detected from what lies there
+ * Sources are opened read-only; atime is left alone where the system allows (O_NOATIME).
+ */
+#ifndef MAILHOLD_CONNECTOR_CONNECTOR_H
+#define MAILHOLD_CONNECTOR_CONNECTOR_H
+
+#include "item/item.h"
+
+/* ERR_USAGE for an unknown scheme, ERR_NOT_FOUND when nothing is there, ERR_UNSUPPORTED when the kind cannot be told. */
+MUST_CHECK enum err_code connector_source_open(const char *url, struct item_source **out, struct err *e);
+
+struct sink_options {
+	const char *into; /* a folder below the sink to put everything in, or NULL */
+	/* For a bare PATH: the world the items came from ("maildir", "mbox", "files"), so that they go back as they were. */
+	const char *world_hint;
+};
+MUST_CHECK enum err_code connector_sink_open(const char *url, const struct sink_options *o, struct item_sink **out,
+                                             struct err *e);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * item: what an item is, and the contracts of the places it comes from (item_source) and goes back to (item_sink).
+ * Engine and connector both look down at this and never at each other.
+ *
+ * One item is a key, 1..16 named streams, facts (immutable) and state (what changes: flags, position, etag).
+ * Bytes are kept as they were given. Keys are byte strings ordered by memcmp, unique in their collection.
+ * Format   docs/format/item.md for the encodings of facts, state and summaries made here.
+ */
+#ifndef MAILHOLD_ITEM_ITEM_H
+#define MAILHOLD_ITEM_ITEM_H
+
+#include "base/buf.h"
+
+enum item_kind {
+	KIND_MAIL = 1,
+	KIND_EVENT = 2,
+	KIND_TASK = 3,
+	KIND_CONTACT = 4,
+	KIND_NOTE = 5,
+	KIND_RULE = 6,
+	KIND_SETTINGS = 7,
+	KIND_OTHER = 8 /* any other file: passes through */
+};
+const char *item_kind_name(enum item_kind kind); /* "mail", "event", …; "other" for unknown numbers */
+bool item_kind_of_name(struct span name, enum item_kind *out);
+
+enum collection_role {
+	ROLE_NONE = 0,
+	ROLE_INBOX = 1,
+	ROLE_SENT = 2,
+	ROLE_DRAFTS = 3,
+	ROLE_TRASH = 4,
+	ROLE_JUNK = 5,
+	ROLE_ARCHIVE = 6
+};
+const char *collection_role_name(enum collection_role role); /* "inbox" …, "" for none */
+
+#define ITEM_KEY_BYTES_MAX 1024
+#define ITEM_STATE_BYTES_MAX 4096
+#define ITEM_FACTS_BYTES_MAX 4096
+#define COLLECTION_PATH_BYTES_MAX 4096
+#define ATTRIBUTE_NAME_BYTES_MAX 255
+#define ATTRIBUTE_VALUE_BYTES_MAX (4 * MIB)
+#define ITEM_STREAMS_MAX 16
+
+/* ---- facts and state: small tagged fields ---- */
+
+/* One field: tag, then bytes. Encoded as rd_var tag, rd_blob bytes, in rising tag order. Unknown tags are kept and passed by. */
+enum fact_tag {
+	FACT_SIZE = 1,       /* u64 LE: bytes of the primary stream */
+	FACT_TIME = 2,       /* i64 LE ns since 1970: file mtime, INTERNALDATE */
+	FACT_ZONE = 3,       /* i16 LE minutes, where the source has one */
+	FACT_KIND = 4,       /* u8 item_kind, when it differs from the collection's */
+	FACT_ANCHOR = 5,     /* 16 bytes, put by the engine */
+	FACT_OBJECT = 6,     /* the provider's own object id */
+	FACT_MBOX_FROM = 7,  /* the whole "From " line with its line end */
+	FACT_MBOX_TAIL = 8,  /* what separated it from the next message (usually one line end) */
+	FACT_MODE = 9        /* u16 LE: permission bits of a file */
+};
+enum state_tag {
+	STATE_FLAGS = 1,    /* flags as the source writes them: Maildir "FS", IMAP "\\Seen \\Flagged" … */
+	STATE_PLACE = 2,    /* u8: Maildir 0 = new, 1 = cur */
+	STATE_VERSION = 3,  /* etag; for files inode, mtime, ctime and size: when it changes, the item is fetched again */
+	STATE_POSITION = 4, /* u64 LE: ordinal in an mbox */
+	STATE_SUFFIX = 5    /* Maildir: everything from the ':' (or other separator) on, raw */
+};
+/* Finds one field; false when it is absent or FIELDS is damaged. */
+bool fields_get(struct span fields, uint32_t tag, struct span *out);
+bool fields_get_u64(struct span fields, uint32_t tag, uint64_t *out); /* 1..8 bytes LE */
+/* Appends a field; the caller keeps tags rising. */
+MUST_CHECK enum err_code fields_add(struct buf *fields, uint32_t tag, struct span value, struct err *e);
+MUST_CHECK enum err_code fields_add_u64(struct buf *fields, uint32_t tag, uint64_t value, size_t bytes, struct err *e);
+/* True when FIELDS is well formed: rising tags, no bytes left over. */
+bool fields_check(struct span fields);
+
+/* ---- summaries: what ls and find show without opening a body ---- */
+
+enum summary_tag {
+	SUMMARY_DATE = 1,       /* i64 LE ms: Date, DTSTART, DUE */
+	SUMMARY_ZONE = 2,       /* i16 LE minutes */
+	SUMMARY_TITLE = 3,      /* subject, SUMMARY, FN, script name */
+	SUMMARY_FROM = 4,       /* sender, organizer */
+	SUMMARY_TO = 5,         /* To, Cc, Bcc or attendees, comma-separated, cut at 1 KiB */
+	SUMMARY_MESSAGE_ID = 6, /* Message-ID or UID, without <> */
+	SUMMARY_FILES = 7,      /* attachment names, each followed by a NUL, cut at 1 KiB */
+	SUMMARY_END = 8,        /* i64 LE ms: DTEND, COMPLETED */
+	SUMMARY_PLACE = 9,      /* LOCATION */
+	SUMMARY_CONTACT = 10,   /* addresses and numbers of a contact, comma-separated */
+	SUMMARY_KIND = 11,      /* u8 item_kind of this item */
+	SUMMARY_TO_COUNT = 12   /* u32 LE, when SUMMARY_TO was cut */
+};
+#define SUMMARY_BYTES_MAX (4 * KIB)
+/*
+ * Appends the summary of an item (fields as above, in rising tag order) to OUT. HEAD is the start of the primary
+ * stream (all of it, or at least its header block); TEXT is what of the body is not base64 (for file names), it may
+ * equal HEAD. Never fails for odd content: what cannot be read is left out.
+ */
+MUST_CHECK enum err_code summary_make(enum item_kind kind, struct span head, struct span text, struct buf *out,
+                                      struct err *e);
+/* The kind of a file by its content and name: VCALENDAR with VEVENT or VTODO, VCARD, Sieve, mail. */
+enum item_kind item_kind_guess(struct span name, struct span head);
+
+/* ---- sources ---- */
+
+struct attribute {
+	struct span name;  /* "maildir:subscriptions"; namespaced */
+	struct span value;
+};
+
+struct collection {
+	struct span path; /* '/'-separated for display; raw bytes; the root of a Maildir is "INBOX" */
+	enum item_kind kind;
+	enum collection_role role;
+	const struct attribute *attributes;
+	size_t attribute_count;
+};
+
+/* Reports what could not be read; the run goes on. WHAT names it in printable form. */
+typedef void (*item_report)(void *ctx, const char *what, const struct err *why);
+
+/* One line of a listing. Spans are borrowed until the listing is freed. */
+struct item_entry {
+	struct span key;
+	struct span state;   /* encoded fields */
+	uint64_t place;      /* the source's own handle for fetch, good while the listing lives */
+};
+
+/*
+ * Takes an item's bytes. The source calls space() for room, fills it, and add()s what it wrote; stream() first,
+ * once per stream. Any error ends the fetch with that error.
+ */
+struct item_receiver {
+	void *ctx;
+	enum err_code (*stream)(void *ctx, struct span name, uint64_t bytes_expected, struct err *e);
+	enum err_code (*space)(void *ctx, size_t wanted, uint8_t **dst, size_t *got, struct err *e);
+	enum err_code (*add)(void *ctx, size_t written, struct err *e);
+};
+
+struct item_source;
+struct item_listing;
+
+struct item_source_ops {
+	/* Fills the collections of the source in path order; the array and all spans live until the source is freed. */
+	enum err_code (*collections)(struct item_source *s, const struct collection **out, size_t *count,
+	                             struct err *e);
+	/*
+	 * Lists collection number C in key order. CURSOR is what the last snapshot saved (empty the first time). When
+	 * the source can tell from it that nothing changed, *OUT is NULL. Else NEW_CURSOR (cleared before) gets what
+	 * to save with this snapshot; it was taken before the listing was read, so that a later change is seen.
+	 */
+	enum err_code (*list)(struct item_source *s, size_t c, struct span cursor, bool rescan,
+	                      struct item_listing **out, struct buf *new_cursor, struct err *e);
+	size_t (*listing_count)(const struct item_listing *l);
+	void (*listing_get)(const struct item_listing *l, size_t i, struct item_entry *out);
+	void (*listing_free)(struct item_listing **l);
+	/*
+	 * Reads one item: its streams go to TO, its facts (encoded fields, without the anchor) are appended to FACTS.
+	 * ERR_VANISHED when it is gone; it is then not part of this snapshot. Thread-safe when parallel_fetch.
+	 */
+	enum err_code (*fetch)(struct item_source *s, size_t c, const struct item_listing *l, uint64_t place,
+	                       const struct item_receiver *to, struct buf *facts, struct err *e);
+	void (*free)(struct item_source **s);
+};
+
+/* A connector's source begins with this. */
+struct item_source {
+	const struct item_source_ops *ops;
+	const char *world;      /* "maildir", "mbox", "files" */
+	bool parallel_fetch;    /* fetch may be called from several threads */
+	bool keys_immutable;    /* an item's bytes never change under one key (Maildir) */
+	item_report report;     /* set by the caller before the first call; may be called from fetch's threads */
+	void *report_ctx;
+};
+
+/* ---- sinks ---- */
+
+/* An item to write. SIZE is the length of the primary stream. Borrowed for the call. */
+struct item_out {
+	struct span key;
+	struct span facts;
+	struct span state;
+	enum item_kind kind;
+	uint64_t bytes;
+};
+
+/* Gives the primary stream piece by piece from the start; called again after rewind(). *PIECE empty at the end. */
+struct item_body {
+	void *ctx;
+	enum err_code (*next)(void *ctx, struct span *piece, struct err *e);
+	enum err_code (*rewind)(void *ctx, struct err *e);
+};
+
+enum sink_collision { SINK_SKIP = 0, SINK_COPY = 1, SINK_REPLACE = 2 };
+enum sink_verdict {
+	SINK_PUT = 0,      /* would be, or was, written */
+	SINK_PRESENT = 1,  /* the very same item is there already */
+	SINK_CLASH = 2,    /* something else has its place and collision is skip */
+	SINK_RENAMED = 3   /* written under another name, told in NOTE */
+};
+
+struct item_sink;
+struct item_sink_ops {
+	/* True when the place holds anything already. */
+	enum err_code (*occupied)(struct item_sink *s, bool *out, struct err *e);
+	/* Makes collection C (or finds it) with its attributes and gives a handle for put. With PLAN, changes nothing. */
+	enum err_code (*collection)(struct item_sink *s, const struct collection *c, bool plan, size_t *handle,
+	                            struct err *e);
+	/*
+	 * Decides where ITEM goes. TARGET (appended) is its place as a person would write it.
+	 * Called in key order per collection; mbox needs position order, see needs_position_order.
+	 */
+	enum err_code (*decide)(struct item_sink *s, size_t handle, const struct item_out *item,
+	                        enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
+	                        struct err *e);
+	/* Writes ITEM as decided, reads it back and compares. Thread-safe when parallel_put. VERDICT as above. */
+	enum err_code (*put)(struct item_sink *s, size_t handle, const struct item_out *item,
+	                     const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
+	                     struct err *e);
+	/* Ends a collection: folder times, tails. */
+	enum err_code (*collection_done)(struct item_sink *s, size_t handle, struct err *e);
+	/* Makes everything durable. */
+	enum err_code (*finish)(struct item_sink *s, struct err *e);
+	void (*free)(struct item_sink **s);
+};
+
+struct item_sink {
+	const struct item_sink_ops *ops;
+	const char *world;
+	bool parallel_put;
+	bool needs_position_order; /* items of a collection must come in STATE_POSITION order, one at a time */
+	item_report report;
+	void *report_ctx;
+};
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * store: where a repository's objects lie. A store sees names and opaque bytes, nothing else.
+ * Names    '/'-separated, each part 1..100 bytes of [a-z0-9._-], not starting with '.'; at most 255 bytes.
+ * Rule A   create is all or nothing; of all creators of a name, ever, exactly one wins; a read that starts after
+ *          an acknowledged create sees it. A listing is a hint: nothing follows from what it lacks.
+ * Order    docs/order.md. An acknowledged create is durable (file and folder synced).
+ * Thread   every function but open and free may be called from several threads at once. A store_draft belongs to
+ *          one thread at a time.
+ */
+#ifndef MAILHOLD_STORE_STORE_H
+#define MAILHOLD_STORE_STORE_H
+
+#include "base/buf.h"
+
+struct store;
+
+#define STORE_NAME_MAX 255
+
+/* Opens the store at URL: a path, or "file:" and a path. ERR_NO_REPOSITORY when there is no such folder. */
+MUST_CHECK enum err_code store_open(const char *url, struct store **out, struct err *e);
+/* Makes the folder if need be (0700). An existing empty folder is fine; ERR_EXISTS when it holds anything. */
+MUST_CHECK enum err_code store_create(const char *url, struct store **out, struct err *e);
+void store_free(struct store **s);
+/* For messages: the place as the user would type it. Borrowed. */
+const char *store_url(const struct store *s);
+
+/* ERR_EXISTS: somebody was first. Durable on success. A failure may still have created it: read to know. */
+MUST_CHECK enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e);
+/* Appends the whole object to OUT; ERR_NOT_FOUND; ERR_LIMIT when it is larger than MAX. */
+MUST_CHECK enum err_code store_get(struct store *s, const char *name, size_t max, struct buf *out, struct err *e);
+/* Exactly LEN bytes at OFFSET to DST; ERR_CORRUPT when the object is shorter. */
+MUST_CHECK enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len,
+                                         uint8_t *dst, struct err *e);
+MUST_CHECK enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e);
+/* A missing object is fine. */
+MUST_CHECK enum err_code store_delete(struct store *s, const char *name, struct err *e);
+/* Makes an object that was read durable by ourselves (visible is not durable on POSIX). */
+MUST_CHECK enum err_code store_sync(struct store *s, const char *name, struct err *e);
+
+/* Calls VISIT for every object whose name starts with FOLDER ("pack", "ledger", "key"), in no order. VISIT stops the walk with an error. */
+typedef enum err_code (*store_visit)(void *ctx, const char *name, uint64_t bytes, struct err *e);
+MUST_CHECK enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx,
+                                    struct err *e);
+
+/* ---- drafts: a large object written piece by piece, invisible until it gets its name ---- */
+
+struct store_draft;
+MUST_CHECK enum err_code store_draft_open(struct store *s, struct store_draft **out, struct err *e);
+MUST_CHECK enum err_code store_draft_write(struct store_draft *d, struct span bytes, struct err *e);
+/* Starts writing back what was written so far without waiting (sync_file_range), so that commit waits less. */
+void store_draft_hint(struct store_draft *d);
+/* Makes it durable under NAME and frees the draft, also on failure (*D becomes NULL). ERR_EXISTS as in put. */
+MUST_CHECK enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e);
+void store_draft_free(struct store_draft **d); /* nothing remains */
+
+#endif
