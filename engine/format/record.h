@@ -1,0 +1,156 @@
+/*
+ * record: the bytes of a ledger record and of the payload of every kind.
+ * Format   docs/format/ledger.md, version 1. All numbers little-endian; counts and ordinals as LEB128 varints.
+ * Thread   no state; call from anywhere.
+ */
+#ifndef MAILHOLD_ENGINE_FORMAT_RECORD_H
+#define MAILHOLD_ENGINE_FORMAT_RECORD_H
+
+#include "base/buf.h"
+#include "crypto/crypto.h"
+
+#define RECORD_VERSION 1
+#define RECORD_BYTES_MAX (4 * MIB) /* sealed, as stored */
+#define RECORD_HASH_BYTES 32
+#define PACK_HEADER_HASH_BYTES 16
+
+enum record_kind {
+	RECORD_INIT = 1,
+	RECORD_OPEN = 2,
+	RECORD_COMMIT = 3,
+	RECORD_END = 4,
+	RECORD_FORGET = 5,
+	RECORD_UNFORGET = 6,
+	RECORD_EXPIRE = 7,
+	RECORD_CONDEMN = 8,
+	RECORD_DROP = 9,
+	RECORD_FENCE = 10,
+	RECORD_REPACK = 11,
+	RECORD_CHECKPOINT = 12,
+	RECORD_VOID = 13,
+	RECORD_HOLDER = 14,
+	RECORD_POLICY = 15,
+	RECORD_PIN = 16,
+	RECORD_UNPIN = 17,
+	RECORD_VERIFIED = 18,
+	RECORD_KIND_END
+};
+#define RECORD_CRITICAL 0x8000 /* bit of the stored kind: who does not know the kind must not write or prune */
+
+struct record {
+	uint64_t number;
+	uint32_t epoch;
+	uint8_t prev_hash[RECORD_HASH_BYTES];       /* BLAKE2b-256 of the stored bytes of record number-1; zeros for 0 */
+	uint64_t checkpoint_number;                 /* newest checkpoint, 0 while there is none */
+	uint8_t checkpoint_hash[RECORD_HASH_BYTES];
+	struct holder_id holder;
+	int64_t time_ms;                            /* claimed; nothing safe depends on it */
+	uint16_t kind;                              /* with RECORD_CRITICAL */
+	struct span payload;                        /* borrowed */
+};
+
+/* Signs with K, pads (zeros to a Padmé size, at least 512 bytes), seals and appends the stored bytes to OUT. */
+MUST_CHECK enum err_code record_seal(const struct keys *k, const struct record *r, struct buf *out, struct err *e);
+/*
+ * Opens stored bytes that were found under NUMBER. PLAIN receives the body; OUT->payload points into it. The signature
+ * is given back unchecked with the message it covers: who may sign is the fold's business. ERR_CORRUPT: does not open, wrong
+ * number or repository. ERR_UNSUPPORTED: version.
+ */
+struct record_signature {
+	struct span message; /* into PLAIN */
+	uint8_t bytes[SIGNATURE_BYTES];
+};
+MUST_CHECK enum err_code record_open(const struct keys *k, uint64_t number, struct span stored, struct buf *plain,
+                                     struct record *out, struct record_signature *signature, struct err *e);
+
+/* ---- payloads ---- */
+
+/* A pack is named by the session that uploads it and 16 random bytes; names are never reused. */
+struct pack_name {
+	uint64_t session;
+	uint8_t random[16];
+};
+/* "pack/xx/<session 16 hex>-<32 hex>": xx is the first random byte. */
+struct pack_path {
+	char text[80];
+};
+struct pack_path pack_path(const struct pack_name *name);
+bool pack_name_of_path(const char *path, struct pack_name *out);
+
+struct pack_added {
+	struct pack_name name; /* its session is the commit's */
+	uint64_t bytes;        /* stored length, with padding */
+	uint8_t header_hash[PACK_HEADER_HASH_BYTES]; /* BLAKE2b-128 of the clear header and the first directory as stored */
+};
+
+enum snapshot_flag {
+	SNAPSHOT_PARTIAL = 1, /* a long run's safe point; replaced by the complete one */
+	SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
+	SNAPSHOT_GAPS = 4     /* some items could not be read */
+};
+
+/* One snapshot in a commit. SEALED holds its details under BOX_NAMES; the keeper reads everything else. */
+struct snapshot_entry {
+	struct snapshot_id id;
+	struct account_id account;
+	struct holder_id holder;      /* not stored in the payload: the record's; filled by the fold */
+	int64_t time_ms;              /* start of the run, as claimed */
+	int16_t zone_minutes;
+	uint32_t flags;
+	struct snapshot_id base;      /* inherited pages come through it; zeros: none */
+	struct snapshot_id replaces;  /* a partial snapshot of this run that this one makes obsolete; zeros: none */
+	struct chunk_id spine_root;   /* scope struct */
+	struct chunk_id state_root;   /* scope struct */
+	uint64_t item_count;
+	uint64_t item_bytes;
+	struct span sealed;           /* borrowed; at most SNAPSHOT_SEALED_MAX */
+};
+#define SNAPSHOT_SEALED_MAX (64 * KIB)
+
+struct commit {
+	uint64_t session; /* 0: adds no packs and needs none */
+	bool end_session; /* this commit is also the session's end */
+	const struct pack_added *added;
+	size_t added_count;
+	const uint32_t *against; /* ordinals of packs deduplicated against, rising */
+	size_t against_count;
+	const struct snapshot_entry *snapshots;
+	size_t snapshot_count;
+};
+#define COMMIT_PACKS_MAX 65536
+#define COMMIT_SNAPSHOTS_MAX 4096
+MUST_CHECK enum err_code commit_encode(const struct commit *c, struct buf *out, struct err *e);
+/* Decodes into memory owned by *HOLD (release with commit_release); spans point into PAYLOAD. */
+struct commit_hold {
+	struct commit commit;
+	struct pack_added *added;
+	uint32_t *against;
+	struct snapshot_entry *snapshots;
+};
+MUST_CHECK enum err_code commit_decode(struct span payload, struct commit_hold *out, struct err *e);
+void commit_release(struct commit_hold *hold);
+
+/* INIT: what is fixed for the life of the repository. */
+struct init_payload {
+	uint8_t root_public[32];
+	struct holder_id holder;     /* the first full holder */
+	uint8_t holder_public[32];
+	uint8_t root_signature[SIGNATURE_BYTES]; /* root key over "mailhold holder 1" ‖ repo ‖ holder ‖ public ‖ role */
+	uint32_t splitter_version;
+	uint32_t cutter_version;
+	uint8_t random[16];          /* makes two inits differ */
+};
+MUST_CHECK enum err_code init_encode(const struct init_payload *p, struct buf *out, struct err *e);
+MUST_CHECK enum err_code init_decode(struct span payload, struct init_payload *out, struct err *e);
+
+/* FORGET, UNFORGET, EXPIRE, PIN, UNPIN: a list of snapshots. END, FENCE: a session. CONDEMN, DROP: pack ordinals. */
+MUST_CHECK enum err_code snapshot_ids_encode(const struct snapshot_id *ids, size_t count, struct buf *out,
+                                             struct err *e);
+/* *OUT is allocated (mem_free). At most COMMIT_SNAPSHOTS_MAX. */
+MUST_CHECK enum err_code snapshot_ids_decode(struct span payload, struct snapshot_id **out, size_t *count,
+                                             struct err *e);
+
+/* Length after Padmé padding (at most 12 % more), at least FLOOR. Packs and records use it. */
+uint64_t padme(uint64_t bytes, uint64_t floor);
+
+#endif

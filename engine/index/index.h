@@ -1,0 +1,61 @@
+/*
+ * index: chunk id → places, in RocksDB on the client; the only home of rocksdb/c.h. A cache: made from packs' directories and id
+ * lists alone, brought up to date from the ledger at open, rebuilt with a notice when it is missing, stale, of another version
+ * or damaged. Bulk goes in by sorted ingest.
+ * Folder   FOLDER/index (RocksDB), made when missing.
+ * Thread   lookups from any thread; adding from one at a time.
+ */
+#ifndef MAILHOLD_ENGINE_INDEX_INDEX_H
+#define MAILHOLD_ENGINE_INDEX_INDEX_H
+
+#include "engine/ledger/ledger.h"
+#include "engine/pack/pack.h"
+
+struct index;
+
+struct place {
+	uint32_t pack; /* the index's own pack number, see index_pack_name */
+	uint32_t block;
+	uint32_t slot;
+};
+
+/* index_mode: a writer holds RocksDB's lock (ERR_BUSY when another process has it); readers run beside it. */
+enum index_mode { INDEX_READ = 1, INDEX_WRITE = 2 };
+
+/*
+ * Opens it and adds every live pack of L that it does not hold yet, reading their id lists. NOTICE tells of a
+ * rebuild. INDEX_READ: what is missing is held in memory for this process when the index cannot be written because another process has it.
+ */
+MUST_CHECK enum err_code index_open(const char *folder, struct store *store, const struct keys *k,
+                                    const struct ledger *l, enum index_mode mode, ledger_notice notice, void *ctx,
+                                    struct index **out, struct err *e);
+void index_free(struct index **i);
+
+/* Adds live packs that L learned of since. */
+MUST_CHECK enum err_code index_update(struct index *i, const struct ledger *l, struct err *e);
+
+/*
+ * Adds a pack of our own session that is durable but not committed yet; IDS in pack order: for each block, its chunks. Its
+ * places count for this process; for later ones only when the ledger says that the pack is live.
+ */
+MUST_CHECK enum err_code index_add_own(struct index *i, const struct pack_added *pack,
+                                       const uint32_t *chunks_per_block, uint32_t block_count,
+                                       const struct chunk_id *ids, struct err *e);
+
+/*
+ * Looks up COUNT ids; FOUND[j] says whether OUT[j] is a place whose pack is live (as of the last open or update) or our own. The
+ * first committed place wins.
+ */
+MUST_CHECK enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
+                                    bool *found, struct err *e);
+/* Further places of one id, when the first could not be read: up to MAX, in order of commit. */
+MUST_CHECK enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct place *out, size_t max,
+                                        size_t *count, struct err *e);
+/* What a place's pack number stands for. Borrowed until index_free. */
+const struct pack_added *index_pack(const struct index *i, uint32_t pack);
+/* True with its ledger ordinal when committed; false for our own uncommitted pack. */
+bool index_pack_ordinal(const struct index *i, uint32_t pack, uint32_t *ordinal);
+/* Estimated number of chunks; 0 means certainly empty. */
+uint64_t index_count(struct index *i);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * ledger: the repository's truth: an append-only, hash-chained sequence of sealed and signed records ledger/N. State is the
+ * fold of the ledger. Rules A–H of the design; docs/format/ledger.md has the bytes, docs/order.md the order.
+ * Thread   one thread at a time. Spans and pointers given out are good until the next refresh or append.
+ */
+#ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_H
+#define MAILHOLD_ENGINE_LEDGER_LEDGER_H
+
+#include "engine/format/record.h"
+#include "store/store.h"
+
+struct ledger;
+
+/* Tells something worth a line that is no failure: a void record, a rebuilt cache. */
+typedef void (*ledger_notice)(void *ctx, const char *text);
+
+/* Creates record 0 for K's repository. ERR_EXISTS when there is one. */
+MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, uint32_t splitter_version,
+                                       uint32_t cutter_version, struct err *e);
+
+/*
+ * Folds everything there is. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing, stale, damaged
+ * or foreign means folding from record 0 and a notice. It also pins the head: ERR_FORKED when the store has
+ * less than, or something else than, what this client saw before.
+ * ERR_NO_REPOSITORY when there is no record 0.
+ */
+MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file,
+                                     ledger_notice notice, void *ctx, struct ledger **out, struct err *e);
+/* Folds records that came since. */
+MUST_CHECK enum err_code ledger_refresh(struct ledger *l, struct err *e);
+/* Writes the cache file if anything was folded since it was read (a failure is a notice, never an error). Frees. */
+void ledger_free(struct ledger **l);
+
+struct ledger_head {
+	uint64_t number;                    /* of the newest record */
+	uint8_t hash[RECORD_HASH_BYTES];    /* of its stored bytes */
+	int64_t time_ms;
+};
+struct ledger_head ledger_head(const struct ledger *l);
+/* What INIT fixed. */
+const struct init_payload *ledger_init(const struct ledger *l);
+
+/* ---- packs, by ordinal: 0.. in order of first announcement by a legal commit or repack ---- */
+
+enum pack_state { PACK_LIVE = 1, PACK_CONDEMNED = 2, PACK_DROPPED = 3 };
+struct pack_fact {
+	struct pack_added pack;
+	enum pack_state state;
+	uint64_t committed_at; /* record number */
+};
+uint32_t ledger_pack_count(const struct ledger *l);
+const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal);
+bool ledger_pack_find(const struct ledger *l, const struct pack_name *name, uint32_t *ordinal);
+
+/* ---- snapshots, in order of commit; partial ones that were replaced are not shown ---- */
+
+enum snapshot_state { SNAPSHOT_LIVE = 1, SNAPSHOT_TRASH = 2, SNAPSHOT_EXPIRED = 3 };
+struct snapshot_fact {
+	struct snapshot_entry entry;
+	enum snapshot_state state;
+	bool pinned;
+	uint64_t committed_at;
+	int64_t committed_ms;
+	int64_t forgotten_ms; /* of the trash */
+};
+size_t ledger_snapshot_count(const struct ledger *l);
+const struct snapshot_fact *ledger_snapshot(const struct ledger *l, size_t i);
+
+/* ---- sessions ---- */
+
+enum session_state { SESSION_UNKNOWN = 0, SESSION_OPEN = 1, SESSION_ENDED = 2, SESSION_FENCED = 3 };
+enum session_state ledger_session(const struct ledger *l, uint64_t session);
+
+/* ---- appending, rule B: fold, decide, create, read what stands there ----
+ * Each may fail with ERR_OUTCOME_UNKNOWN (it may or may not be in the ledger), with ERR_STATE when at the head it would
+ * be illegal (text says which rule), or with the store's error when nothing was appended for sure. */
+
+MUST_CHECK enum err_code ledger_open_session(struct ledger *l, uint64_t *session, struct err *e);
+MUST_CHECK enum err_code ledger_end_session(struct ledger *l, uint64_t session, struct err *e);
+/*
+ * Checks rule D at the head and appends. ERR_STATE: the session was closed, the base is gone, or a pack
+ * deduplicated against was condemned meanwhile; refresh, resolve again, and try again.
+ */
+MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c, uint64_t *number, struct err *e);
+/* RECORD_FORGET, _UNFORGET, _PIN or _UNPIN of snapshots. ERR_NOT_FOUND names an id that is not in the right state. */
+MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
+                                     size_t count, struct err *e);
+
+/* For check: reads every record from the store again from 0, and compares chain, signatures and fold with what we hold. */
+typedef void (*ledger_problem)(void *ctx, uint64_t number, const struct err *what);
+MUST_CHECK enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, struct err *e);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * pack: a stored object of many blocks.
+ * Format   docs/format/pack.md, version 1: clear header 64 | blocks | one sealed id list per block | directory | zeros to a
+ *          Padmé size, at least 4 KiB | the directory again | footer 160.
+ * Order    a pack is durable before any ledger record names it (docs/order.md 1).
+ */
+#ifndef MAILHOLD_ENGINE_PACK_PACK_H
+#define MAILHOLD_ENGINE_PACK_PACK_H
+
+#include "engine/format/record.h"
+#include "engine/object/block.h"
+#include "store/store.h"
+
+#define PACK_BYTES_TARGET (32 * MIB)
+#define PACK_BYTES_MAX ((uint64_t)256 << 20)
+#define PACK_BLOCKS_MAX 65536
+#define PACK_SEALS_MAX 1024
+
+/* ---- writing: one thread at a time; hand a writer over, never share it ---- */
+
+struct pack_writer;
+/* Starts a pack of SESSION with fresh seals for the three scopes; written into an unnamed draft of STORE. */
+MUST_CHECK enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64_t session,
+                                          struct pack_writer **out, struct err *e);
+/* The seal for CLASS; counters are drawn from it with seal_writer_next, in the order of submission. */
+struct seal_writer *pack_writer_seal(struct pack_writer *w, enum block_class class);
+/* Appends one sealed block (INFO from block_seal) with the ids of its chunks. Gives its number in the pack. */
+MUST_CHECK enum err_code pack_writer_add(struct pack_writer *w, const struct block_info *info, struct span sealed,
+                                         const struct chunk_id *ids, uint32_t *block, struct err *e);
+uint64_t pack_writer_bytes(const struct pack_writer *w); /* so far */
+uint32_t pack_writer_blocks(const struct pack_writer *w);
+/* Writes lists, directories and footer, makes the pack durable and tells its name. Consumes *W, also on failure. */
+MUST_CHECK enum err_code pack_writer_finish(struct pack_writer **w, struct pack_added *out, struct err *e);
+void pack_writer_free(struct pack_writer **w); /* nothing remains of an unfinished pack */
+
+/* ---- reading: a pack does not change; any number of threads may read from one reader ---- */
+
+struct pack;
+/* Reads and checks header, footer and directory (the second copy when the first is damaged, told in *USED_SECOND if not NULL). */
+MUST_CHECK enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what,
+                                   struct pack **out, bool *used_second, struct err *e);
+void pack_free(struct pack **p);
+uint32_t pack_block_count(const struct pack *p);
+const struct block_info *pack_block(const struct pack *p, uint32_t block);
+/* Reads one id list; when it is damaged and our role opens the block, recomputes it from the block. OUT gets struct chunk_id each. */
+MUST_CHECK enum err_code pack_ids(struct pack *p, uint32_t block, struct block_codec *c, struct buf *out,
+                                  struct err *e);
+/* Reads and decodes one block. ERR_WRONG_KEY when our role does not open its scope. */
+MUST_CHECK enum err_code pack_read_block(struct pack *p, uint32_t block, struct block_codec *c, struct block *out,
+                                         struct err *e);
+/* Compares every byte with the hashes of the directory, both directories with each other, and padding with zeros; opens no content. */
+typedef void (*pack_problem)(void *ctx, uint32_t block, const struct err *what); /* UINT32_MAX: not one block */
+MUST_CHECK enum err_code pack_check_bytes(struct pack *p, pack_problem problem, void *ctx, struct err *e);
+
+#endif
