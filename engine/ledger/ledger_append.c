@@ -189,7 +189,7 @@ enum err_code ledger_append(struct ledger *l, enum record_kind kind, ledger_deci
 			goto done;
 	}
 	if (outcome == OUTCOME_OTHER)
-		rc = err_set(e, ERR_BUSY, "%d times somebody else was faster to append to the ledger", APPEND_ROUNDS);
+		rc = err_set(e, ERR_LIMIT, "%d times somebody else was faster to append to the ledger", APPEND_ROUNDS);
 	else if (number)
 		*number = l->head.number;
 done:
