@@ -216,7 +216,7 @@ static enum err_code body_decode(struct rd *r, struct keys *k, struct err *e)
 	return ERR_OK;
 }
 
-static enum err_code plain_decode(struct span plain, const struct holder_secret *h, struct keys **out, struct err *e)
+enum err_code bundle_decode(struct span plain, const struct holder_secret *h, struct keys **out, struct err *e)
 {
 	struct rd r = rd_of(plain);
 	unsigned role = rd_u8(&r), flags = rd_u8(&r);
@@ -269,7 +269,7 @@ enum err_code bundle_open(struct span bundle, const struct holder_secret *h, str
 	derive(key, h->holder_key, 1, "mh_bundl");
 	if (aead_open(key, bundle.ptr + BUNDLE_AD_BYTES, span_first(bundle, BUNDLE_AD_BYTES),
 	              span_skip(bundle, BUNDLE_CLEAR_BYTES), plain))
-		rc = plain_decode(span_of(plain, plain_len), h, out, e);
+		rc = bundle_decode(span_of(plain, plain_len), h, out, e);
 	else
 		rc = err_set(e, ERR_CORRUPT, "the key bundle is damaged or not this holder's");
 	sodium_memzero(key, sizeof key);

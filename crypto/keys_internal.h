@@ -116,5 +116,8 @@ MUST_CHECK enum err_code slot_encode(const struct keys *k, const struct secret *
                                      struct err *e);
 MUST_CHECK enum err_code bundle_encode(const struct keys *k, const uint8_t nonce[NONCE_BYTES], struct buf *out,
                                        struct err *e);
+/* What a bundle holds once it is unsealed: the parser alone, for fuzzing. */
+MUST_CHECK enum err_code bundle_decode(struct span plain, const struct holder_secret *h, struct keys **out,
+                                       struct err *e);
 
 #endif
