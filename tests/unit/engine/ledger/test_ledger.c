@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -946,6 +948,68 @@ done:
 	world_end(&w);
 }
 
+/* No file may grow: creating fails each time, and whether it will ever have worked is not ours to say. */
+static void giving_up_says_that_the_outcome_is_unknown(void **state)
+{
+	struct world w = world_new();
+	struct ledger *l = ledger_of(&w, NULL);
+	struct rlimit before, none;
+	uint64_t session;
+	enum err_code rc;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	rc = ledger_open_session(l, &session, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	if (rc == ERR_NO_SPACE)
+		assert_non_null(strstr(err.text, "nothing was appended"));
+	else
+		assert_int_equal(rc, ERR_OUTCOME_UNKNOWN);
+	assert_int_equal(ledger_head(l).number, 0);
+	ok(ledger_open_session(l, &session, &err));
+	assert_int_equal(session, 1);
+	ledger_free(&l);
+	world_end(&w);
+}
+
+static void a_commit_that_runs_out_of_memory_is_there_once_or_not_at_all(void **state)
+{
+	struct world w = world_new();
+	enum err_code rc = ERR_NO_MEMORY;
+	struct snapshot_entry s = entry_new();
+	struct commit c = { .snapshots = &s, .snapshot_count = 1 };
+	struct ledger *l;
+	uint64_t nth;
+
+	(void)state;
+	for (nth = 1; rc && nth < 1000; nth++) {
+		size_t before;
+
+		crypto_random(s.id.bytes, sizeof s.id.bytes);
+		l = ledger_of(&w, NULL);
+		before = ledger_snapshot_count(l);
+		mem_fail_nth(nth);
+		rc = ledger_commit(l, &c, NULL, &err);
+		mem_fail_nth(0);
+		ledger_free(&l);
+		l = ledger_of(&w, NULL);
+		if (!rc)
+			assert_int_equal(ledger_snapshot_count(l), before + 1);
+		else if (rc == ERR_NO_MEMORY)
+			assert_int_equal(ledger_snapshot_count(l), before);
+		else
+			assert_int_equal(rc, ERR_OUTCOME_UNKNOWN);
+		ledger_free(&l);
+	}
+	assert_int_equal(rc, ERR_OK);
+	assert_true(nth > 3);
+	world_end(&w);
+}
+
 static void every_failed_allocation_leaves_a_ledger_that_can_be_opened(void **state)
 {
 	struct world w = world_new();
@@ -1067,6 +1131,8 @@ int main(void)
 		cmocka_unit_test(racing_commits_are_all_there_exactly_once),
 		cmocka_unit_test(a_lost_race_is_decided_again),
 		cmocka_unit_test(a_refusing_store_appends_nothing),
+		cmocka_unit_test(giving_up_says_that_the_outcome_is_unknown),
+		cmocka_unit_test(a_commit_that_runs_out_of_memory_is_there_once_or_not_at_all),
 		cmocka_unit_test(every_failed_allocation_leaves_a_ledger_that_can_be_opened),
 		cmocka_unit_test(a_long_ledger_opens_from_its_cache),
 	};
