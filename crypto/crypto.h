@@ -44,6 +44,7 @@ MUST_CHECK enum err_code crypto_start(struct err *e);
 void crypto_random(void *out, size_t len);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* Unkeyed BLAKE2b of OUT_LEN 16..64 bytes. */
+#define crypto_hash mailhold_crypto_hash /* libsodium exports another function of this name: never meet it at link time */
 void crypto_hash(struct span bytes, uint8_t *out, size_t out_len);
 
 /* ---- secrets: a password or raw key on its way in ---- */
@@ -64,6 +65,9 @@ void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k);     /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
+/* What the bundle gives (design section 6). Values are format. Version 1 creates only full. */
+enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
+enum role keys_role(const struct keys *k);
 uint32_t keys_epoch(const struct keys *k);          /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
@@ -114,7 +118,7 @@ MUST_CHECK enum err_code bundle_seal(const struct keys *k, struct buf *out, stru
 MUST_CHECK enum err_code bundle_open(struct span bundle, const struct holder_secret *h, struct keys **out,
                                      struct err *e);
 
-/* ---- names made from bytes ---- */
+/* ---- names made from bytes: for the roles full and deposit only, a keeper has no K_id ---- */
 
 /* Keyed BLAKE2b-256 of a chunk's plaintext under SCOPE's own key, so that ids of two scopes never meet. */
 void keys_chunk_id(const struct keys *k, enum scope scope, struct span plain, struct chunk_id *out);
