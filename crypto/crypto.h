@@ -183,6 +183,9 @@ MUST_CHECK enum err_code box_open(const struct keys *k, enum box_kind kind, uint
 
 #define SIGNATURE_BYTES 64
 void keys_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES]);
+/* Signs with the root key, which vouches for holders. ERR_WRONG_KEY when our bundle does not hold it. */
+MUST_CHECK enum err_code keys_root_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES],
+                                        struct err *e);
 bool sign_verify(const uint8_t public_key[32], struct span message, const uint8_t signature[SIGNATURE_BYTES]);
 
 #endif

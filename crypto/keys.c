@@ -161,3 +161,15 @@ void keys_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_
 {
 	crypto_sign_detached(out, NULL, message.ptr, message.len, k->sign_secret);
 }
+
+enum err_code keys_root_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES], struct err *e)
+{
+	uint8_t root_public[KEY_BYTES], root_secret[SIGN_SECRET_BYTES];
+
+	if (!(k->flags & HAS_ROOT_SEED))
+		return err_set(e, ERR_WRONG_KEY, "this holder's keys do not hold the root key");
+	crypto_sign_seed_keypair(root_public, root_secret, k->root_seed);
+	crypto_sign_detached(out, NULL, message.ptr, message.len, root_secret);
+	sodium_memzero(root_secret, sizeof root_secret);
+	return ERR_OK;
+}
