@@ -15,10 +15,10 @@
 #include "base/wr.h"
 #include "engine/object/block_internal.h"
 
-#define BLOCK_VERSION 1
+#define BLOCK_VERSION    1
 #define VARINT_BYTES_MAX 5 /* of a length below 2^32 */
-#define TABLE_BYTES_MAX (4 + VARINT_BYTES_MAX * (size_t)BLOCK_CHUNKS_MAX)
-#define WINDOW_LOG_MAX 23
+#define TABLE_BYTES_MAX  (4 + VARINT_BYTES_MAX * (size_t)BLOCK_CHUNKS_MAX)
+#define WINDOW_LOG_MAX   23
 
 struct block_codec {
 	ZSTD_CCtx *compress;
@@ -95,7 +95,7 @@ enum err_code block_draft_add(struct block_draft *d, const struct chunk_id *id, 
 		return err_set(e, ERR_LIMIT, "a block holds at most %d chunks", BLOCK_CHUNKS_MAX);
 	if (plain.len > BLOCK_RAW_MAX || d->bytes.len + plain.len + table > BLOCK_RAW_MAX)
 		return err_set(e, ERR_LIMIT, "a chunk of %zu bytes does not fit into a block that holds %zu", plain.len,
-			       d->bytes.len);
+		               d->bytes.len);
 	/* Room first, so that a failure leaves all three as they were. */
 	rc = buf_reserve(&d->lengths, sizeof length, e);
 	if (!rc)
@@ -204,7 +204,7 @@ static struct block_ad block_ad(struct repo_id repo, const struct seal_id *seal,
 
 /* Lays the block's plaintext into scratch A: chunk count, lengths, chunks. */
 static enum err_code lay_plain(struct block_codec *c, const struct block_draft *draft, size_t *table_bytes,
-			       struct err *e)
+                               struct err *e)
 {
 	uint32_t count = block_draft_count(draft);
 	enum err_code rc;
@@ -267,8 +267,8 @@ static bool table_matches(struct span table, const struct block_draft *draft)
 
 /* Opens what was sealed and compares it with the draft: what cannot be read again must never be written. */
 static enum err_code check_sealed(struct block_codec *c, const struct block_draft *draft, size_t table_bytes,
-				  const struct seal_reader *r, struct span ad, const struct block_info *info,
-				  struct span sealed, struct err *e)
+                                  const struct seal_reader *r, struct span ad, const struct block_info *info,
+                                  struct span sealed, struct err *e)
 {
 	struct buf *to = info->codec == CODEC_ZSTD ? &c->packed : &c->plain;
 	enum err_code rc = scratch_size(to, sealed.len - SEAL_OVERHEAD, e);
@@ -286,20 +286,22 @@ static enum err_code check_sealed(struct block_codec *c, const struct block_draf
 }
 
 static enum err_code seal_and_check(struct block_codec *c, const struct block_draft *draft, size_t table_bytes,
-				    const struct seal_writer *w, struct repo_id repo, struct block_info *info,
-				    struct buf *sealed, struct err *e)
+                                    const struct seal_writer *w, struct repo_id repo, struct block_info *info,
+                                    struct buf *sealed, struct err *e)
 {
 	struct buf *from = info->codec == CODEC_ZSTD ? &c->packed : &c->plain;
 	struct seal_id seal = seal_writer_id(w);
 	struct block_ad ad = block_ad(repo, &seal, info);
 	size_t before = sealed->len;
-	enum err_code rc = seal_writer_seal(w, info->counter, span_of(ad.bytes, sizeof ad.bytes), buf_span(from), sealed, e);
+	enum err_code rc =
+	        seal_writer_seal(w, info->counter, span_of(ad.bytes, sizeof ad.bytes), buf_span(from), sealed, e);
 	struct span got;
 
 	if (rc)
 		return rc;
 	got = span_skip(buf_span(sealed), before);
-	rc = check_sealed(c, draft, table_bytes, seal_writer_reader(w), span_of(ad.bytes, sizeof ad.bytes), info, got, e);
+	rc = check_sealed(c, draft, table_bytes, seal_writer_reader(w), span_of(ad.bytes, sizeof ad.bytes), info, got,
+	                  e);
 	if (rc) {
 		sealed->len = before;
 		return rc;
@@ -310,8 +312,8 @@ static enum err_code seal_and_check(struct block_codec *c, const struct block_dr
 }
 
 enum err_code block_seal(struct block_codec *c, const struct block_draft *draft, const struct seal_writer *w,
-			 uint64_t counter, struct repo_id repo, struct block_info *info, struct buf *sealed,
-			 struct err *e)
+                         uint64_t counter, struct repo_id repo, struct block_info *info, struct buf *sealed,
+                         struct err *e)
 {
 	struct block_info made = *info;
 	size_t table_bytes;
@@ -346,7 +348,8 @@ static bool frame_window_fits(struct span frame)
 
 	if (descriptor & 0x20)
 		return true;
-	return 10 + (frame.ptr[5] >> 3) <= WINDOW_LOG_MAX && (10 + (frame.ptr[5] >> 3) < WINDOW_LOG_MAX || !(frame.ptr[5] & 7));
+	return 10 + (frame.ptr[5] >> 3) <= WINDOW_LOG_MAX &&
+	       (10 + (frame.ptr[5] >> 3) < WINDOW_LOG_MAX || !(frame.ptr[5] & 7));
 }
 
 enum err_code block_unpack(void *context, struct span frame, uint8_t *dst, size_t raw_bytes, struct err *e)
@@ -357,7 +360,8 @@ enum err_code block_unpack(void *context, struct span frame, uint8_t *dst, size_
 	if (frame.len < 6 || memcmp(frame.ptr, magic, sizeof magic) != 0)
 		return err_set(e, ERR_CORRUPT, "the block holds no zstd frame");
 	if (raw_bytes > BLOCK_RAW_MAX || ZSTD_getFrameContentSize(frame.ptr, frame.len) != raw_bytes)
-		return err_set(e, ERR_CORRUPT, "the zstd frame does not hold the %zu bytes that were announced", raw_bytes);
+		return err_set(e, ERR_CORRUPT, "the zstd frame does not hold the %zu bytes that were announced",
+		               raw_bytes);
 	if (!frame_window_fits(frame))
 		return err_set(e, ERR_CORRUPT, "the zstd frame asks for a window above 8 MiB");
 	if (ZSTD_getDictID_fromFrame(frame.ptr, frame.len) != 0)
@@ -380,7 +384,7 @@ enum err_code block_table_decode(struct span raw, uint32_t chunk_count, uint32_t
 
 	if (rd_u32(&r) != chunk_count)
 		return err_set(e, ERR_CORRUPT, "the block does not hold the %" PRIu32 " chunks that were announced",
-			       chunk_count);
+		               chunk_count);
 	for (uint32_t i = 0; i < chunk_count; i++) {
 		uint64_t length = rd_var(&r);
 
@@ -400,7 +404,7 @@ enum err_code block_table_decode(struct span raw, uint32_t chunk_count, uint32_t
 
 /* Unseals into RAW, through scratch B when there is a frame to unpack. */
 static enum err_code open_raw(struct block_codec *c, const struct block_info *info, const struct seal_reader *r,
-			      struct span ad, struct span sealed, struct buf *raw, struct err *e)
+                              struct span ad, struct span sealed, struct buf *raw, struct err *e)
 {
 	enum err_code rc = scratch_size(raw, info->raw_bytes, e);
 
@@ -419,20 +423,22 @@ static enum err_code open_raw(struct block_codec *c, const struct block_info *in
 static enum err_code check_info(const struct block_info *info, struct span sealed, struct err *e)
 {
 	if (sealed.len != info->sealed_bytes || sealed.len <= SEAL_OVERHEAD)
-		return err_set(e, ERR_CORRUPT, "a sealed block of %zu bytes instead of %" PRIu32, sealed.len, info->sealed_bytes);
+		return err_set(e, ERR_CORRUPT, "a sealed block of %zu bytes instead of %" PRIu32, sealed.len,
+		               info->sealed_bytes);
 	if (info->codec != CODEC_STORED && info->codec != CODEC_ZSTD)
 		return err_set(e, ERR_UNSUPPORTED, "the block has unknown codec %u", info->codec);
 	if (info->raw_bytes > BLOCK_RAW_MAX || info->chunk_count == 0 || info->chunk_count > BLOCK_CHUNKS_MAX)
-		return err_set(e, ERR_CORRUPT, "the block claims %" PRIu32 " bytes in %" PRIu32 " chunks", info->raw_bytes,
-			       info->chunk_count);
+		return err_set(e, ERR_CORRUPT, "the block claims %" PRIu32 " bytes in %" PRIu32 " chunks",
+		               info->raw_bytes, info->chunk_count);
 	if (info->codec == CODEC_STORED && sealed.len - SEAL_OVERHEAD != info->raw_bytes)
-		return err_set(e, ERR_CORRUPT, "a stored block of %zu bytes claims %" PRIu32, sealed.len, info->raw_bytes);
+		return err_set(e, ERR_CORRUPT, "a stored block of %zu bytes claims %" PRIu32, sealed.len,
+		               info->raw_bytes);
 	return ERR_OK;
 }
 
 enum err_code block_open(struct block_codec *c, const struct block_info *info, const struct seal_reader *r,
-			 const struct seal_id *seal, struct repo_id repo, struct span sealed, struct block *out,
-			 struct err *e)
+                         const struct seal_id *seal, struct repo_id repo, struct span sealed, struct block *out,
+                         struct err *e)
 {
 	struct block got = { .raw = BUF_WITH_MAX(BLOCK_RAW_MAX), .chunk_count = info->chunk_count };
 	struct block_ad ad;

@@ -1,6 +1,6 @@
 /*
- * Every byte of a pack is accounted for: the clear header against what it must be, blocks against the directory's hashes,
- * id lists by opening them, the directories and footers against what was used, the rest must be zeros.
+ * Every byte of a pack is accounted for: the clear header against what it must be, blocks against the directory's
+ * hashes, id lists by opening them, the directories and footers against what was used, the rest must be zeros.
  */
 #include <inttypes.h>
 
@@ -61,7 +61,8 @@ static enum err_code check_block(struct check *c, uint32_t block, struct err *e)
 	if (!rc) {
 		crypto_hash(buf_span(&c->bytes), hash, sizeof hash);
 		if (memcmp(hash, info->hash, sizeof hash) != 0)
-			rc = err_set(e, ERR_CORRUPT, "block %" PRIu32 " does not have the hash that the directory gives", block);
+			rc = err_set(e, ERR_CORRUPT,
+			             "block %" PRIu32 " does not have the hash that the directory gives", block);
 	}
 	return told(c, block, rc, "a block", e);
 }

@@ -1,7 +1,7 @@
 /*
- * Finding the directory. Normally one read of the pack's last bytes gives the footer and the directory beside it. When the
- * footer is damaged, its other copy, which stands right behind the first directory, is looked for by its magic from the end
- * backwards; the AEAD tells a footer from bytes that look like one.
+ * Finding the directory. Normally one read of the pack's last bytes gives the footer and the directory beside it. When
+ * the footer is damaged, its other copy, which stands right behind the first directory, is looked for by its magic from
+ * the end backwards; the AEAD tells a footer from bytes that look like one.
  */
 #include <inttypes.h>
 
@@ -9,8 +9,8 @@
 #include "base/num.h"
 #include "engine/pack/pack_internal.h"
 
-#define TAIL_BYTES (32 * KIB)
-#define SCAN_BYTES (256 * KIB)
+#define TAIL_BYTES   (32 * KIB)
+#define SCAN_BYTES   (256 * KIB)
 #define SECTOR_BYTES (4 * KIB)
 
 enum err_code pack_read_range(const struct pack *p, uint64_t offset, size_t len, struct buf *out, struct err *e)
@@ -29,7 +29,7 @@ enum err_code pack_read_range(const struct pack *p, uint64_t offset, size_t len,
 /* ---- footer ---- */
 
 enum err_code pack_footer_open(const struct pack *p, struct span stored, uint32_t *epoch, struct pack_footer *out,
-			       struct err *e)
+                               struct err *e)
 {
 	uint8_t bound[PACK_AD_BYTES + PACK_FOOTER_CLEAR_BYTES];
 	struct buf plain = BUF_EMPTY;
@@ -45,7 +45,7 @@ enum err_code pack_footer_open(const struct pack *p, struct span stored, uint32_
 	memcpy(bound, ad.bytes, PACK_AD_BYTES);
 	memcpy(bound + PACK_AD_BYTES, stored.ptr, PACK_FOOTER_CLEAR_BYTES);
 	rc = box_open(p->keys, BOX_TABLE, got, span_of(bound, sizeof bound), span_skip(stored, PACK_FOOTER_CLEAR_BYTES),
-		      &plain, e);
+	              &plain, e);
 	if (!rc)
 		rc = pack_footer_decode(buf_span(&plain), p->what.bytes, out, e);
 	if (!rc)
@@ -165,7 +165,8 @@ static enum err_code directory_at(struct pack *p, uint64_t offset, struct span t
 	enum err_code rc;
 
 	if (offset >= tail_at)
-		return directory_try(p, span_first(span_skip(tail, (size_t)(offset - tail_at)), p->footer.directory_bytes), e);
+		return directory_try(
+		        p, span_first(span_skip(tail, (size_t)(offset - tail_at)), p->footer.directory_bytes), e);
 	rc = pack_read_range(p, offset, p->footer.directory_bytes, &sealed, e);
 	if (!rc)
 		rc = directory_try(p, buf_span(&sealed), e);

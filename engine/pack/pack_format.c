@@ -49,7 +49,7 @@ struct pack_ad pack_ad(const struct pack_header *h, enum pack_part part, uint32_
 }
 
 enum err_code pack_header_hash(const struct pack_header *h, struct span directory, uint8_t out[PACK_HEADER_HASH_BYTES],
-			       struct err *e)
+                               struct err *e)
 {
 	struct buf whole = BUF_WITH_MAX(PACK_HEADER_BYTES + PACK_DIRECTORY_BYTES_MAX + BOX_OVERHEAD);
 	enum err_code rc = buf_append(&whole, span_of(h->bytes, PACK_HEADER_BYTES), e);
@@ -125,7 +125,7 @@ static enum err_code seal_decode(struct rd *r, struct pack_seal *out, struct err
 
 /* Values that make sense on their own; places are the business of check_places. */
 static enum err_code check_block(const struct block_info *b, uint32_t dictionary, const struct pack_directory *d,
-				 struct err *e)
+                                 struct err *e)
 {
 	if (b->class == 0 || b->class >= CLASS_END)
 		return err_set(e, ERR_UNSUPPORTED, "a block has unknown class %d", (int)b->class);
@@ -137,18 +137,17 @@ static enum err_code check_block(const struct block_info *b, uint32_t dictionary
 		return err_set(e, ERR_CORRUPT, "a block of class %s has seal %u", block_class_name(b->class), b->seal);
 	if (b->raw_bytes > BLOCK_RAW_MAX || b->chunk_count == 0 || b->chunk_count > BLOCK_CHUNKS_MAX)
 		return err_set(e, ERR_CORRUPT, "a block claims %" PRIu32 " bytes in %" PRIu32 " chunks", b->raw_bytes,
-			       b->chunk_count);
+		               b->chunk_count);
 	if (b->sealed_bytes <= SEAL_OVERHEAD || b->sealed_bytes > b->raw_bytes + SEAL_OVERHEAD)
-		return err_set(e, ERR_CORRUPT, "a block of %" PRIu32 " bytes claims %" PRIu32 " sealed ones", b->raw_bytes,
-			       b->sealed_bytes);
+		return err_set(e, ERR_CORRUPT, "a block of %" PRIu32 " bytes claims %" PRIu32 " sealed ones",
+		               b->raw_bytes, b->sealed_bytes);
 	if (b->list_bytes != b->chunk_count * (uint64_t)ID_BYTES + BOX_OVERHEAD)
 		return err_set(e, ERR_CORRUPT, "the id list of %" PRIu32 " chunks claims %" PRIu32 " bytes",
-			       b->chunk_count, b->list_bytes);
+		               b->chunk_count, b->list_bytes);
 	return ERR_OK;
 }
 
-static enum err_code block_decode(struct rd *r, const struct pack_directory *d, struct block_info *out,
-				  struct err *e)
+static enum err_code block_decode(struct rd *r, const struct pack_directory *d, struct block_info *out, struct err *e)
 {
 	struct block_info got = { 0 };
 	uint32_t dictionary;
@@ -182,18 +181,18 @@ static enum err_code check_places(const struct pack_directory *d, uint64_t direc
 	for (uint32_t i = 0; i < d->block_count; i++) {
 		if (d->blocks[i].offset != at)
 			return err_set(e, ERR_CORRUPT, "block %" PRIu32 " lies at %" PRIu64 " instead of %" PRIu64, i,
-				       d->blocks[i].offset, at);
+			               d->blocks[i].offset, at);
 		at += d->blocks[i].sealed_bytes;
 	}
 	for (uint32_t i = 0; i < d->block_count; i++) {
 		if (d->blocks[i].list_offset != at)
 			return err_set(e, ERR_CORRUPT, "id list %" PRIu32 " lies at %" PRIu64 " instead of %" PRIu64, i,
-				       d->blocks[i].list_offset, at);
+			               d->blocks[i].list_offset, at);
 		at += d->blocks[i].list_bytes;
 	}
 	if (at != directory_offset)
-		return err_set(e, ERR_CORRUPT, "blocks and lists end at %" PRIu64 ", the directory begins at %" PRIu64, at,
-			       directory_offset);
+		return err_set(e, ERR_CORRUPT, "blocks and lists end at %" PRIu64 ", the directory begins at %" PRIu64,
+		               at, directory_offset);
 	return ERR_OK;
 }
 
@@ -206,8 +205,8 @@ static enum err_code directory_counts(struct rd *r, struct pack_directory *out, 
 	/* What could not fit into the bytes that are there is refused before it is allocated. */
 	if (seals > PACK_SEALS_MAX || blocks > PACK_BLOCKS_MAX ||
 	    seals * (uint64_t)PACK_SEAL_FIXED_BYTES + blocks * (uint64_t)PACK_BLOCK_ENTRY_BYTES > r->left.len)
-		return err_set(e, ERR_CORRUPT, "the pack's directory claims %" PRIu32 " seals and %" PRIu32 " blocks", seals,
-			       blocks);
+		return err_set(e, ERR_CORRUPT, "the pack's directory claims %" PRIu32 " seals and %" PRIu32 " blocks",
+		               seals, blocks);
 	out->seals = mem_zalloc(seals, sizeof *out->seals);
 	out->blocks = mem_zalloc(blocks, sizeof *out->blocks);
 	if (!out->seals || !out->blocks)
@@ -218,7 +217,7 @@ static enum err_code directory_counts(struct rd *r, struct pack_directory *out, 
 }
 
 enum err_code pack_directory_decode(struct span plain, uint64_t directory_offset, struct pack_directory *out,
-				    struct err *e)
+                                    struct err *e)
 {
 	struct pack_directory got = { 0 };
 	struct rd r = rd_of(plain);
@@ -298,16 +297,14 @@ enum err_code pack_footer_decode(struct span plain, uint64_t pack_bytes, struct 
 		return err_set(e, ERR_CORRUPT, "the pack's footer has %zu bytes", plain.len);
 	if (got.pack_bytes != pack_bytes || pack_bytes > PACK_BYTES_MAX)
 		return err_set(e, ERR_CORRUPT, "the pack has %" PRIu64 " bytes, its footer says %" PRIu64, pack_bytes,
-			       got.pack_bytes);
+		               got.pack_bytes);
 	if (got.directory_bytes > PACK_DIRECTORY_BYTES_MAX + BOX_OVERHEAD || got.directory_bytes < BOX_OVERHEAD)
 		return err_set(e, ERR_CORRUPT, "the pack's directory claims %" PRIu32 " bytes", got.directory_bytes);
-	if (got.first_offset < PACK_HEADER_BYTES || got.first_offset > pack_bytes ||
-	    got.second_offset > pack_bytes ||
+	if (got.first_offset < PACK_HEADER_BYTES || got.first_offset > pack_bytes || got.second_offset > pack_bytes ||
 	    !num_add(got.first_offset, got.directory_bytes + PACK_FOOTER_BYTES + PACK_GAP_MIN, &first_end) ||
-	    first_end > got.second_offset ||
-	    got.second_offset + got.directory_bytes + PACK_FOOTER_BYTES != pack_bytes)
+	    first_end > got.second_offset || got.second_offset + got.directory_bytes + PACK_FOOTER_BYTES != pack_bytes)
 		return err_set(e, ERR_CORRUPT, "the pack's footer places its directories at %" PRIu64 " and %" PRIu64,
-			       got.first_offset, got.second_offset);
+		               got.first_offset, got.second_offset);
 	*out = got;
 	return ERR_OK;
 }

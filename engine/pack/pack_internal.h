@@ -21,13 +21,13 @@ struct pack {
 	const struct keys *keys;
 	struct pack_added what;
 	char path[80];
-	struct pack_header header;          /* as it must be, not as it was read */
+	struct pack_header header; /* as it must be, not as it was read */
 	struct pack_footer footer;
 	uint32_t epoch;
-	struct buf plain;                   /* the directory; seals' wrapped keys point into it */
+	struct buf plain; /* the directory; seals' wrapped keys point into it */
 	struct pack_directory directory;
 	pthread_mutex_t lock;
-	struct pack_opened_seal *opened;    /* one per seal */
+	struct pack_opened_seal *opened; /* one per seal */
 };
 
 /* Finds the footer and fills header, footer and epoch. *DAMAGED is set when it was not the one at the end. */
@@ -36,12 +36,12 @@ MUST_CHECK enum err_code pack_find_footer(struct pack *p, struct buf *tail, bool
 MUST_CHECK enum err_code pack_find_directory(struct pack *p, struct span tail, bool *damaged, struct err *e);
 /* Opens 160 bytes that may be a footer of P. */
 MUST_CHECK enum err_code pack_footer_open(const struct pack *p, struct span stored, uint32_t *epoch,
-					  struct pack_footer *out, struct err *e);
+                                          struct pack_footer *out, struct err *e);
 /* Opens a sealed id list of BLOCK; appends the ids. */
 MUST_CHECK enum err_code pack_list_open(const struct pack *p, uint32_t block, struct span sealed, struct buf *out,
-					struct err *e);
+                                        struct err *e);
 /* Appends LEN bytes at OFFSET to OUT. */
 MUST_CHECK enum err_code pack_read_range(const struct pack *p, uint64_t offset, size_t len, struct buf *out,
-					 struct err *e);
+                                         struct err *e);
 
 #endif

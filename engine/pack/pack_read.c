@@ -24,7 +24,7 @@ static enum err_code open_pack(struct pack *p, bool *damaged, struct err *e)
 }
 
 enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what, struct pack **out,
-			bool *used_second, struct err *e)
+                        bool *used_second, struct err *e)
 {
 	struct pack *p = mem_zalloc(1, sizeof *p);
 	bool damaged = false;
@@ -109,7 +109,7 @@ static enum err_code read_block(struct pack *p, uint32_t block, struct block_cod
 		rc = pack_read_range(p, info->offset, info->sealed_bytes, &sealed, e);
 	if (!rc)
 		rc = block_open(c, info, reader, &p->directory.seals[info->seal].id, keys_repo(p->keys),
-				buf_span(&sealed), out, e);
+		                buf_span(&sealed), out, e);
 	buf_release(&sealed);
 	return rc;
 }
@@ -137,8 +137,7 @@ enum err_code pack_list_open(const struct pack *p, uint32_t block, struct span s
 	return box_open(p->keys, BOX_TABLE, p->epoch, span_of(ad.bytes, sizeof ad.bytes), sealed, out, e);
 }
 
-static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_codec *c, struct buf *out,
-				  struct err *e)
+static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_codec *c, struct buf *out, struct err *e)
 {
 	enum scope scope = block_class_scope(p->directory.blocks[block].class);
 	struct block got = { 0 };
@@ -159,7 +158,7 @@ static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_c
 
 /* SEALED may be empty: it could not be read. */
 static enum err_code ids_from(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
-			      struct buf *out, struct err *e)
+                              struct buf *out, struct err *e)
 {
 	struct err ignored;
 	enum err_code rc = sealed.len ? pack_list_open(p, block, sealed, out, e) : ERR_CORRUPT;
@@ -168,8 +167,9 @@ static enum err_code ids_from(struct pack *p, uint32_t block, struct span sealed
 		return rc;
 	rc = ids_of_block(p, block, c, out, &ignored);
 	if (rc)
-		return err_set(e, ignored.code, "the id list of block %" PRIu32 " is damaged, and the block does not open: %.400s",
-			       block, ignored.text);
+		return err_set(e, ignored.code,
+		               "the id list of block %" PRIu32 " is damaged, and the block does not open: %.400s",
+		               block, ignored.text);
 	return ERR_OK;
 }
 
@@ -181,7 +181,7 @@ enum err_code pack_ids(struct pack *p, uint32_t block, struct block_codec *c, st
 
 	if (block >= p->directory.block_count)
 		return err_set(e, ERR_CORRUPT, "%s has %" PRIu32 " blocks, not one of number %" PRIu32, p->path,
-			       p->directory.block_count, block);
+		               p->directory.block_count, block);
 	info = &p->directory.blocks[block];
 	rc = pack_read_range(p, info->list_offset, info->list_bytes, &sealed, e);
 	if (!rc || rc == ERR_CORRUPT || rc == ERR_IO)
@@ -194,7 +194,7 @@ enum err_code pack_ids(struct pack *p, uint32_t block, struct block_codec *c, st
 
 /* Reads as many lists as stand in about 4 MiB at once and visits them. *BLOCK moves behind them. */
 static enum err_code ids_window(struct pack *p, uint32_t *block, struct block_codec *c, pack_ids_visit visit, void *ctx,
-				struct buf *window, struct buf *ids, struct err *e)
+                                struct buf *window, struct buf *ids, struct err *e)
 {
 	const struct block_info *blocks = p->directory.blocks;
 	uint64_t start = blocks[*block].list_offset, end = start;
@@ -210,11 +210,15 @@ static enum err_code ids_window(struct pack *p, uint32_t *block, struct block_co
 	rc = ERR_OK;
 	for (; !rc && *block < last; ++*block) {
 		const struct block_info *b = &blocks[*block];
-		struct span sealed = span_first(span_skip(buf_span(window), (size_t)(b->list_offset - start)), b->list_bytes);
+		struct span sealed =
+		        span_first(span_skip(buf_span(window), (size_t)(b->list_offset - start)), b->list_bytes);
 
 		buf_clear(ids);
 		rc = sealed.len ? ids_from(p, *block, sealed, c, ids, e) : pack_ids(p, *block, c, ids, e);
-		rc = visit(ctx, *block, rc ? NULL : (const struct chunk_id *)(const void *)ids->ptr, b->chunk_count, rc ? e : NULL, e);
+		if (rc == ERR_NO_MEMORY)
+			return rc;
+		rc = visit(ctx, *block, rc ? NULL : (const struct chunk_id *)(const void *)ids->ptr, b->chunk_count,
+		           rc ? e : NULL, e);
 	}
 	return rc;
 }

@@ -1,6 +1,6 @@
 /*
- * The writer keeps what it must know at the end (block entries, sealed id lists) and lets blocks go to the store's draft as
- * they come: large ones directly, small ones gathered.
+ * The writer keeps what it must know at the end (block entries, sealed id lists) and lets blocks go to the store's
+ * draft as they come: large ones directly, small ones gathered.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include "engine/pack/pack_format.h"
 
 #define GATHER_BYTES (256 * KIB)
-#define HINT_BYTES (4 * MIB)
+#define HINT_BYTES   (4 * MIB)
 #define WRITER_SEALS 3
 
 struct pack_writer {
@@ -82,7 +82,7 @@ static enum err_code open_seals(struct pack_writer *w, struct err *e)
 }
 
 enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64_t session, struct pack_writer **out,
-			       struct err *e)
+                               struct err *e)
 {
 	struct pack_writer *w = mem_zalloc(1, sizeof *w);
 	enum err_code rc;
@@ -153,26 +153,27 @@ static size_t directory_bytes(uint32_t blocks)
 static enum err_code check_room(const struct pack_writer *w, const struct block_info *info, struct err *e)
 {
 	uint32_t blocks = pack_writer_blocks(w) + 1;
-	uint64_t bytes = pack_writer_bytes(w) + info->sealed_bytes + info->chunk_count * (uint64_t)ID_BYTES + BOX_OVERHEAD;
+	uint64_t bytes =
+	        pack_writer_bytes(w) + info->sealed_bytes + info->chunk_count * (uint64_t)ID_BYTES + BOX_OVERHEAD;
 
 	bytes += 2 * (uint64_t)directory_bytes(blocks) + PACK_BYTES_MIN;
 	if (blocks > PACK_BLOCKS_MAX || padme(bytes, PACK_BYTES_MIN) > PACK_BYTES_MAX)
-		return err_set(e, ERR_LIMIT, "the pack is full with %" PRIu32 " blocks and %" PRIu64 " bytes", blocks - 1,
-			       pack_writer_bytes(w));
+		return err_set(e, ERR_LIMIT, "the pack is full with %" PRIu32 " blocks and %" PRIu64 " bytes",
+		               blocks - 1, pack_writer_bytes(w));
 	return ERR_OK;
 }
 
 static enum err_code seal_list(struct pack_writer *w, const struct block_info *info, const struct chunk_id *ids,
-			       uint32_t block, struct err *e)
+                               uint32_t block, struct err *e)
 {
 	struct pack_ad ad = pack_ad(&w->header, PACK_PART_LIST, block);
 
 	return box_seal(w->keys, BOX_TABLE, w->epoch, span_of(ad.bytes, sizeof ad.bytes),
-			span_of(ids, info->chunk_count * sizeof *ids), &w->lists, e);
+	                span_of(ids, info->chunk_count * sizeof *ids), &w->lists, e);
 }
 
 enum err_code pack_writer_add(struct pack_writer *w, const struct block_info *info, struct span sealed,
-			      const struct chunk_id *ids, uint32_t *block, struct err *e)
+                              const struct chunk_id *ids, uint32_t *block, struct err *e)
 {
 	uint32_t number = pack_writer_blocks(w);
 	struct block_info entry = *info;
@@ -210,13 +211,13 @@ static enum err_code encode_directory(struct pack_writer *w, struct buf *plain, 
 {
 	struct pack_seal seals[WRITER_SEALS];
 	struct pack_directory d = { .seals = seals,
-				    .seal_count = WRITER_SEALS,
-				    .blocks = (struct block_info *)(void *)w->blocks.ptr,
-				    .block_count = pack_writer_blocks(w) };
+		                    .seal_count = WRITER_SEALS,
+		                    .blocks = (struct block_info *)(void *)w->blocks.ptr,
+		                    .block_count = pack_writer_blocks(w) };
 
 	for (int i = 0; i < WRITER_SEALS; i++)
 		seals[i] = (struct pack_seal){ seal_writer_id(w->seals[i]), (enum scope)(SCOPE_CONTENT + i), w->epoch,
-					       buf_span(&w->wrapped[i]) };
+			                       buf_span(&w->wrapped[i]) };
 	for (uint32_t i = 0; i < d.block_count; i++)
 		d.blocks[i].list_offset += w->offset;
 	return pack_directory_encode(&d, plain, e);
@@ -234,7 +235,7 @@ static enum err_code seal_directory(struct pack_writer *w, struct buf *sealed, s
 		rc = pack_directory_decode(buf_span(&plain), w->offset + w->lists.len, &d, e);
 	if (!rc)
 		rc = box_seal(w->keys, BOX_TABLE, w->epoch, span_of(ad.bytes, sizeof ad.bytes), buf_span(&plain),
-			      sealed, e);
+		              sealed, e);
 	pack_directory_release(&d);
 	buf_release(&plain);
 	return rc;
@@ -280,8 +281,8 @@ static enum err_code put_rest(struct pack_writer *w, struct span directory, stru
 	uint64_t lists_end = w->offset + w->lists.len;
 	uint64_t least = lists_end + 2 * (directory.len + PACK_FOOTER_BYTES) + PACK_GAP_MIN;
 	struct pack_footer f = { .pack_bytes = padme(least, PACK_BYTES_MIN),
-				 .first_offset = lists_end,
-				 .directory_bytes = (uint32_t)directory.len };
+		                 .first_offset = lists_end,
+		                 .directory_bytes = (uint32_t)directory.len };
 	struct buf footer = BUF_WITH_MAX(PACK_FOOTER_BYTES);
 	enum err_code rc;
 
