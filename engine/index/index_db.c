@@ -11,13 +11,11 @@
 #include "base/wr.h"
 
 #define KEY_CHUNK 'c'
-#define KEY_PACK                                                                                                       \
-	'a' /* below 'c': the iterator asks for a prefix of whatever follows the last chunk, and short keys have none  \
-	     */
-#define KEY_VERSION     'b'
+#define KEY_PACK        'p'
+#define KEY_VERSION     'v'
 #define PREFIX_BYTES    (1 + ID_BYTES)
 #define CHUNK_KEY_BYTES (PREFIX_BYTES + 4)
-#define MARK_KEY_BYTES  5
+#define MARK_KEY_BYTES  PREFIX_BYTES /* padded: the iterator asks for the prefix of whatever key follows the last chunk */
 #define MARK_BYTES      (8 + 16 + 8 + PACK_HEADER_HASH_BYTES + 4)
 #define VALUE_BYTES_MAX 10
 #define VERSION_TEXT    "mailhold index 1"
@@ -117,8 +115,8 @@ static enum err_code check_version(struct index_db *db, struct err *e)
 {
 	char *failed = NULL;
 	size_t len = 0;
-	uint8_t key = KEY_VERSION;
-	char *got = rocksdb_get(db->db, db->scan_reads, (const char *)&key, 1, &len, &failed);
+	static const uint8_t key[MARK_KEY_BYTES] = { KEY_VERSION };
+	char *got = rocksdb_get(db->db, db->scan_reads, (const char *)key, sizeof key, &len, &failed);
 	rocksdb_iterator_t *any;
 	enum err_code rc = ERR_OK;
 
@@ -244,6 +242,7 @@ static size_t chunk_value(const struct place *place, uint8_t value[VALUE_BYTES_M
 
 static void mark_key(uint32_t number, uint8_t key[MARK_KEY_BYTES])
 {
+	memset(key, 0, MARK_KEY_BYTES);
 	key[0] = KEY_PACK;
 	put_be32(key + 1, number);
 }
@@ -397,7 +396,7 @@ static void sink_entries(struct sink *s, const struct sort_key *keys, size_t cou
 static enum err_code sink_marks(struct index_db *db, struct sink *s, const struct index_mark *marks, size_t count,
                                 struct err *e)
 {
-	static const uint8_t version_key = KEY_VERSION;
+	static const uint8_t version_key[MARK_KEY_BYTES] = { KEY_VERSION };
 	struct buf value = BUF_WITH_MAX(MARK_BYTES);
 	enum err_code rc = ERR_OK;
 
@@ -410,7 +409,7 @@ static enum err_code sink_marks(struct index_db *db, struct sink *s, const struc
 		if (!rc)
 			sink_put(s, key, sizeof key, value.ptr, value.len);
 	}
-	sink_put(s, &version_key, 1, db->version, VERSION_BYTES); /* with every unit: whatever survives has it */
+	sink_put(s, version_key, sizeof version_key, db->version, VERSION_BYTES); /* with every unit: whatever survives has it */
 	buf_release(&value);
 	return rc;
 }
