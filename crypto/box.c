@@ -44,13 +44,14 @@ enum err_code box_open(const struct keys *k, enum box_kind kind, uint32_t epoch,
 	const uint8_t *key;
 	enum err_code rc = box_key(k, kind, epoch, &key, e);
 	size_t start = out->len;
-	uint8_t *at;
+	uint8_t *at = NULL; /* stays so for empty bytes, which are only verified */
 
 	if (rc)
 		return rc;
 	if (sealed.len < BOX_OVERHEAD)
 		return err_set(e, ERR_CORRUPT, "sealed bytes are cut short (%zu)", sealed.len);
-	rc = buf_extend(out, sealed.len - BOX_OVERHEAD, &at, e);
+	if (sealed.len > BOX_OVERHEAD)
+		rc = buf_extend(out, sealed.len - BOX_OVERHEAD, &at, e);
 	if (rc)
 		return rc;
 	if (!aead_open(key, sealed.ptr, ad, span_skip(sealed, BOX_NONCE_BYTES), at)) {

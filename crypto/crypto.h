@@ -2,7 +2,8 @@
  * crypto: keys, ids, seals, signatures and key slots, over six calls of libsodium: crypto_pwhash (Argon2id),
  * crypto_generichash, crypto_kdf, crypto_aead_xchacha20poly1305_ietf, crypto_box_seal, crypto_sign.
  * Format   docs/format/key.md (slots, bundles, hierarchy), version 1.
- * Secrets  live in locked memory (sodium_malloc) inside opaque objects and are wiped when freed.
+ * Secrets  live in locked memory (sodium_malloc) inside opaque objects and are wiped when freed. Locked as far as
+ *          RLIMIT_MEMLOCK goes; each object takes a page and two guard pages, so keep seals per pack, not per block.
  * Thread   crypto_start once, before anything else. A struct keys does not change after it was opened: any
  *          number of threads may use it at once. A seal_writer belongs to one thread at a time; a seal_reader
  *          does not change and may be shared.
@@ -44,7 +45,8 @@ MUST_CHECK enum err_code crypto_start(struct err *e);
 void crypto_random(void *out, size_t len);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* Unkeyed BLAKE2b of OUT_LEN 16..64 bytes. */
-#define crypto_hash mailhold_crypto_hash /* libsodium exports another function of this name: never meet it at link time */
+/* (libsodium exports another function of this name; the two must not meet, in a header or in the linker.) */
+#define crypto_hash mailhold_crypto_hash
 void crypto_hash(struct span bytes, uint8_t *out, size_t out_len);
 
 /* ---- secrets: a password or raw key on its way in ---- */

@@ -6,6 +6,10 @@
 
 #include <assert.h>
 
+/*
+ * One call, and no prepared state to copy: libsodium keeps the key block back until more bytes come, so a copied state
+ * hashes it again all the same (13 of 287 ns were gained for 64 bytes, nothing for 8 KiB).
+ */
 void keys_chunk_id(const struct keys *k, enum scope scope, struct span plain, struct chunk_id *out)
 {
 	assert((k->flags & HAS_ID_KEY) && scope >= SCOPE_CONTENT && scope < SCOPE_END);

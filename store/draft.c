@@ -114,24 +114,3 @@ void store_draft_free(struct store_draft **d)
 	mem_free(*d);
 	*d = NULL;
 }
-
-enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e)
-{
-	struct fresh f = FRESH_NONE;
-	enum err_code rc = name_check(name, e);
-
-	if (!rc)
-		rc = fresh_open(s, &f, e);
-	while (!rc && bytes.len) {
-		ssize_t n = write(f.fd, bytes.ptr, bytes.len);
-
-		if (n >= 0)
-			bytes = span_skip(bytes, (size_t)n);
-		else if (errno != EINTR)
-			rc = write_failed(s, errno, "write", name, e);
-	}
-	if (!rc)
-		rc = fresh_commit(s, &f, name, e);
-	fresh_close(s, &f);
-	return rc;
-}

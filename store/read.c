@@ -40,7 +40,7 @@ enum err_code store_get(struct store *s, const char *name, size_t max, struct bu
 	size_t start = out->len;
 	uint64_t bytes;
 	enum err_code rc = name_check(name, e);
-	uint8_t *at;
+	uint8_t *at = NULL;
 	int fd = -1;
 
 	if (!rc)
@@ -50,9 +50,9 @@ enum err_code store_get(struct store *s, const char *name, size_t max, struct bu
 	if (bytes > max)
 		rc = err_set(e, ERR_LIMIT, "%s/%s has %llu bytes, more than %zu", s->path, name,
 		             (unsigned long long)bytes, max);
-	if (!rc)
+	if (!rc && bytes)
 		rc = buf_extend(out, (size_t)bytes, &at, e);
-	if (!rc)
+	if (!rc && bytes)
 		rc = file_read_at(fd, name, 0, at, (size_t)bytes, e);
 	if (rc)
 		out->len = start;

@@ -12,10 +12,12 @@
 
 #define COMMIT_END_SESSION   1
 #define PACK_ADDED_MIN       33 /* bytes of the shortest entry */
-#define ENTRY_MIN            112
+#define ENTRY_MIN            111
 #define ENTRY_HAS_BASE       0x100
 #define ENTRY_HAS_REPLACES   0x200
 #define ENTRY_SNAPSHOT_FLAGS 0xff
+
+#define ENTRY_ZONE_MAX 1440 /* minutes: a day */
 
 static const uint8_t zeros[ID_BYTES];
 
@@ -123,6 +125,8 @@ static void wr_entry(struct wr *w, const struct snapshot_entry *s)
 		w->rc = err_set(w->e, ERR_LIMIT, "snapshot details of %zu bytes", s->sealed.len);
 	if (!w->rc && s->flags > ENTRY_SNAPSHOT_FLAGS)
 		w->rc = err_set(w->e, ERR_STATE, "snapshot flags %" PRIx32, s->flags);
+	if (!w->rc && (s->zone_minutes < -ENTRY_ZONE_MAX || s->zone_minutes > ENTRY_ZONE_MAX))
+		w->rc = err_set(w->e, ERR_STATE, "a zone of %d minutes", s->zone_minutes);
 	wr_bytes(w, span_of(s->id.bytes, sizeof s->id.bytes));
 	wr_bytes(w, span_of(s->account.bytes, sizeof s->account.bytes));
 	wr_u64(w, (uint64_t)s->time_ms);
@@ -147,6 +151,8 @@ static void rd_entry(struct rd *r, struct snapshot_entry *s)
 	rd_copy(r, s->account.bytes, sizeof s->account.bytes);
 	s->time_ms = (int64_t)rd_u64(r);
 	s->zone_minutes = (int16_t)rd_u16(r);
+	if (s->zone_minutes < -ENTRY_ZONE_MAX || s->zone_minutes > ENTRY_ZONE_MAX)
+		r->bad = true;
 	flags = rd_u16(r);
 	s->flags = flags & ENTRY_SNAPSHOT_FLAGS;
 	if (flags & ~(unsigned)(ENTRY_SNAPSHOT_FLAGS | ENTRY_HAS_BASE | ENTRY_HAS_REPLACES))
@@ -176,6 +182,8 @@ static void wr_added(struct wr *w, const struct commit *c)
 			w->rc = err_set(w->e, ERR_STATE,
 			                "a pack of session %" PRIu64 " in a commit of session %" PRIu64,
 			                p->name.session, c->session);
+		if (!w->rc && p->bytes > PACK_STORED_BYTES_MAX)
+			w->rc = err_set(w->e, ERR_LIMIT, "a pack of %" PRIu64 " bytes", p->bytes);
 		wr_bytes(w, span_of(p->name.random, sizeof p->name.random));
 		wr_bytes(w, span_of(p->header_hash, sizeof p->header_hash));
 		wr_var(w, p->bytes);
@@ -217,6 +225,8 @@ static enum err_code rd_added(struct rd *r, struct commit_hold *hold, struct err
 		rd_copy(r, p->name.random, sizeof p->name.random);
 		rd_copy(r, p->header_hash, sizeof p->header_hash);
 		p->bytes = rd_var(r);
+		if (p->bytes > PACK_STORED_BYTES_MAX)
+			r->bad = true;
 	}
 	hold->commit.added = hold->added;
 	hold->commit.added_count = n;

@@ -79,7 +79,7 @@ bool pack_name_of_path(const char *path, struct pack_name *out);
 
 struct pack_added {
 	struct pack_name name; /* its session is the commit's */
-	uint64_t bytes;        /* stored length, with padding */
+	uint64_t bytes;        /* stored length, with padding; at most PACK_STORED_BYTES_MAX */
 	uint8_t header_hash[PACK_HEADER_HASH_BYTES]; /* BLAKE2b-128 of the clear header and the first directory as stored */
 };
 
@@ -123,6 +123,7 @@ struct commit {
 	uint32_t first_ordinal;
 };
 #define COMMIT_PACKS_MAX 65536
+#define PACK_STORED_BYTES_MAX ((uint64_t)1 << 32) /* what a record may claim a pack to be long */
 #define COMMIT_SNAPSHOTS_MAX 4096
 MUST_CHECK enum err_code commit_encode(const struct commit *c, struct buf *out, struct err *e);
 /* Decodes into memory owned by *HOLD (release with commit_release); spans point into PAYLOAD. */

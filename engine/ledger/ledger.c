@@ -184,6 +184,13 @@ static enum err_code look_again(struct ledger *l, bool *again, struct err *e)
 	return ERR_OK;
 }
 
+static void start_over(struct ledger *l)
+{
+	ledger_tell(l, l->head.number, NULL, "an older ledger record was passed over: reading all again");
+	ledger_reset(l);
+	l->whole = true;
+}
+
 /* Folds up to and without record END. */
 static enum err_code fold_on(struct ledger *l, uint64_t end, struct err *e)
 {
@@ -191,25 +198,19 @@ static enum err_code fold_on(struct ledger *l, uint64_t end, struct err *e)
 	bool again;
 	enum err_code rc = ERR_OK;
 
-	while (l->next < end) {
+	while (l->next < end && !rc) {
+		if (l->fold.has_void_wanted) {
+			rc = look_again(l, &again, e);
+			if (rc)
+				return rc;
+			if (again)
+				start_over(l);
+		}
 		rc = ledger_fetch(l, l->next, hash, e);
 		if (rc == ERR_NOT_FOUND)
 			return ERR_OK;
 		if (!rc)
 			rc = ledger_take(l, hash, false, e);
-		if (rc)
-			return rc;
-		if (!l->fold.has_void_wanted)
-			continue;
-		rc = look_again(l, &again, e);
-		if (rc)
-			return rc;
-		if (again) {
-			ledger_tell(l, l->head.number, NULL,
-			            "an older ledger record was passed over: reading all again");
-			ledger_reset(l);
-			l->whole = true;
-		}
 	}
 	return rc;
 }
@@ -261,6 +262,20 @@ enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **
 	return ERR_OK;
 }
 
+enum err_code ledger_make_durable(struct ledger *l, struct err *e)
+{
+	enum err_code rc;
+
+	if (l->next <= l->durable)
+		return ERR_OK;
+	rc = store_sync(l->store, record_path(l->head.number).text, e);
+	if (rc)
+		return err_note(e, "while making ledger record %" PRIu64 " durable", l->head.number);
+	l->durable = l->next;
+	l->cache.durable_changed = true;
+	return ERR_OK;
+}
+
 /* The store must still hold the head that we saw last. */
 static enum err_code check_pin(struct ledger *l, struct err *e)
 {
@@ -283,11 +298,15 @@ static enum err_code check_pin(struct ledger *l, struct err *e)
 /* What was told when it was folded from the store is told again for as long as it keeps us from writing. */
 static void tell_cached(struct ledger *l)
 {
-	for (size_t i = 0; i < l->fold.unreadable_count; i++)
-		if (!l->fold.unreadable[i].voided)
-			ledger_tell(l, l->fold.unreadable[i].number, NULL,
-			            "ledger record %" PRIu64 " cannot be read; " REPAIR_HINT,
-			            l->fold.unreadable[i].number);
+	const struct fold_unreadable *first = l->fold.unreadable;
+
+	if (l->fold.doubt_count) {
+		while (first->voided)
+			first++;
+		ledger_tell(l, first->number, NULL,
+		            "ledger record %" PRIu64 " cannot be read (%zu in all); " REPAIR_HINT, first->number,
+		            l->fold.doubt_count);
+	}
 	if (l->fold.unknown_count)
 		ledger_tell(l, l->fold.unknown_kind, NULL,
 		            "ledger record %" PRIu64 " was made by a newer version; reading only",

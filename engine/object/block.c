@@ -317,7 +317,7 @@ enum err_code block_seal(struct block_codec *c, const struct block_draft *draft,
 {
 	struct block_info made = *info;
 	size_t table_bytes;
-	bool smaller;
+	bool smaller = false;
 	enum err_code rc;
 
 	if (!block_draft_count(draft))

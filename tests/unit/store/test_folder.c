@@ -7,8 +7,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -313,6 +315,51 @@ static void a_plain_user_without_core_dumps_can_write(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* In a mount namespace of its own: 0 as hoped, 77 when this machine does not allow it. */
+static int fill_a_small_disk(void)
+{
+	static uint8_t much[700 * 1024];
+	struct store_draft *d = NULL;
+	struct store *s = NULL;
+
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("tmpfs", root, "tmpfs", 0, "size=1m") != 0)
+		return 77;
+	if (store_create(root, &s, &err) || store_put(s, "pack/one", span_of(much, sizeof much), &err))
+		return 1;
+	if (store_put(s, "pack/two", span_of(much, sizeof much), &err) != ERR_NO_SPACE || !strstr(err.text, root))
+		return 2;
+	if (store_draft_open(s, &d, &err) || store_draft_write(d, span_of(much, sizeof much), &err) != ERR_NO_SPACE)
+		return 3;
+	if (store_draft_write(d, SPAN_LIT("x"), &err) != ERR_STATE ||
+	    store_draft_commit(&d, "pack/two", &err) != ERR_STATE || d)
+		return 4;
+	if (objects(s) != 1 || entries_in("tmp") != 0)
+		return 5;
+	/* What failed left its room behind. */
+	if (store_put(s, "pack/three", span_of(much, 100 * 1024), &err))
+		return 6;
+	store_free(&s);
+	return 0;
+}
+
+static void a_full_disk_is_told_as_such_and_leaves_nothing_half_written(void **state)
+{
+	pid_t child;
+	int status;
+
+	(void)state;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(fill_a_small_disk());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -329,6 +376,7 @@ int main(void)
 		T(a_file_in_place_of_a_folder_is_an_error_with_its_path),
 		T(a_store_that_was_removed_is_an_error),
 		T(a_plain_user_without_core_dumps_can_write),
+		T(a_full_disk_is_told_as_such_and_leaves_nothing_half_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

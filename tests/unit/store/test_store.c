@@ -137,6 +137,15 @@ static enum err_code note_name(void *ctx, const char *name, uint64_t bytes, stru
 	return ERR_OK;
 }
 
+static enum err_code count_one(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	(void)name;
+	(void)bytes;
+	(void)e;
+	++*(size_t *)ctx;
+	return ERR_OK;
+}
+
 static bool has(const struct seen *seen, const char *name)
 {
 	for (size_t i = 0; i < seen->count; i++)
@@ -235,6 +244,59 @@ static void of_eight_creators_at_once_one_wins(void **state)
 		reads_as(p->store, name, span_of(want, sizeof want));
 	}
 	assert_int_equal(objects_in(p->store), 8);
+}
+
+struct writer {
+	struct store *store;
+	unsigned number;
+	bool wrong;
+};
+
+static void *write_many(void *arg)
+{
+	struct writer *w = arg;
+	struct err e;
+
+	for (unsigned i = 0; i < 16 && !w->wrong; i++) {
+		struct store_draft *d = NULL;
+		char name[48];
+
+		snprintf(name, sizeof name, "pack/%02x/%u", i, w->number);
+		w->wrong = store_draft_open(w->store, &d, &e) || store_draft_write(d, span_cstr(name), &e) ||
+		           store_draft_commit(&d, name, &e);
+		snprintf(name, sizeof name, "key/%02x/%u", i, w->number);
+		w->wrong |= store_put(w->store, name, span_cstr(name), &e) != ERR_OK;
+		w->wrong |= store_sync(w->store, name, &e) != ERR_OK;
+	}
+	return NULL;
+}
+
+static enum err_code holds_its_name(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	(void)e;
+	assert_int_equal(bytes, strlen(name));
+	reads_as(ctx, name, span_cstr(name));
+	return ERR_OK;
+}
+
+static void one_store_serves_many_writers(void **state)
+{
+	struct store *s = store_of(state);
+	struct writer writers[4];
+	pthread_t threads[4];
+	size_t count = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		writers[i] = (struct writer){ s, i, false };
+		assert_int_equal(pthread_create(&threads[i], NULL, write_many, &writers[i]), 0);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_false(writers[i].wrong);
+	}
+	OK(store_list(s, "", holds_its_name, s, &err));
+	OK(store_list(s, "", count_one, &count, &err));
+	assert_int_equal(count, 4 * 16 * 2);
 }
 
 static void what_is_missing_is_not_found(void **state)
@@ -570,6 +632,7 @@ int main(void)
 		T(what_was_put_is_read_back_by_others),
 		T(a_name_is_given_once),
 		T(of_eight_creators_at_once_one_wins),
+		T(one_store_serves_many_writers),
 		T(what_is_missing_is_not_found),
 		T(a_larger_object_than_allowed_is_refused_and_out_stays),
 		T(ranges_give_exactly_what_was_asked),

@@ -1,0 +1,287 @@
+#include "secret_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES };
+
+static struct secret *from_environment;
+
+enum err_code secret_take_environment(struct err *e)
+{
+	char *value = getenv("MAILHOLD_PASSWORD");
+	enum err_code rc;
+
+	if (!value)
+		return ERR_OK;
+	rc = secret_new(span_cstr(value), &from_environment, e);
+	/* Also what /proc/PID/environ shows. */
+	explicit_bzero(value, strlen(value));
+	unsetenv("MAILHOLD_PASSWORD");
+	return rc;
+}
+
+void secret_drop_environment(void)
+{
+	secret_free(&from_environment);
+}
+
+enum err_code password_first_line(struct span text, struct secret **out, struct err *e)
+{
+	const uint8_t *end = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
+	struct span line = end ? span_of(text.ptr, (size_t)(end - text.ptr)) : text;
+
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (line.len == 0)
+		return err_set(e, ERR_USAGE, "the password is empty");
+	if (line.len > PASSWORD_BYTES_MAX)
+		return err_set(e, ERR_LIMIT, "the password is longer than %d bytes", PASSWORD_BYTES_MAX);
+	return secret_new(line, out, e);
+}
+
+enum err_code key_file_decode(struct span text, struct secret **out, struct err *e)
+{
+	uint8_t key[SLOT_KEY_FILE_BYTES];
+	struct span digits = text;
+	enum err_code rc;
+
+	if (text.len == SLOT_KEY_FILE_BYTES)
+		return secret_new(text, out, e);
+	while (digits.len && (digits.ptr[digits.len - 1] == '\n' || digits.ptr[digits.len - 1] == '\r'))
+		digits.len--;
+	if (!text_unhex(digits, key, sizeof key))
+		return err_set(e, ERR_USAGE, "a key file holds 64 hex digits and a line end, this one does not");
+	rc = secret_new(span_of(key, sizeof key), out, e);
+	explicit_bzero(key, sizeof key);
+	return rc;
+}
+
+/* Reads FD to its end into TEXT, which holds MAX bytes; what is beyond is read and dropped. */
+static enum err_code read_all(int fd, uint8_t *text, size_t max, size_t *len, struct err *e)
+{
+	uint8_t rest[512];
+	ssize_t n;
+
+	*len = 0;
+	for (;;) {
+		bool full = *len == max;
+
+		n = full ? read(fd, rest, sizeof rest) : read(fd, text + *len, max - *len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		if (!full)
+			*len += (size_t)n;
+	}
+	explicit_bzero(rest, sizeof rest);
+	return n < 0 ? err_sys(e, errno, "cannot read") : ERR_OK;
+}
+
+typedef enum err_code (*secret_decode)(struct span text, struct secret **out, struct err *e);
+
+static enum err_code read_file(const char *path, secret_decode decode, struct secret **out, struct err *e)
+{
+	uint8_t text[PASSWORD_BYTES_MAX + 64];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	enum err_code rc;
+
+	if (fd < 0)
+		return err_sys(e, errno, "cannot open %s", text_name(span_cstr(path)).text);
+	rc = read_all(fd, text, sizeof text, &len, e);
+	close(fd);
+	if (!rc)
+		rc = decode(span_of(text, len), out, e);
+	explicit_bzero(text, sizeof text);
+	return rc ? err_note(e, "reading %s", text_name(span_cstr(path)).text) : ERR_OK;
+}
+
+static enum err_code create_key_file(const char *path, struct secret **out, struct err *e)
+{
+	uint8_t key[SLOT_KEY_FILE_BYTES];
+	char text[KEY_FILE_TEXT_BYTES + 2];
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	enum err_code rc;
+
+	if (fd < 0)
+		return err_sys(e, errno, "cannot create the key file %s", text_name(span_cstr(path)).text);
+	crypto_random(key, sizeof key);
+	text_hex(span_of(key, sizeof key), text);
+	memcpy(text + KEY_FILE_TEXT_BYTES, "\n", 2);
+	rc = file_write(fd, path, span_cstr(text), e);
+	/* Without this file the repository is lost: it must be on the disk before the repository is. */
+	if (!rc && fsync(fd) != 0)
+		rc = err_sys(e, errno, "cannot finish writing the key file %s", text_name(span_cstr(path)).text);
+	close(fd);
+	if (!rc)
+		rc = secret_new(span_of(key, sizeof key), out, e);
+	if (rc)
+		unlink(path);
+	explicit_bzero(key, sizeof key);
+	explicit_bzero(text, sizeof text);
+	return rc;
+}
+
+static enum err_code use_key_file(const char *path, bool create, struct secret_got *out, struct err *e)
+{
+	out->kind = SLOT_KEY_FILE;
+	out->key_file = path;
+	if (create && access(path, F_OK) != 0 && errno == ENOENT) {
+		out->key_file_created = true;
+		return create_key_file(path, &out->secret, e);
+	}
+	return read_file(path, key_file_decode, &out->secret, e);
+}
+
+static pid_t start_shell(const char *command, int out_fd)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	if (dup2(out_fd, STDOUT_FILENO) < 0)
+		_exit(127);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+static enum err_code run_command(const char *command, struct secret **out, struct err *e)
+{
+	uint8_t text[PASSWORD_BYTES_MAX + 64];
+	int fds[2], status = 0;
+	size_t len = 0;
+	enum err_code rc;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return err_sys(e, errno, "cannot start the password command");
+	pid = start_shell(command, fds[1]);
+	close(fds[1]);
+	if (pid < 0) {
+		rc = err_sys(e, errno, "cannot start the password command");
+		close(fds[0]);
+		return rc;
+	}
+	rc = read_all(fds[0], text, sizeof text, &len, e);
+	close(fds[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!rc && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+		rc = err_set(e, ERR_IO, "the password command failed with status %d",
+		             WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	if (!rc)
+		rc = password_first_line(span_of(text, len), out, e);
+	explicit_bzero(text, sizeof text);
+	return rc ? err_note(e, "asking the password command") : ERR_OK;
+}
+
+/* One line from the terminal; echo is off. EINTR is Ctrl-C: the handler has noted it. */
+static enum err_code read_line(int tty, uint8_t *text, size_t max, size_t *len, struct err *e)
+{
+	*len = 0;
+	while (*len < max) {
+		ssize_t n = read(tty, text + *len, 1);
+
+		if (n < 0)
+			return errno == EINTR ? err_set(e, ERR_CANCELLED, "interrupted at the password prompt")
+			                      : err_sys(e, errno, "cannot read the terminal");
+		if (n == 0 || text[*len] == '\n')
+			return ERR_OK;
+		(*len)++;
+	}
+	return err_set(e, ERR_LIMIT, "the password is longer than %d bytes", PASSWORD_BYTES_MAX);
+}
+
+static enum err_code ask(const char *prompt, struct secret **out, struct err *e)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	uint8_t text[PASSWORD_BYTES_MAX + 2];
+	struct termios before, silent;
+	size_t len = 0;
+	enum err_code rc;
+
+	if (tty < 0 || tcgetattr(tty, &before) != 0) {
+		if (tty >= 0)
+			close(tty);
+		return err_set(e, ERR_USAGE, "no password was given and there is no terminal to ask on");
+	}
+	silent = before;
+	silent.c_lflag &= ~(tcflag_t)ECHO;
+	silent.c_lflag |= ECHONL;
+	tcsetattr(tty, TCSAFLUSH, &silent);
+	rc = file_write(tty, "the terminal", span_cstr(prompt), e);
+	if (!rc)
+		rc = read_line(tty, text, sizeof text, &len, e);
+	tcsetattr(tty, TCSAFLUSH, &before);
+	close(tty);
+	if (!rc)
+		rc = password_first_line(span_of(text, len), out, e);
+	explicit_bzero(text, sizeof text);
+	return rc;
+}
+
+static enum err_code ask_twice(struct secret **out, struct err *e)
+{
+	struct secret *first = NULL, *second = NULL;
+	struct span a, b;
+	enum err_code rc;
+
+	rc = ask("New password for the repository: ", &first, e);
+	if (!rc)
+		rc = ask("The same again: ", &second, e);
+	if (rc)
+		goto done;
+	a = secret_span(first);
+	b = secret_span(second);
+	if (a.len != b.len || !crypto_equal(a.ptr, b.ptr, a.len)) {
+		rc = err_set(e, ERR_USAGE, "the two passwords differ");
+		goto done;
+	}
+	*out = first;
+	first = NULL;
+done:
+	secret_free(&first);
+	secret_free(&second);
+	return rc;
+}
+
+static enum err_code from_options(const struct secret_options *o, struct secret_got *out, struct err *e)
+{
+	if (o->key_file)
+		return use_key_file(o->key_file, o->create, out, e);
+	if (o->password_file)
+		return read_file(o->password_file, password_first_line, &out->secret, e);
+	return run_command(o->password_command, &out->secret, e);
+}
+
+enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e)
+{
+	int given = !!o->key_file + !!o->password_file + !!o->password_command;
+	struct secret_options env = { .key_file = getenv("MAILHOLD_KEY_FILE"), .create = o->create };
+
+	*out = (struct secret_got){ .kind = SLOT_PASSWORD };
+	if (given > 1)
+		return err_set(e, ERR_USAGE, "give one of --key-file, --password-file and --password-command");
+	if (given)
+		return from_options(o, out, e);
+	if (!env.key_file)
+		env.password_file = getenv("MAILHOLD_PASSWORD_FILE");
+	if (!env.password_file)
+		env.password_command = getenv("MAILHOLD_PASSWORD_COMMAND");
+	if (env.key_file || env.password_file || env.password_command)
+		return from_options(&env, out, e);
+	if (from_environment)
+		return password_first_line(secret_span(from_environment), &out->secret, e);
+	out->asked = true;
+	return o->create ? ask_twice(&out->secret, e) : ask("Password of the repository: ", &out->secret, e);
+}

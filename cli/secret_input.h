@@ -1,0 +1,37 @@
+/*
+ * secret_input: where the password or the key comes from. Never from an argument. On the command line: --key-file,
+ * --password-file, --password-command (one of them). Else from the environment: MAILHOLD_KEY_FILE,
+ * MAILHOLD_PASSWORD_FILE, MAILHOLD_PASSWORD_COMMAND, MAILHOLD_PASSWORD, the first that is set. Else the terminal is
+ * asked, without echo. Every buffer that held it is wiped.
+ */
+#ifndef MAILHOLD_CLI_SECRET_INPUT_H
+#define MAILHOLD_CLI_SECRET_INPUT_H
+
+#include "crypto/crypto.h"
+
+#define PASSWORD_BYTES_MAX 1024
+
+struct secret_options {
+	const char *key_file, *password_file, *password_command; /* NULL: not given */
+	bool create; /* for init: ask twice, make a key file that does not exist */
+};
+struct secret_got {
+	struct secret *secret;
+	enum slot_kind kind;
+	bool asked;            /* typed by a person: a wrong one may be asked for again */
+	bool key_file_created; /* the person must keep a copy */
+	const char *key_file;  /* borrowed */
+};
+/* ERR_USAGE when nothing was given and there is no terminal, or when the two new passwords differ or are empty. */
+MUST_CHECK enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e);
+
+/* Reads MAILHOLD_PASSWORD out of the environment and wipes it there: once, early, before any child is started. */
+MUST_CHECK enum err_code secret_take_environment(struct err *e);
+void secret_drop_environment(void);
+
+/* The first line of TEXT as a password; ERR_USAGE when it is empty, ERR_LIMIT when too long. For tests, too. */
+MUST_CHECK enum err_code password_first_line(struct span text, struct secret **out, struct err *e);
+/* 64 hex digits with or without a line end, or 32 raw bytes. ERR_USAGE for anything else. */
+MUST_CHECK enum err_code key_file_decode(struct span text, struct secret **out, struct err *e);
+
+#endif

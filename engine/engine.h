@@ -1,0 +1,287 @@
+/*
+ * engine: the repository and everything one can do with it. Knows no mail world: items come from an item_source and
+ * go to an item_sink (item/item.h). Where bytes lie is docs/format/, in which order they are written docs/order.md.
+ *
+ *   repo_init, repo_open            a repository on a store, unlocked
+ *   engine_snapshot                 take one account's items into it
+ *   repo_snapshots, repo_resolve    what there is
+ *   view_*                          look into one snapshot: collections, items, bodies
+ *   engine_diff, _deleted, _find    compare and search, without opening bodies
+ *   engine_restore                  give items back
+ *   engine_forget, _check, _stats   look after it
+ *
+ * Thread   one thread at a time per struct repo; the engine uses threads of its own inside. Callbacks are called in the
+ *          caller's thread unless said otherwise. Spans and strings given to a callback are good for the call.
+ * Stop     long calls look at the flag given with engine_stop_flag and end with ERR_CANCELLED; what was committed stays.
+ */
+#ifndef MAILHOLD_ENGINE_ENGINE_H
+#define MAILHOLD_ENGINE_ENGINE_H
+
+#include <signal.h>
+
+#include "crypto/crypto.h"
+#include "item/item.h"
+
+struct repo;
+
+/* Something worth a line on stderr that is no failure: "the local index was damaged and is being rebuilt". */
+typedef void (*engine_notice)(void *ctx, const char *text);
+
+struct engine_progress {
+	const char *phase;        /* "reading", "comparing", "restoring", "checking" … */
+	uint64_t items_done, items_total; /* total 0: unknown */
+	uint64_t bytes_done, bytes_total;
+	const char *what;         /* collection or object, printable; may be "" */
+};
+typedef void (*engine_progress_fn)(void *ctx, const struct engine_progress *p); /* at most about 10 times a second */
+
+struct repo_options {
+	const char *url;           /* store */
+	const struct secret *secret; /* password, or 32 raw bytes of a key file; borrowed for the call */
+	enum slot_kind secret_kind;
+	const char *cache_folder;  /* NULL: $XDG_CACHE_HOME/mailhold, else ~/.cache/mailhold */
+	const char *expect_head;   /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
+	engine_notice notice;
+	void *notice_ctx;
+};
+
+/* ERR_EXISTS when there is a repository, or anything else, already. */
+MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
+                                   struct err *e);
+/* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
+MUST_CHECK enum err_code repo_open(const struct repo_options *o, struct repo **out, struct err *e);
+void repo_free(struct repo **r);
+/* Looked at by long calls; set it from a signal handler. May be NULL. */
+void engine_stop_flag(struct repo *r, const volatile sig_atomic_t *flag);
+void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx);
+
+struct repo_info {
+	struct repo_id id;
+	const char *url;         /* borrowed */
+	const char *cache_folder; /* this repository's; borrowed */
+	char head[80];           /* "NUMBER:HEX": for --expect-head */
+};
+void repo_describe(const struct repo *r, struct repo_info *out);
+
+/* ---- snapshots ---- */
+
+struct snapshot_info {
+	struct snapshot_id id;
+	char id_hex[33];
+	struct account_id account_id;
+	struct span account;      /* name */
+	struct span host;
+	struct span source;       /* as the user typed it */
+	struct span tags;         /* comma-separated */
+	int64_t time_ms;
+	int16_t zone_minutes;
+	int64_t duration_ms;
+	uint32_t flags;           /* enum engine_snapshot_flag */
+	uint64_t items, bytes, collections;
+	uint64_t items_skipped;
+	int64_t forgotten_ms;     /* of the trash; 0: live */
+	bool pinned;
+};
+enum engine_snapshot_flag {
+	ENGINE_SNAPSHOT_PARTIAL = 1, /* interrupted run: what was safe by then */
+	ENGINE_SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
+	ENGINE_SNAPSHOT_GAPS = 4     /* some items could not be read */
+};
+enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
+typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
+/* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name, or NULL for all. */
+MUST_CHECK enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account, snapshot_visit visit,
+                                        void *ctx, struct err *e);
+/*
+ * "[ACCOUNT@]" + an id prefix (at least 4 digits), "latest", "latest~N", or a date or time ("the last one before"; a bare
+ * date means its end). ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous. WHICH as above (forget --undo looks into the trash).
+ */
+MUST_CHECK enum err_code repo_resolve(struct repo *r, const char *text, unsigned which, struct snapshot_id *out,
+                                      struct err *e);
+
+struct snapshot_options {
+	const char *account;      /* NULL: the source's label */
+	const char *source;       /* as typed, for the record */
+	const char *const *tags;
+	size_t tag_count;
+	bool rescan;              /* look inside items that seem unchanged */
+	bool dry_run;             /* reads and counts, writes nothing */
+	bool no_parent;           /* ignore earlier snapshots */
+	int64_t partial_every_ms; /* 0: 10 minutes; partial commits */
+	uint64_t partial_every_bytes; /* 0: 1 GiB */
+	int compression_level;    /* 0: default (3); 1..19 */
+};
+struct snapshot_report {
+	struct snapshot_info info;     /* id zeros on a dry run; spans empty */
+	uint64_t items_new, items_changed, items_state_changed, items_removed, items_unchanged;
+	uint64_t bytes_read;
+	uint64_t bytes_stored;    /* added to the store by this run, packs as stored */
+	uint64_t chunks_new, chunks_known;
+	uint64_t collections_unchanged;
+	bool resumed;             /* built on a partial snapshot */
+	char head[80];
+};
+/* Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS. */
+MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source,
+                                         const struct snapshot_options *o, struct snapshot_report *out,
+                                         struct err *e);
+
+/* Forget: into the trash. Undo: back. Several ids, one record. */
+MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
+                                       struct err *e);
+MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
+                                    struct err *e);
+
+/* ---- looking into one snapshot ---- */
+
+struct view;
+MUST_CHECK enum err_code view_open(struct repo *r, const struct snapshot_id *id, struct view **out, struct err *e);
+void view_free(struct view **v);
+const struct snapshot_info *view_snapshot(const struct view *v);
+
+struct view_collection {
+	struct collection c;
+	uint64_t items, bytes;
+};
+size_t view_collection_count(const struct view *v);
+/* Borrowed until view_free. */
+MUST_CHECK enum err_code view_collection(struct view *v, size_t i, const struct view_collection **out, struct err *e);
+/* Exact path. ERR_NOT_FOUND names near ones. */
+MUST_CHECK enum err_code view_find_collection(struct view *v, struct span path, size_t *out, struct err *e);
+
+struct view_item {
+	struct span key;
+	struct span facts;
+	struct span state;
+	struct span summary;     /* fields, see summary_tag; empty when not asked for */
+	struct chunk_id content; /* names the content: equal ids, equal bytes */
+	enum item_kind kind;
+	uint64_t bytes;
+	int64_t time_ms;         /* received (fact), else the summary's date, else INT64_MIN */
+};
+typedef enum err_code (*item_visit)(void *ctx, size_t collection, const struct view_item *item, struct err *e);
+/* All items of a collection in key order; reads no bodies. */
+MUST_CHECK enum err_code view_items(struct view *v, size_t collection, bool with_summary, item_visit visit,
+                                    void *ctx, struct err *e);
+/* One item by key: reads one page. The visit happens once. ERR_NOT_FOUND. */
+MUST_CHECK enum err_code view_item(struct view *v, size_t collection, struct span key, item_visit visit, void *ctx,
+                                   struct err *e);
+/* Writes an item's stream (STREAM empty: primary), checked against its ids. */
+typedef enum err_code (*body_write)(void *ctx, struct span bytes, struct err *e);
+MUST_CHECK enum err_code view_body(struct view *v, size_t collection, struct span key, struct span stream,
+                                   body_write write, void *ctx, struct err *e);
+
+/* ---- compare and search ---- */
+
+enum change_kind { CHANGE_ADDED = 1, CHANGE_REMOVED, CHANGE_MOVED, CHANGE_STATE, CHANGE_CONTENT, CHANGE_COLLECTION_ADDED,
+	           CHANGE_COLLECTION_REMOVED };
+const char *change_kind_name(enum change_kind kind); /* "added" … */
+struct change {
+	enum change_kind kind;
+	struct span collection;     /* where it is in B; where it was, when removed */
+	struct span collection_from; /* moved: where it was */
+	const struct view_item *before, *after; /* NULL where there is none; with summaries */
+};
+typedef enum err_code (*change_visit)(void *ctx, const struct change *c, struct err *e);
+/* Per collection, in order; reads only pages that differ. */
+MUST_CHECK enum err_code engine_diff(struct repo *r, const struct snapshot_id *a, const struct snapshot_id *b,
+                                     change_visit visit, void *ctx, struct err *e);
+
+struct deleted_item {
+	struct span collection;
+	const struct view_item *item;
+	const struct snapshot_info *last_in; /* the newest snapshot that has it */
+	int64_t gone_by_ms;                  /* time of the first snapshot without it */
+};
+typedef enum err_code (*deleted_visit)(void *ctx, const struct deleted_item *d, struct err *e);
+/* Items that some snapshot of the account (NULL: every account) has and its latest has not; only those gone since SINCE_MS. */
+MUST_CHECK enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit,
+                                        void *ctx, struct err *e);
+
+struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
+	const char *account;
+	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
+	struct span collection;    /* path, or a shell pattern with * and ? */
+	enum item_kind kind;       /* 0: all */
+	int64_t after_ms, before_ms; /* item date; INT64_MIN / INT64_MAX: open */
+};
+struct find_hit {
+	struct span account;
+	struct span collection;
+	const struct view_item *item;
+	const struct snapshot_info *first, *last; /* the span of time it existed */
+	bool in_latest;
+};
+typedef enum err_code (*find_visit)(void *ctx, const struct find_hit *hit, struct err *e);
+/* Over all live snapshots; each distinct item (account, collection, key, content) once. */
+MUST_CHECK enum err_code engine_find(struct repo *r, const struct find_query *q, find_visit visit, void *ctx,
+                                     struct err *e);
+
+/* ---- restore ---- */
+
+struct restore_options {
+	struct span collection;        /* one collection (exact path); empty: all */
+	struct span key;               /* one item of it; empty: all */
+	const char *const *include;    /* shell patterns on collection paths; none: all */
+	size_t include_count;
+	const char *const *exclude;
+	size_t exclude_count;
+	const char *const *map;        /* "OLD=NEW" collection paths */
+	size_t map_count;
+	enum sink_collision collision;
+	bool plan_only;
+};
+struct restore_step {
+	struct span collection;
+	const struct view_item *item;  /* without summary; NULL: the collection itself is made */
+	struct span target;            /* its place, printable; plans only */
+	enum sink_verdict verdict;
+	const struct err *failed;      /* NULL when it worked */
+};
+/* With plan_only: every step. Else: renamed, clashed and failed ones only. */
+typedef enum err_code (*restore_visit)(void *ctx, const struct restore_step *step, struct err *e);
+struct restore_report {
+	uint64_t collections, items_put, items_present, items_clashed, items_renamed, items_failed;
+	uint64_t bytes_put;
+};
+MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, const struct restore_options *o,
+                                        restore_visit visit, void *ctx, struct restore_report *out, struct err *e);
+
+/* ---- looking after it ---- */
+
+struct check_options {
+	bool read_data; /* every block: unseal, decompress, compare ids; else structure only */
+};
+struct check_problem {
+	const char *object;   /* "ledger record 12", "pack 0003…", "snapshot ab12 …" */
+	const struct err *what;
+};
+typedef void (*check_visit)(void *ctx, const struct check_problem *p);
+struct check_report {
+	uint64_t records, packs, blocks, chunks, snapshots, bytes_read;
+	uint64_t problems;
+	uint64_t items_affected; /* items of live snapshots that need something damaged */
+};
+MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
+                                      struct check_report *out, struct err *e);
+
+struct stats_report {
+	uint64_t snapshots, snapshots_trash, accounts, records;
+	uint64_t packs, pack_bytes;
+	uint64_t objects, object_bytes; /* everything in the store */
+	uint64_t items_latest, bytes_latest;  /* sum over the latest snapshot of each account */
+	uint64_t items_all, bytes_all;  /* sum over all snapshots: what copies would take */
+	uint64_t chunks;
+	struct {
+		const char *name;
+		uint64_t blocks, chunks, raw_bytes, sealed_bytes;
+	} classes[16];
+	size_t class_count;
+};
+MUST_CHECK enum err_code engine_stats(struct repo *r, struct stats_report *out, struct err *e);
+
+/* "0.1.0", and the versions of the libraries and formats, one per line as "name version". */
+const char *engine_version(void);
+MUST_CHECK enum err_code engine_versions(struct buf *out, struct err *e);
+
+#endif
