@@ -41,7 +41,7 @@ static struct clock_text format(int64_t time_ms, int16_t zone_minutes, bool rfc3
 	time_t seconds = (time_t)floor_div(time_ms, 1000) + zone_minutes * 60;
 	int ms = (int)(time_ms - floor_div(time_ms, 1000) * 1000);
 	int zone = zone_minutes < 0 ? -zone_minutes : zone_minutes;
-	char date[16] = "", hour[16] = "", fraction[8] = "";
+	char date[14] = "", hour[9] = "", fraction[6] = "";
 	struct tm t;
 
 	if (!gmtime_r(&seconds, &t)) {

@@ -39,7 +39,7 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 	return code;
 }
 
-static void append(struct err *e, const char *joint, const char *fmt, va_list args)
+PRINTF_LIKE(3, 0) static void append(struct err *e, const char *joint, const char *fmt, va_list args)
 {
 	size_t used = strnlen(e->text, sizeof e->text);
 	int n = snprintf(e->text + used, sizeof e->text - used, "%s", joint);

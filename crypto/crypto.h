@@ -2,7 +2,8 @@
  * crypto: keys, ids, seals, signatures and key slots, over six calls of libsodium: crypto_pwhash (Argon2id),
  * crypto_generichash, crypto_kdf, crypto_aead_xchacha20poly1305_ietf, crypto_box_seal, crypto_sign.
  * Format   docs/format/key.md (slots, bundles, hierarchy), version 1.
- * Secrets  live in locked memory (sodium_malloc) inside opaque objects and are wiped when freed.
+ * Secrets  live in locked memory (sodium_malloc) inside opaque objects and are wiped when freed. Locked as far as
+ *          RLIMIT_MEMLOCK goes; each object takes a page and two guard pages, so keep seals per pack, not per block.
  * Thread   crypto_start once, before anything else. A struct keys does not change after it was opened: any
  *          number of threads may use it at once. A seal_writer belongs to one thread at a time; a seal_reader
  *          does not change and may be shared.
@@ -44,6 +45,8 @@ MUST_CHECK enum err_code crypto_start(struct err *e);
 void crypto_random(void *out, size_t len);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* Unkeyed BLAKE2b of OUT_LEN 16..64 bytes. */
+/* (libsodium exports another function of this name; the two must not meet, in a header or in the linker.) */
+#define crypto_hash mailhold_crypto_hash
 void crypto_hash(struct span bytes, uint8_t *out, size_t out_len);
 
 /* ---- secrets: a password or raw key on its way in ---- */
@@ -64,6 +67,9 @@ void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k);     /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
+/* What the bundle gives (design section 6). Values are format. Version 1 creates only full. */
+enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
+enum role keys_role(const struct keys *k);
 uint32_t keys_epoch(const struct keys *k);          /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
@@ -114,7 +120,7 @@ MUST_CHECK enum err_code bundle_seal(const struct keys *k, struct buf *out, stru
 MUST_CHECK enum err_code bundle_open(struct span bundle, const struct holder_secret *h, struct keys **out,
                                      struct err *e);
 
-/* ---- names made from bytes ---- */
+/* ---- names made from bytes: for the roles full and deposit only, a keeper has no K_id ---- */
 
 /* Keyed BLAKE2b-256 of a chunk's plaintext under SCOPE's own key, so that ids of two scopes never meet. */
 void keys_chunk_id(const struct keys *k, enum scope scope, struct span plain, struct chunk_id *out);
@@ -179,6 +185,9 @@ MUST_CHECK enum err_code box_open(const struct keys *k, enum box_kind kind, uint
 
 #define SIGNATURE_BYTES 64
 void keys_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES]);
+/* Signs with the root key, which vouches for holders. ERR_WRONG_KEY when our bundle does not hold it. */
+MUST_CHECK enum err_code keys_root_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES],
+                                        struct err *e);
 bool sign_verify(const uint8_t public_key[32], struct span message, const uint8_t signature[SIGNATURE_BYTES]);
 
 #endif

@@ -24,7 +24,11 @@ struct mime_fields {
 struct mime_fields mime_fields_of(struct span header);
 bool mime_fields_next(struct mime_fields *it, struct mime_field *out);
 
-/* Unfolds, decodes encoded words (UTF-8, US-ASCII, ISO-8859-1/-15, Windows-1252; others stay as written), squeezes white space, and appends UTF-8 of at most MAX bytes. */
+/*
+ * Unfolds, decodes encoded words (UTF-8, US-ASCII, ISO-8859-1/-15 and Windows-1252 by tables; other charsets that mail
+ * uses through iconv; unknown ones stay as written), squeezes white space, drops control characters, and appends valid
+ * UTF-8 of at most MAX bytes. Bytes that are no UTF-8 become U+FFFD.
+ */
 MUST_CHECK enum err_code mime_text(struct span value, size_t max, struct buf *out, struct err *e);
 
 /* Date field to milliseconds since 1970 and zone minutes; obsolete forms included. */

@@ -16,9 +16,16 @@ struct store;
 
 #define STORE_NAME_MAX 255
 
-/* Opens the store at URL: a path, or "file:" and a path. ERR_NO_REPOSITORY when there is no such folder. */
+/*
+ * Opens the store at URL: a path, or "file:" and a path. ERR_NO_REPOSITORY when there is no such folder,
+ * ERR_UNSUPPORTED for another "scheme://". Only the ways without O_TMPFILE can leave a file of a killed run in tmp/;
+ * nothing here removes it, for another process may be about to name it (docs/format/repository.md).
+ */
 MUST_CHECK enum err_code store_open(const char *url, struct store **out, struct err *e);
-/* Makes the folder if need be (0700). An existing empty folder is fine; ERR_EXISTS when it holds anything. */
+/*
+ * Makes the folder if need be (0700). An existing empty folder (lost+found and tmp/ aside) is fine;
+ * ERR_EXISTS when it holds anything.
+ */
 MUST_CHECK enum err_code store_create(const char *url, struct store **out, struct err *e);
 void store_free(struct store **s);
 /* For messages: the place as the user would type it. Borrowed. */
@@ -37,7 +44,10 @@ MUST_CHECK enum err_code store_delete(struct store *s, const char *name, struct 
 /* Makes an object that was read durable by ourselves (visible is not durable on POSIX). */
 MUST_CHECK enum err_code store_sync(struct store *s, const char *name, struct err *e);
 
-/* Calls VISIT for every object whose name starts with FOLDER ("pack", "ledger", "key"), in no order. VISIT stops the walk with an error. */
+/*
+ * Calls VISIT for every object below FOLDER ("pack", "ledger", "key"; "" for all), in no order. VISIT stops the walk
+ * with an error. Names that are none of ours are left out.
+ */
 typedef enum err_code (*store_visit)(void *ctx, const char *name, uint64_t bytes, struct err *e);
 MUST_CHECK enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx,
                                     struct err *e);

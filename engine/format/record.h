@@ -79,7 +79,7 @@ bool pack_name_of_path(const char *path, struct pack_name *out);
 
 struct pack_added {
 	struct pack_name name; /* its session is the commit's */
-	uint64_t bytes;        /* stored length, with padding */
+	uint64_t bytes;        /* stored length, with padding; at most PACK_STORED_BYTES_MAX */
 	uint8_t header_hash[PACK_HEADER_HASH_BYTES]; /* BLAKE2b-128 of the clear header and the first directory as stored */
 };
 
@@ -116,8 +116,14 @@ struct commit {
 	size_t against_count;
 	const struct snapshot_entry *snapshots;
 	size_t snapshot_count;
+	/*
+	 * Packs announced before this record: the ordinal of the first one added. ledger_commit fills it in. It keeps ordinals in
+	 * place for every reader when a record below this one is lost.
+	 */
+	uint32_t first_ordinal;
 };
 #define COMMIT_PACKS_MAX 65536
+#define PACK_STORED_BYTES_MAX ((uint64_t)1 << 32) /* what a record may claim a pack to be long */
 #define COMMIT_SNAPSHOTS_MAX 4096
 MUST_CHECK enum err_code commit_encode(const struct commit *c, struct buf *out, struct err *e);
 /* Decodes into memory owned by *HOLD (release with commit_release); spans point into PAYLOAD. */
@@ -149,6 +155,55 @@ MUST_CHECK enum err_code snapshot_ids_encode(const struct snapshot_id *ids, size
 /* *OUT is allocated (mem_free). At most COMMIT_SNAPSHOTS_MAX. */
 MUST_CHECK enum err_code snapshot_ids_decode(struct span payload, struct snapshot_id **out, size_t *count,
                                              struct err *e);
+
+/* REPACK has a commit's layout: ADDED are the copies, AGAINST the packs that it condemns, and there are no snapshots. */
+
+/* END and FENCE. A session is never 0. */
+MUST_CHECK enum err_code session_encode(uint64_t session, struct buf *out, struct err *e);
+MUST_CHECK enum err_code session_decode(struct span payload, uint64_t *out, struct err *e);
+
+/* CONDEMN, DROP, VERIFIED: ordinals, strictly rising. *OUT is allocated (mem_free). */
+#define ORDINALS_MAX ((size_t)1 << 20)
+MUST_CHECK enum err_code ordinals_encode(const uint32_t *ordinals, size_t count, struct buf *out, struct err *e);
+MUST_CHECK enum err_code ordinals_decode(struct span payload, uint32_t **out, size_t *count, struct err *e);
+
+/* VOID: the record NUMBER, whose stored bytes hash to HASH and cannot be read, is to be passed over. */
+struct void_payload {
+	uint64_t number;
+	uint8_t hash[RECORD_HASH_BYTES];
+};
+MUST_CHECK enum err_code void_encode(const struct void_payload *p, struct buf *out, struct err *e);
+MUST_CHECK enum err_code void_decode(struct span payload, struct void_payload *out, struct err *e);
+
+/* What a holder may do. Values are format. */
+enum holder_role { HOLDER_REMOVED = 0, HOLDER_FULL = 1, HOLDER_DEPOSIT = 2, HOLDER_KEEPER = 3, HOLDER_ROLE_END };
+
+/* HOLDER: adds a holder or changes what one may do from the next record on. ACCOUNTS bounds a deposit holder; none: all. */
+struct holder_payload {
+	struct holder_id holder;
+	uint8_t public_key[32];
+	enum holder_role role;
+	const struct account_id *accounts; /* decoded: allocated (mem_free by holder_release) */
+	size_t account_count;
+};
+#define HOLDER_ACCOUNTS_MAX 4096
+MUST_CHECK enum err_code holder_encode(const struct holder_payload *p, struct buf *out, struct err *e);
+MUST_CHECK enum err_code holder_decode(struct span payload, struct holder_payload *out, struct err *e);
+void holder_release(struct holder_payload *p);
+
+/* What the root key signs to vouch for a holder: "mailhold holder 1" ‖ repo ‖ holder ‖ public key ‖ role. */
+#define HOLDER_MESSAGE_BYTES (17 + ID16_BYTES + ID16_BYTES + 32 + 1)
+void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],
+                    enum holder_role role, uint8_t out[HOLDER_MESSAGE_BYTES]);
+
+/* CHECKPOINT, POLICY: bytes that this version passes over. */
+#define OPAQUE_PAYLOAD_MAX (64 * KIB)
+
+/* "ledger/0000000000000000": 16 hex digits. */
+struct record_path {
+	char text[32];
+};
+struct record_path record_path(uint64_t number);
 
 /* Length after Padmé padding (at most 12 % more), at least FLOOR. Packs and records use it. */
 uint64_t padme(uint64_t bytes, uint64_t floor);

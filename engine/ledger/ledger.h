@@ -86,6 +86,12 @@ MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c,
 MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
                                      size_t count, struct err *e);
 
+/*
+ * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had said
+ * stays lost: its packs count as uploaded and never committed. *COUNT tells how many.
+ */
+MUST_CHECK enum err_code ledger_repair(struct ledger *l, size_t *count, struct err *e);
+
 /* For check: reads every record from the store again from 0, and compares chain, signatures and fold with what we hold. */
 typedef void (*ledger_problem)(void *ctx, uint64_t number, const struct err *what);
 MUST_CHECK enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, struct err *e);

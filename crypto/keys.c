@@ -1,0 +1,175 @@
+/* keys: making them, deriving from them, asking them. What they name and seal is in names.c, seal.c and box.c. */
+#include <sodium.h> /* before crypto.h, see crypto_hash there */
+
+#include "crypto.h"
+#include "keys_internal.h"
+
+#define REPO_PREFIX "mailhold repository 1"
+
+enum err_code keys_alloc(struct keys_shape shape, struct keys **out, struct err *e)
+{
+	/* The counts have met their limits, so the sum cannot wrap. Fields are bytes and u32: no padding to mind. */
+	size_t size = sizeof(struct keys) + shape.epochs * sizeof(struct epoch) +
+	              shape.holders * sizeof(struct holder_grant) + shape.grants * sizeof(struct account_id);
+	struct keys *k = locked_new(size);
+
+	if (!k)
+		return err_no_memory(e, size);
+	k->shape = shape;
+	k->epochs = (struct epoch *)(k + 1);
+	k->holders = (struct holder_grant *)(k->epochs + shape.epochs);
+	k->grants = (struct account_id *)(k->holders + shape.holders);
+	*out = k;
+	return ERR_OK;
+}
+
+void keys_free(struct keys **k)
+{
+	locked_free(*k);
+	*k = NULL;
+}
+
+struct repo_id repo_of_root(const uint8_t root_public[KEY_BYTES])
+{
+	uint8_t bytes[sizeof REPO_PREFIX - 1 + KEY_BYTES], hash[32];
+	struct repo_id id;
+
+	memcpy(bytes, REPO_PREFIX, sizeof REPO_PREFIX - 1);
+	memcpy(bytes + sizeof REPO_PREFIX - 1, root_public, KEY_BYTES);
+	crypto_hash(span_of(bytes, sizeof bytes), hash, sizeof hash);
+	memcpy(id.bytes, hash, sizeof id.bytes);
+	return id;
+}
+
+bool epoch_has(const struct epoch *ep, enum epoch_field field)
+{
+	return ep->present >> field & 1;
+}
+
+static void epoch_derive(struct epoch *ep)
+{
+	if (epoch_has(ep, EPOCH_STRUCT)) {
+		const uint8_t *key = ep->field[EPOCH_STRUCT];
+
+		derive(ep->box[BOX_LEDGER], key, 1, "mh_ledgr");
+		derive(ep->box[BOX_TABLE], key, 1, "mh_table");
+		derive(ep->box[BOX_CACHE], key, 1, "mh_cache");
+		derive(ep->wrap[SCOPE_STRUCT], key, 1, "mh_wrap_");
+	}
+	if (epoch_has(ep, EPOCH_SYNC)) {
+		derive(ep->box[BOX_NAMES], ep->field[EPOCH_SYNC], 1, "mh_names");
+		derive(ep->wrap[SCOPE_SYNC], ep->field[EPOCH_SYNC], 1, "mh_wrap_");
+	}
+	if (epoch_has(ep, EPOCH_DROP))
+		derive(ep->wrap[SCOPE_CONTENT], ep->field[EPOCH_DROP], 1, "mh_wrap_");
+}
+
+void keys_settle(struct keys *k)
+{
+	uint8_t seed[KEY_BYTES];
+
+	derive(k->bundle_key, k->holder_key, 1, "mh_bundl");
+	derive(seed, k->holder_key, 2, "mh_sign_");
+	crypto_sign_seed_keypair(k->sign_public, k->sign_secret, seed);
+	sodium_memzero(seed, sizeof seed);
+	k->repo = repo_of_root(k->root_public);
+	if (k->flags & HAS_ID_KEY) {
+		for (unsigned scope = SCOPE_CONTENT; scope < SCOPE_END; scope++)
+			derive(k->chunk_key[scope], k->id_key, scope, "mh_chunk");
+		derive(k->anchor_key, k->id_key, 1, "mh_ankr_");
+		derive(k->cut_key, k->id_key, 1, "mh_cut__");
+		derive(k->account_key, k->id_key, 1, "mh_acct_");
+	}
+	for (size_t i = 0; i < k->shape.epochs; i++)
+		epoch_derive(&k->epochs[i]);
+	/* Many threads read it from here on; a stray write shall fault rather than change a key. Best effort. */
+	(void)sodium_mprotect_readonly(k);
+}
+
+static void epoch_new(struct epoch *ep, uint32_t number)
+{
+	ep->number = number;
+	ep->present = EPOCH_FIELDS_ALL;
+	crypto_random(ep->field[EPOCH_STRUCT], KEY_BYTES);
+	crypto_random(ep->field[EPOCH_SYNC], KEY_BYTES);
+	crypto_random(ep->field[EPOCH_DROP], KEY_BYTES);
+	crypto_box_keypair(ep->field[EPOCH_CONTENT_PUBLIC], ep->field[EPOCH_CONTENT_SECRET]);
+}
+
+enum err_code keys_new(struct keys **out, struct err *e)
+{
+	uint8_t root_secret[SIGN_SECRET_BYTES];
+	struct keys *k;
+	enum err_code rc = keys_alloc((struct keys_shape){ .epochs = 1 }, &k, e);
+
+	if (rc)
+		return rc;
+	k->role = ROLE_FULL;
+	k->flags = HAS_ID_KEY | HAS_ROOT_SEED | GRANT_ALL_ACCOUNTS;
+	crypto_random(k->holder_key, KEY_BYTES);
+	crypto_random(k->holder.bytes, sizeof k->holder.bytes);
+	crypto_random(k->id_key, KEY_BYTES);
+	crypto_random(k->root_seed, KEY_BYTES);
+	crypto_sign_seed_keypair(k->root_public, root_secret, k->root_seed);
+	sodium_memzero(root_secret, sizeof root_secret);
+	epoch_new(&k->epochs[0], 1);
+	keys_settle(k);
+	*out = k;
+	return ERR_OK;
+}
+
+struct repo_id keys_repo(const struct keys *k)
+{
+	return k->repo;
+}
+
+struct holder_id keys_holder(const struct keys *k)
+{
+	return k->holder;
+}
+
+enum role keys_role(const struct keys *k)
+{
+	return k->role;
+}
+
+uint32_t keys_epoch(const struct keys *k)
+{
+	return k->epochs[k->shape.epochs - 1].number;
+}
+
+const struct epoch *keys_find_epoch(const struct keys *k, uint32_t number)
+{
+	/* The newest is the one that is nearly always asked for. */
+	for (size_t i = k->shape.epochs; i-- > 0;)
+		if (k->epochs[i].number == number)
+			return &k->epochs[i];
+	return NULL;
+}
+
+const uint8_t *keys_sign_public(const struct keys *k)
+{
+	return k->sign_public;
+}
+
+const uint8_t *keys_root_public(const struct keys *k)
+{
+	return k->root_public;
+}
+
+void keys_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES])
+{
+	crypto_sign_detached(out, NULL, message.ptr, message.len, k->sign_secret);
+}
+
+enum err_code keys_root_sign(const struct keys *k, struct span message, uint8_t out[SIGNATURE_BYTES], struct err *e)
+{
+	uint8_t root_public[KEY_BYTES], root_secret[SIGN_SECRET_BYTES];
+
+	if (!(k->flags & HAS_ROOT_SEED))
+		return err_set(e, ERR_WRONG_KEY, "this holder's keys do not hold the root key");
+	crypto_sign_seed_keypair(root_public, root_secret, k->root_seed);
+	crypto_sign_detached(out, NULL, message.ptr, message.len, root_secret);
+	sodium_memzero(root_secret, sizeof root_secret);
+	return ERR_OK;
+}

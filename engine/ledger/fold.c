@@ -1,0 +1,840 @@
+/*
+ * Each kind of record has one function below, which decodes, judges against the state before the record, and only then
+ * changes anything; `apply` false stops before the change, so that a writer is judged by the code that readers run.
+ */
+#include "engine/ledger/fold.h"
+
+#include <inttypes.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/text.h"
+#include "base/wr.h"
+
+#define ARENA_BLOCK (256 * KIB)
+#define MAY(role)   (1u << (role))
+#define MAY_FULL    MAY(HOLDER_FULL)
+#define MAY_KEEP    (MAY(HOLDER_FULL) | MAY(HOLDER_KEEPER))
+#define MAY_ALL     (MAY(HOLDER_FULL) | MAY(HOLDER_KEEPER) | MAY(HOLDER_DEPOSIT))
+
+/* What every kind's function gets. */
+struct step {
+	struct fold *f;
+	const struct record *r;
+	const uint8_t *hash;
+	const struct holder_payload *signer;
+	bool apply;
+	struct err *e;
+};
+
+static const struct snapshot_id no_snapshot;
+
+struct snapshot_id_text snapshot_id_text(const struct snapshot_id *id)
+{
+	struct snapshot_id_text out;
+
+	text_hex(span_of(id->bytes, sizeof id->bytes), out.text);
+	return out;
+}
+
+/* Makes room for NEED rows of EACH bytes, doubling. */
+static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
+{
+	size_t bytes, more = num_max(16, num_max(need, *cap + *cap / 2));
+	void **at = rows;
+	void *grown;
+
+	if (need <= *cap)
+		return ERR_OK;
+	if (!num_mul_size(more, each, &bytes))
+		return err_no_memory(e, SIZE_MAX);
+	grown = mem_grow(*at, bytes);
+	if (!grown)
+		return err_no_memory(e, bytes);
+	*at = grown;
+	*cap = more;
+	return ERR_OK;
+}
+
+static enum err_code arena_copy(struct fold *f, struct span *s, struct err *e)
+{
+	struct fold_block *b = f->arena;
+
+	if (!s->len) {
+		*s = SPAN_EMPTY;
+		return ERR_OK;
+	}
+	if (!b || b->cap - b->used < s->len) {
+		size_t cap = num_max(ARENA_BLOCK, s->len);
+
+		b = mem_alloc(sizeof *b + cap);
+		if (!b)
+			return err_no_memory(e, sizeof *b + cap);
+		*b = (struct fold_block){ .next = f->arena, .cap = cap };
+		f->arena = b;
+	}
+	memcpy(b->bytes + b->used, s->ptr, s->len);
+	s->ptr = b->bytes + b->used;
+	b->used += s->len;
+	return ERR_OK;
+}
+
+/* Whether facts may be missing here that the writers of later records had. */
+static bool in_doubt(const struct fold *f)
+{
+	return f->doubt_count || f->unknown_count;
+}
+
+/* ---- looking things up ---- */
+
+struct row_key {
+	uint8_t bytes[IDMAP_KEY_BYTES];
+};
+
+/* Random bytes first: the table takes them as its hash. */
+static struct row_key pack_key(const struct pack_name *name)
+{
+	struct row_key key = { { 0 } };
+
+	memcpy(key.bytes, name->random, sizeof name->random);
+	memcpy(key.bytes + sizeof name->random, &name->session, sizeof name->session);
+	return key;
+}
+
+static struct row_key snapshot_key(const struct snapshot_id *id)
+{
+	struct row_key key = { { 0 } };
+
+	memcpy(key.bytes, id->bytes, sizeof id->bytes);
+	return key;
+}
+
+bool fold_pack_find(const struct fold *f, const struct pack_name *name, uint32_t *ordinal)
+{
+	struct row_key key = pack_key(name);
+	uint64_t row;
+
+	if (!idmap_get(&f->pack_by_name, key.bytes, &row))
+		return false;
+	*ordinal = (uint32_t)row;
+	return true;
+}
+
+struct fold_snapshot *fold_snapshot_find(const struct fold *f, const struct snapshot_id *id)
+{
+	struct row_key key = snapshot_key(id);
+	uint64_t row;
+
+	return idmap_get(&f->snapshot_by_id, key.bytes, &row) ? &f->snapshots[row] : NULL;
+}
+
+static struct fold_session *session_find(const struct fold *f, uint64_t number)
+{
+	size_t low = 0, high = f->session_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->sessions[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < f->session_count && f->sessions[low].number == number ? &f->sessions[low] : NULL;
+}
+
+enum session_state fold_session_state(const struct fold *f, uint64_t session)
+{
+	const struct fold_session *s = session_find(f, session);
+
+	return s ? s->state : SESSION_UNKNOWN;
+}
+
+static struct fold_unreadable *unreadable_find(const struct fold *f, uint64_t number)
+{
+	for (size_t i = 0; i < f->unreadable_count; i++)
+		if (f->unreadable[i].number == number)
+			return &f->unreadable[i];
+	return NULL;
+}
+
+static struct holder_payload *holder_find(const struct fold *f, const struct holder_id *id)
+{
+	for (size_t i = 0; i < f->holder_count; i++)
+		if (memcmp(f->holders[i].holder.bytes, id->bytes, sizeof id->bytes) == 0)
+			return &f->holders[i];
+	return NULL;
+}
+
+const struct holder_payload *fold_signer(const struct fold *f, const struct holder_id *holder)
+{
+	const struct holder_payload *h = holder_find(f, holder);
+
+	return h && h->role != HOLDER_REMOVED ? h : NULL;
+}
+
+/* ---- sessions ---- */
+
+/* ERR_OK when the signer may use SESSION and it is open; *OUT is NULL for one whose OPEN was lost. */
+static enum err_code session_check(const struct step *s, uint64_t session, bool own, struct fold_session **out)
+{
+	struct fold_session *found = session_find(s->f, session);
+	const struct fold_unreadable *lost = found ? NULL : unreadable_find(s->f, session);
+
+	*out = found;
+	if (!found && ((lost && !lost->voided) || s->f->unknown_count))
+		return ERR_OK;
+	if (!found)
+		return err_set(s->e, ERR_STATE, "rule C: there is no session %" PRIu64, session);
+	if (found->state != SESSION_OPEN)
+		return err_set(s->e, ERR_STATE, "rule D: session %" PRIu64 " was %s", session,
+		               found->state == SESSION_FENCED ? "fenced" : "ended");
+	if (own && s->signer->role != HOLDER_FULL &&
+	    memcmp(found->holder.bytes, s->r->holder.bytes, sizeof found->holder.bytes) != 0)
+		return err_set(s->e, ERR_DENIED, "session %" PRIu64 " is another holder's", session);
+	return ERR_OK;
+}
+
+static enum err_code take_open(const struct step *s)
+{
+	struct fold *f = s->f;
+	enum err_code rc;
+
+	if (s->r->payload.len)
+		return err_set(s->e, ERR_CORRUPT, "the record that opens a session holds %zu bytes", s->r->payload.len);
+	if (!s->apply)
+		return ERR_OK;
+	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
+	if (!rc)
+		f->sessions[f->session_count++] =
+		        (struct fold_session){ .number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN };
+	return rc;
+}
+
+static enum err_code take_close(const struct step *s, enum session_state to)
+{
+	struct fold_session *session;
+	uint64_t number;
+	enum err_code rc;
+
+	rc = session_decode(s->r->payload, &number, s->e);
+	if (!rc)
+		rc = session_check(s, number, to == SESSION_ENDED, &session);
+	if (!rc && s->apply && session)
+		session->state = to;
+	return rc;
+}
+
+static enum err_code take_end(const struct step *s)
+{
+	return take_close(s, SESSION_ENDED);
+}
+
+static enum err_code take_fence(const struct step *s)
+{
+	return take_close(s, SESSION_FENCED);
+}
+
+/* ---- packs ---- */
+
+/* Every ordinal must be of a pack in state WANT; OTHER is what a lost record may have left it in. */
+static enum err_code ordinals_check(const struct step *s, const uint32_t *ordinals, size_t count, enum pack_state want)
+{
+	const struct fold *f = s->f;
+
+	if (in_doubt(f))
+		return ERR_OK;
+	for (size_t i = 0; i < count; i++) {
+		if (ordinals[i] >= f->pack_count)
+			return err_set(s->e, ERR_STATE, "rule D: there is no pack %" PRIu32, ordinals[i]);
+		if (f->packs[ordinals[i]].state != want)
+			return err_set(s->e, ERR_STATE, "rule %s: pack %" PRIu32 " is %s",
+			               want == PACK_LIVE ? "D" : "E", ordinals[i],
+			               f->packs[ordinals[i]].state == PACK_LIVE      ? "live"
+			               : f->packs[ordinals[i]].state == PACK_DROPPED ? "dropped"
+			                                                             : "condemned");
+	}
+	return ERR_OK;
+}
+
+/* States only ever go forward: condemned is final, and so is dropped. */
+static void ordinals_set(struct fold *f, const uint32_t *ordinals, size_t count, enum pack_state to)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ordinals[i] < f->pack_count && f->packs[ordinals[i]].state < to)
+			f->packs[ordinals[i]].state = to;
+}
+
+static enum err_code take_ordinals(const struct step *s, enum pack_state want, enum pack_state to)
+{
+	uint32_t *ordinals = NULL;
+	size_t count = 0;
+	enum err_code rc;
+
+	rc = ordinals_decode(s->r->payload, &ordinals, &count, s->e);
+	if (!rc)
+		rc = ordinals_check(s, ordinals, count, want);
+	if (!rc && s->apply)
+		ordinals_set(s->f, ordinals, count, to);
+	mem_free(ordinals);
+	return rc;
+}
+
+static enum err_code take_condemn(const struct step *s)
+{
+	return take_ordinals(s, PACK_LIVE, PACK_CONDEMNED);
+}
+
+static enum err_code take_drop(const struct step *s)
+{
+	return take_ordinals(s, PACK_CONDEMNED, PACK_DROPPED);
+}
+
+static enum err_code take_verified(const struct step *s)
+{
+	return take_ordinals(s, PACK_LIVE, PACK_LIVE);
+}
+
+/* Names are never reused (rule G), so none may be known already nor stand twice. */
+static enum err_code added_check(const struct step *s, const struct commit *c)
+{
+	const struct fold *f = s->f;
+	struct idmap seen = IDMAP_EMPTY;
+	enum err_code rc = ERR_OK;
+
+	if (c->first_ordinal < f->pack_count || (c->first_ordinal > f->pack_count && !in_doubt(f)))
+		return err_set(s->e, ERR_STATE, "rule D: counts %" PRIu32 " packs before it where there are %zu",
+		               c->first_ordinal, f->pack_count);
+	if (c->first_ordinal - f->pack_count > (f->doubt_count + f->unknown_count) * COMMIT_PACKS_MAX ||
+	    c->first_ordinal + c->added_count > UINT32_MAX - 1)
+		return err_set(s->e, ERR_STATE, "rule D: counts %" PRIu32 " packs before it", c->first_ordinal);
+	for (size_t i = 0; i < c->added_count && !rc; i++) {
+		struct row_key key = pack_key(&c->added[i].name);
+		uint64_t other;
+
+		if (idmap_get(&f->pack_by_name, key.bytes, &other) || idmap_get(&seen, key.bytes, &other))
+			rc = err_set(s->e, ERR_STATE, "rule G: the pack name %s is taken",
+			             pack_path(&c->added[i].name).text);
+		else if (c->added_count > 1)
+			rc = idmap_put(&seen, key.bytes, i, s->e);
+	}
+	idmap_release(&seen);
+	return rc;
+}
+
+static enum err_code added_apply(const struct step *s, const struct commit *c)
+{
+	struct fold *f = s->f;
+	size_t gap = c->first_ordinal - f->pack_count;
+	enum err_code rc;
+
+	rc = rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
+	if (rc)
+		return rc;
+	/* Packs of a lost record: nameless, and nothing may refer to them any more. */
+	for (size_t i = 0; i < gap; i++)
+		f->packs[f->pack_count++] = (struct pack_fact){ .state = PACK_DROPPED, .committed_at = s->r->number };
+	for (size_t i = 0; i < c->added_count && !rc; i++) {
+		struct row_key key = pack_key(&c->added[i].name);
+
+		rc = idmap_put(&f->pack_by_name, key.bytes, f->pack_count, s->e);
+		f->packs[f->pack_count++] =
+		        (struct pack_fact){ .pack = c->added[i], .state = PACK_LIVE, .committed_at = s->r->number };
+	}
+	return rc;
+}
+
+/* ---- commits ---- */
+
+static bool account_granted(const struct holder_payload *h, const struct account_id *account)
+{
+	if (h->role != HOLDER_DEPOSIT || !h->account_count)
+		return true;
+	for (size_t i = 0; i < h->account_count; i++)
+		if (memcmp(h->accounts[i].bytes, account->bytes, sizeof account->bytes) == 0)
+			return true;
+	return false;
+}
+
+static bool is_none(const struct snapshot_id *id)
+{
+	return memcmp(id->bytes, no_snapshot.bytes, sizeof id->bytes) == 0;
+}
+
+static enum err_code base_check(const struct step *s, const struct snapshot_id *base)
+{
+	const struct fold_snapshot *row;
+
+	if (is_none(base))
+		return ERR_OK;
+	row = fold_snapshot_find(s->f, base);
+	if (row ? row->fact.state != SNAPSHOT_EXPIRED : in_doubt(s->f))
+		return ERR_OK;
+	return err_set(s->e, ERR_STATE, "rule D: the base snapshot %s is gone", snapshot_id_text(base).text);
+}
+
+static enum err_code entries_check(const struct step *s, const struct commit *c)
+{
+	struct idmap seen = IDMAP_EMPTY;
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; i < c->snapshot_count && !rc; i++) {
+		const struct snapshot_entry *entry = &c->snapshots[i];
+		struct row_key key = snapshot_key(&entry->id);
+		uint64_t other;
+
+		if (is_none(&entry->id) || idmap_get(&s->f->snapshot_by_id, key.bytes, &other) ||
+		    idmap_get(&seen, key.bytes, &other))
+			rc = err_set(s->e, ERR_STATE, "the snapshot id %s is taken", snapshot_id_text(&entry->id).text);
+		else if (!account_granted(s->signer, &entry->account))
+			rc = err_set(s->e, ERR_DENIED, "the holder has no right to this account");
+		else
+			rc = base_check(s, &entry->base);
+		if (!rc && c->snapshot_count > 1)
+			rc = idmap_put(&seen, key.bytes, i, s->e);
+	}
+	idmap_release(&seen);
+	return rc;
+}
+
+/* Only a partial snapshot of the same account gives way, and not one that somebody pinned. */
+static void replace_partial(struct fold *f, const struct snapshot_entry *entry)
+{
+	struct fold_snapshot *old = is_none(&entry->replaces) ? NULL : fold_snapshot_find(f, &entry->replaces);
+
+	if (!old || old->hidden || !(old->fact.entry.flags & SNAPSHOT_PARTIAL) || old->fact.pinned ||
+	    memcmp(old->fact.entry.account.bytes, entry->account.bytes, sizeof entry->account.bytes) != 0)
+		return;
+	old->hidden = true;
+	f->visible_stale = true;
+	old->fact.state = SNAPSHOT_EXPIRED;
+}
+
+static enum err_code entries_apply(const struct step *s, const struct commit *c)
+{
+	struct fold *f = s->f;
+	enum err_code rc;
+
+	rc = rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count, sizeof *f->snapshots,
+	                  s->e);
+	for (size_t i = 0; i < c->snapshot_count && !rc; i++) {
+		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
+		struct row_key key = snapshot_key(&c->snapshots[i].id);
+
+		replace_partial(f, &c->snapshots[i]);
+		*row = (struct fold_snapshot){ .fact = { .entry = c->snapshots[i],
+			                                 .state = SNAPSHOT_LIVE,
+			                                 .committed_at = s->r->number,
+			                                 .committed_ms = s->r->time_ms } };
+		row->fact.entry.holder = s->r->holder;
+		rc = arena_copy(f, &row->fact.entry.sealed, s->e);
+		if (!rc)
+			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
+		f->snapshot_count++;
+	}
+	return rc;
+}
+
+/* Rule D. *SESSION is NULL when there is none to end. */
+static enum err_code commit_check(const struct step *s, const struct commit *c, struct fold_session **session)
+{
+	enum err_code rc = ERR_OK;
+
+	*session = NULL;
+	if (c->session)
+		rc = session_check(s, c->session, true, session);
+	else if (c->added_count || c->end_session)
+		rc = err_set(s->e, ERR_STATE, "rule C: packs without a session");
+	if (!rc)
+		rc = added_check(s, c);
+	if (!rc)
+		rc = ordinals_check(s, c->against, c->against_count, PACK_LIVE);
+	if (!rc)
+		rc = entries_check(s, c);
+	return rc;
+}
+
+static enum err_code take_commit(const struct step *s)
+{
+	struct commit_hold hold = { 0 };
+	struct fold_session *session;
+	enum err_code rc;
+
+	rc = commit_decode(s->r->payload, &hold, s->e);
+	if (!rc)
+		rc = commit_check(s, &hold.commit, &session);
+	if (rc || !s->apply)
+		goto done;
+	rc = added_apply(s, &hold.commit);
+	if (!rc)
+		rc = entries_apply(s, &hold.commit);
+	if (hold.commit.end_session && session)
+		session->state = SESSION_ENDED;
+done:
+	commit_release(&hold);
+	return rc;
+}
+
+static enum err_code take_repack(const struct step *s)
+{
+	struct commit_hold hold = { 0 };
+	struct fold_session *session;
+	enum err_code rc;
+
+	rc = commit_decode(s->r->payload, &hold, s->e);
+	if (!rc && (hold.commit.snapshot_count || !hold.commit.session))
+		rc = err_set(s->e, ERR_CORRUPT, "a repack with %zu snapshots in session %" PRIu64,
+		             hold.commit.snapshot_count, hold.commit.session);
+	if (!rc)
+		rc = commit_check(s, &hold.commit, &session);
+	if (rc || !s->apply)
+		goto done;
+	rc = added_apply(s, &hold.commit);
+	ordinals_set(s->f, hold.commit.against, hold.commit.against_count, PACK_CONDEMNED);
+	if (hold.commit.end_session && session)
+		session->state = SESSION_ENDED;
+done:
+	commit_release(&hold);
+	return rc;
+}
+
+/* ---- marks on snapshots ---- */
+
+/* One id that is not in the right state any more (somebody was faster) is passed over; the others still count. */
+static void mark_apply(const struct step *s, struct fold_snapshot *row, enum record_kind kind)
+{
+	struct snapshot_fact *fact = &row->fact;
+
+	if (kind == RECORD_FORGET && fact->state == SNAPSHOT_LIVE && !fact->pinned) {
+		fact->state = SNAPSHOT_TRASH;
+		fact->forgotten_ms = s->r->time_ms;
+	} else if (kind == RECORD_UNFORGET && fact->state == SNAPSHOT_TRASH) {
+		fact->state = SNAPSHOT_LIVE;
+		fact->forgotten_ms = 0;
+	} else if (kind == RECORD_EXPIRE && !fact->pinned &&
+	           (fact->state == SNAPSHOT_TRASH || (fact->state == SNAPSHOT_LIVE && in_doubt(s->f)))) {
+		fact->state = SNAPSHOT_EXPIRED;
+	} else if (kind == RECORD_PIN && fact->state == SNAPSHOT_LIVE) {
+		fact->pinned = true;
+	} else if (kind == RECORD_UNPIN) {
+		fact->pinned = false;
+	}
+}
+
+static enum err_code take_mark(const struct step *s)
+{
+	struct snapshot_id *ids = NULL;
+	size_t count = 0;
+	enum err_code rc;
+
+	rc = snapshot_ids_decode(s->r->payload, &ids, &count, s->e);
+	for (size_t i = 0; i < count && !rc && s->apply; i++) {
+		struct fold_snapshot *row = fold_snapshot_find(s->f, &ids[i]);
+
+		if (row && !row->hidden)
+			mark_apply(s, row, (enum record_kind)(s->r->kind & ~RECORD_CRITICAL));
+	}
+	mem_free(ids);
+	return rc;
+}
+
+/* ---- holders, voids, the rest ---- */
+
+static enum err_code holder_put(struct fold *f, struct holder_payload *p, struct err *e)
+{
+	struct holder_payload *old = holder_find(f, &p->holder);
+	enum err_code rc = ERR_OK;
+
+	if (old) {
+		holder_release(old);
+	} else {
+		rc = rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
+		if (rc)
+			return rc;
+		old = &f->holders[f->holder_count++];
+	}
+	*old = *p;
+	*p = (struct holder_payload){ 0 };
+	return rc;
+}
+
+/* A repository that nobody holds in full could never change its keys again. */
+static bool leaves_no_full(const struct fold *f, const struct holder_payload *p)
+{
+	if (p->role == HOLDER_FULL)
+		return false;
+	for (size_t i = 0; i < f->holder_count; i++)
+		if (f->holders[i].role == HOLDER_FULL &&
+		    memcmp(f->holders[i].holder.bytes, p->holder.bytes, sizeof p->holder.bytes) != 0)
+			return false;
+	return true;
+}
+
+static enum err_code take_holder(const struct step *s)
+{
+	struct holder_payload p = { 0 };
+	enum err_code rc;
+
+	rc = holder_decode(s->r->payload, &p, s->e);
+	if (!rc && leaves_no_full(s->f, &p))
+		rc = err_set(s->e, ERR_STATE, "no holder with the full role would be left");
+	if (!rc && s->apply)
+		rc = holder_put(s->f, &p, s->e);
+	holder_release(&p);
+	return rc;
+}
+
+static enum err_code take_void(const struct step *s)
+{
+	struct fold_unreadable *lost;
+	struct void_payload p;
+	enum err_code rc;
+
+	rc = void_decode(s->r->payload, &p, s->e);
+	if (rc)
+		return rc;
+	if (p.number == 0 || p.number >= s->r->number)
+		return err_set(s->e, ERR_STATE, "record %" PRIu64 " cannot be passed over", p.number);
+	lost = unreadable_find(s->f, p.number);
+	if (!lost && !s->apply)
+		return err_set(s->e, ERR_STATE, "record %" PRIu64 " can be read", p.number);
+	if (lost && (lost->voided || memcmp(lost->hash, p.hash, sizeof p.hash) != 0))
+		return err_set(s->e, ERR_STATE, "record %" PRIu64 " is passed over already, or has changed", p.number);
+	if (!s->apply)
+		return ERR_OK;
+	if (lost) {
+		lost->voided = true;
+		s->f->doubt_count--;
+	} else {
+		s->f->void_wanted = p;
+		s->f->has_void_wanted = true;
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_opaque(const struct step *s)
+{
+	if (s->r->payload.len > OPAQUE_PAYLOAD_MAX)
+		return err_set(s->e, ERR_CORRUPT, "a payload of %zu bytes", s->r->payload.len);
+	return ERR_OK;
+}
+
+static enum err_code take_checkpoint(const struct step *s)
+{
+	enum err_code rc = take_opaque(s);
+
+	if (!rc && s->apply) {
+		s->f->checkpoint_number = s->r->number;
+		memcpy(s->f->checkpoint_hash, s->hash, sizeof s->f->checkpoint_hash);
+	}
+	return rc;
+}
+
+static enum err_code take_init(const struct step *s)
+{
+	return err_set(s->e, ERR_STATE, "a repository begins once");
+}
+
+struct rule {
+	unsigned roles;
+	enum err_code (*take)(const struct step *s);
+};
+
+static const struct rule rules[RECORD_KIND_END] = {
+	[RECORD_INIT] = { MAY_FULL, take_init },
+	[RECORD_OPEN] = { MAY_ALL, take_open },
+	[RECORD_COMMIT] = { MAY(HOLDER_FULL) | MAY(HOLDER_DEPOSIT), take_commit },
+	[RECORD_END] = { MAY_ALL, take_end },
+	[RECORD_FORGET] = { MAY_KEEP, take_mark },
+	[RECORD_UNFORGET] = { MAY_KEEP, take_mark },
+	[RECORD_EXPIRE] = { MAY_KEEP, take_mark },
+	[RECORD_CONDEMN] = { MAY_KEEP, take_condemn },
+	[RECORD_DROP] = { MAY_KEEP, take_drop },
+	[RECORD_FENCE] = { MAY_KEEP, take_fence },
+	[RECORD_REPACK] = { MAY_KEEP, take_repack },
+	[RECORD_CHECKPOINT] = { MAY_KEEP, take_checkpoint },
+	[RECORD_VOID] = { MAY_KEEP, take_void },
+	[RECORD_HOLDER] = { MAY_FULL, take_holder },
+	[RECORD_POLICY] = { MAY_FULL, take_opaque },
+	[RECORD_PIN] = { MAY_KEEP, take_mark },
+	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
+	[RECORD_VERIFIED] = { MAY_FULL, take_verified },
+};
+
+enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES], bool apply,
+                          struct err *e)
+{
+	struct step s = { f, r, hash, fold_signer(f, &r->holder), apply, e };
+	unsigned kind = r->kind & ~(unsigned)RECORD_CRITICAL;
+
+	if (!s.signer)
+		return err_set(e, ERR_DENIED, "its holder is unknown or removed");
+	if (kind >= RECORD_KIND_END || !rules[kind].take) {
+		if (r->kind & RECORD_CRITICAL)
+			return err_set(e, ERR_UNSUPPORTED, "it is of kind %u, made by a newer version", kind);
+		return ERR_OK;
+	}
+	if (!(rules[kind].roles & MAY(s.signer->role)))
+		return err_set(e, ERR_DENIED, "its holder's role does not allow kind %u", kind);
+	if (!in_doubt(f) && (r->checkpoint_number != f->checkpoint_number ||
+	                     memcmp(r->checkpoint_hash, f->checkpoint_hash, sizeof r->checkpoint_hash) != 0))
+		return err_set(e, ERR_STATE, "it names checkpoint %" PRIu64 " where %" PRIu64 " is the newest",
+		               r->checkpoint_number, f->checkpoint_number);
+	return rules[kind].take(&s);
+}
+
+enum err_code fold_unreadable(struct fold *f, uint64_t number, const uint8_t hash[RECORD_HASH_BYTES], struct err *e)
+{
+	struct fold_unreadable row = { .number = number };
+	enum err_code rc;
+
+	rc = rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
+	if (rc)
+		return rc;
+	memcpy(row.hash, hash, sizeof row.hash);
+	f->unreadable[f->unreadable_count++] = row;
+	f->doubt_count++;
+	return ERR_OK;
+}
+
+void fold_unknown(struct fold *f, uint64_t number)
+{
+	if (!f->unknown_count++)
+		f->unknown_kind = number;
+}
+
+/* The first holder has no record of its own to vouch for it: the root key does, and the repository id is the root
+ * key's. */
+enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struct record *r, struct err *e)
+{
+	struct holder_payload first = { .role = HOLDER_FULL };
+	uint8_t message[HOLDER_MESSAGE_BYTES];
+	enum err_code rc;
+
+	if ((r->kind & ~RECORD_CRITICAL) != RECORD_INIT || r->number != 0)
+		return err_set(e, ERR_CORRUPT, "record 0 does not begin a repository");
+	rc = init_decode(r->payload, &f->init, e);
+	if (rc)
+		return rc;
+	holder_message(repo, &f->init.holder, f->init.holder_public, HOLDER_FULL, message);
+	if (!sign_verify(f->init.root_public, span_of(message, sizeof message), f->init.root_signature))
+		return err_set(e, ERR_CORRUPT, "the root key did not sign the first holder");
+	if (memcmp(r->holder.bytes, f->init.holder.bytes, sizeof r->holder.bytes) != 0)
+		return err_set(e, ERR_CORRUPT, "record 0 is not by the first holder");
+	f->repo = *repo;
+	first.holder = f->init.holder;
+	memcpy(first.public_key, f->init.holder_public, sizeof first.public_key);
+	return holder_put(f, &first, e);
+}
+
+enum err_code fold_settle(struct fold *f, struct err *e)
+{
+	enum err_code rc;
+
+	rc = rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
+	if (rc)
+		return rc;
+	if (f->visible_stale)
+		f->visible_count = f->settled_count = 0;
+	for (size_t i = f->settled_count; i < f->snapshot_count; i++)
+		if (!f->snapshots[i].hidden)
+			f->visible[f->visible_count++] = (uint32_t)i;
+	f->settled_count = f->snapshot_count;
+	f->visible_stale = false;
+	return ERR_OK;
+}
+
+static void wr_snapshot(struct wr *w, const struct fold_snapshot *row)
+{
+	const struct snapshot_fact *fact = &row->fact;
+
+	wr_bytes(w, span_of(fact->entry.id.bytes, ID16_BYTES));
+	wr_bytes(w, span_of(fact->entry.holder.bytes, ID16_BYTES));
+	wr_bytes(w, span_of(fact->entry.spine_root.bytes, ID_BYTES));
+	wr_bytes(w, span_of(fact->entry.state_root.bytes, ID_BYTES));
+	wr_u32(w, (uint32_t)fact->state);
+	wr_u8(w, (uint8_t)(fact->pinned | row->hidden << 1));
+	wr_u64(w, fact->committed_at);
+	wr_blob(w, fact->entry.sealed);
+}
+
+static void wr_pack(struct wr *w, const struct pack_fact *p)
+{
+	wr_bytes(w, span_of(p->pack.name.random, sizeof p->pack.name.random));
+	wr_u64(w, p->pack.name.session);
+	wr_u64(w, p->pack.bytes);
+	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
+	wr_u32(w, (uint32_t)p->state);
+	wr_u64(w, p->committed_at);
+}
+
+static void wr_people(struct wr *w, const struct fold *f)
+{
+	for (size_t i = 0; i < f->holder_count; i++) {
+		wr_bytes(w, span_of(f->holders[i].holder.bytes, ID16_BYTES));
+		wr_bytes(w, span_of(f->holders[i].public_key, sizeof f->holders[i].public_key));
+		wr_u32(w, (uint32_t)f->holders[i].role);
+	}
+	for (size_t i = 0; i < f->unreadable_count; i++) {
+		wr_u64(w, f->unreadable[i].number);
+		wr_u8(w, f->unreadable[i].voided);
+	}
+}
+
+/* Hands what W has gathered to H once it is worth a call. */
+static void digest_flush(struct wr *w, struct hash_stream *h)
+{
+	hash_stream_add(h, buf_span(w->to));
+	buf_clear(w->to);
+}
+
+enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
+{
+	struct hash_stream *h = hash_stream_open();
+	struct buf gather = BUF_EMPTY;
+	struct wr w = wr_to(&gather, e);
+
+	if (!h)
+		return err_no_memory(e, KIB);
+	wr_people(&w, f);
+	for (size_t i = 0; i < f->session_count; i++) {
+		wr_u64(&w, f->sessions[i].number);
+		wr_u32(&w, (uint32_t)f->sessions[i].state);
+		digest_flush(&w, h);
+	}
+	for (size_t i = 0; i < f->pack_count; i++) {
+		wr_pack(&w, &f->packs[i]);
+		digest_flush(&w, h);
+	}
+	for (size_t i = 0; i < f->snapshot_count; i++) {
+		wr_snapshot(&w, &f->snapshots[i]);
+		digest_flush(&w, h);
+	}
+	digest_flush(&w, h);
+	hash_stream_end(h, out);
+	hash_stream_free(&h);
+	buf_release(&gather);
+	return wr_end(&w);
+}
+
+void fold_release(struct fold *f)
+{
+	for (size_t i = 0; i < f->holder_count; i++)
+		holder_release(&f->holders[i]);
+	while (f->arena) {
+		struct fold_block *next = f->arena->next;
+
+		mem_free(f->arena);
+		f->arena = next;
+	}
+	mem_free(f->holders);
+	mem_free(f->sessions);
+	mem_free(f->packs);
+	mem_free(f->snapshots);
+	mem_free(f->visible);
+	mem_free(f->unreadable);
+	idmap_release(&f->pack_by_name);
+	idmap_release(&f->snapshot_by_id);
+	*f = (struct fold){ 0 };
+}

@@ -1,0 +1,457 @@
+/*
+ * Reading the ledger: every record is hashed, opened, chained to the one before, its signature verified, and judged by
+ * the fold. What fails on the way to being judged is *unreadable* (appends stop); what is judged illegal is *void*.
+ */
+#include "engine/ledger/ledger_internal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/wr.h"
+
+#define REPAIR_HINT "`mailhold repair ledger` passes over it"
+
+void ledger_tell(struct ledger *l, uint64_t number, const struct err *what, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX + 256];
+	va_list args;
+
+	if (l->problem && what)
+		l->problem(l->ctx, number, what);
+	if (!l->notice)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	l->notice(l->ctx, text);
+}
+
+/* Damage, a newer version or keys that we lack: the record says nothing to us. Anything else is a failure of ours. */
+static bool is_unreadable(enum err_code rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED || rc == ERR_WRONG_KEY || rc == ERR_FORKED;
+}
+
+static bool is_illegal(enum err_code rc)
+{
+	return rc == ERR_STATE || rc == ERR_DENIED || rc == ERR_NOT_FOUND;
+}
+
+enum err_code ledger_fetch(struct ledger *l, uint64_t number, uint8_t hash[RECORD_HASH_BYTES], struct err *e)
+{
+	enum err_code rc;
+
+	buf_clear(&l->stored);
+	rc = store_get(l->store, record_path(number).text, RECORD_BYTES_MAX, &l->stored, e);
+	if (rc == ERR_LIMIT) {
+		buf_clear(&l->stored);
+		memset(hash, 0xff, RECORD_HASH_BYTES);
+		return ERR_OK;
+	}
+	if (rc)
+		return rc;
+	crypto_hash(buf_span(&l->stored), hash, RECORD_HASH_BYTES);
+	return ERR_OK;
+}
+
+enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
+                             const uint8_t hash[RECORD_HASH_BYTES], struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (status == TAKE_UNREADABLE)
+		rc = fold_unreadable(&l->fold, r->number, hash, e);
+	else if (status == TAKE_UNKNOWN)
+		fold_unknown(&l->fold, r->number);
+	else if (status == TAKE_LEGAL && r->number == 0)
+		rc = fold_start(&l->fold, &l->repo, r, e);
+	else if (status == TAKE_LEGAL)
+		rc = fold_record(&l->fold, r, hash, true, e);
+	if (rc)
+		return rc;
+	l->head.number = r->number;
+	l->head.time_ms = r->time_ms;
+	memcpy(l->head.hash, hash, sizeof l->head.hash);
+	l->head_unreadable = status == TAKE_UNREADABLE;
+	l->next = r->number + 1;
+	return ERR_OK;
+}
+
+/* Opens L->stored as record L->next and checks that it follows the head and is signed by a holder. */
+static enum err_code take_open(struct ledger *l, bool ours, struct record *r, struct err *e)
+{
+	struct record_signature signature;
+	const struct holder_payload *signer;
+	enum err_code rc;
+
+	rc = record_open(l->keys, l->next, buf_span(&l->stored), &l->plain, r, &signature, e);
+	if (rc)
+		return rc;
+	if (!l->head_unreadable && memcmp(r->prev_hash, l->head.hash, sizeof r->prev_hash) != 0)
+		return err_set(e, ERR_FORKED, "it does not follow from the record before it");
+	signer = fold_signer(&l->fold, &r->holder);
+	/* A lost record may have named this holder: then nothing can be said about the signature. */
+	if (!signer && (l->fold.doubt_count || l->fold.unknown_count))
+		return err_set(e, ERR_CORRUPT, "its holder is unknown");
+	if (!signer)
+		return err_set(e, ERR_DENIED, "its holder is unknown or removed");
+	if (!ours && !sign_verify(signer->public_key, signature.message, signature.bytes))
+		return err_set(e, ERR_DENIED, "its signature is wrong");
+	return ERR_OK;
+}
+
+static enum err_code take_first(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES], struct err *e)
+{
+	static const uint8_t none[RECORD_HASH_BYTES];
+	struct record_signature signature;
+	struct record r;
+	enum err_code rc;
+
+	rc = record_open(l->keys, 0, buf_span(&l->stored), &l->plain, &r, &signature, e);
+	if (!rc && memcmp(r.prev_hash, none, sizeof none) != 0)
+		rc = err_set(e, ERR_CORRUPT, "record 0 claims one before it");
+	if (!rc)
+		rc = ledger_advance(l, TAKE_LEGAL, &r, hash, e);
+	if (!rc && memcmp(l->fold.init.root_public, keys_root_public(l->keys), sizeof l->fold.init.root_public) != 0)
+		rc = err_set(e, ERR_CORRUPT, "record 0 is by another root key than ours");
+	if (!rc && !sign_verify(l->fold.init.holder_public, signature.message, signature.bytes))
+		rc = err_set(e, ERR_CORRUPT, "the signature of record 0 is wrong");
+	if (rc)
+		return err_note(e, "while reading ledger record 0");
+	cache_note(l, TAKE_LEGAL, &r, hash);
+	return ERR_OK;
+}
+
+enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES], bool ours, struct err *e)
+{
+	struct record r = { .number = l->next };
+	enum take_status status = TAKE_LEGAL;
+	uint64_t number = l->next;
+	enum err_code rc;
+
+	if (number == 0)
+		return take_first(l, hash, e);
+	rc = take_open(l, ours, &r, e);
+	r.number = number;
+	if (!rc) {
+		rc = ledger_advance(l, TAKE_LEGAL, &r, hash, e);
+		status = rc == ERR_UNSUPPORTED ? TAKE_UNKNOWN : status;
+	}
+	if (status == TAKE_LEGAL && is_unreadable(rc))
+		status = TAKE_UNREADABLE;
+	else if (is_illegal(rc))
+		status = TAKE_VOID;
+	else if (rc && status == TAKE_LEGAL)
+		return err_note(e, "while reading ledger record %" PRIu64, number);
+	if (status == TAKE_VOID)
+		ledger_tell(l, number, e, "ledger record %" PRIu64 " is void: %s", number, e->text);
+	else if (status == TAKE_UNREADABLE)
+		ledger_tell(l, number, NULL, "ledger record %" PRIu64 " cannot be read (%s); " REPAIR_HINT, number,
+		            e->text);
+	else if (status == TAKE_UNKNOWN)
+		ledger_tell(l, number, e, "ledger record %" PRIu64 ": %s; reading only", number, e->text);
+	if (status != TAKE_LEGAL) {
+		rc = ledger_advance(l, status, &r, hash, e);
+		if (rc)
+			return rc;
+	}
+	cache_note(l, status, &r, hash);
+	return ERR_OK;
+}
+
+/*
+ * A VOID names a record that we could read when we folded it. When the store now holds what the VOID says, the record
+ * rotted (or was replaced) since: fold again from the start, as everyone else does, so that all agree. Otherwise the
+ * VOID is idle.
+ */
+static enum err_code look_again(struct ledger *l, bool *again, struct err *e)
+{
+	struct void_payload wanted = l->fold.void_wanted;
+	uint8_t hash[RECORD_HASH_BYTES];
+	enum err_code rc;
+
+	l->fold.has_void_wanted = false;
+	*again = false;
+	if (l->whole)
+		return ERR_OK;
+	rc = ledger_fetch(l, wanted.number, hash, e);
+	if (rc)
+		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	*again = memcmp(hash, wanted.hash, sizeof hash) == 0;
+	return ERR_OK;
+}
+
+static void start_over(struct ledger *l)
+{
+	ledger_tell(l, l->head.number, NULL, "an older ledger record was passed over: reading all again");
+	ledger_reset(l);
+	l->whole = true;
+}
+
+/* Folds up to and without record END. */
+static enum err_code fold_on(struct ledger *l, uint64_t end, struct err *e)
+{
+	uint8_t hash[RECORD_HASH_BYTES];
+	bool again;
+	enum err_code rc = ERR_OK;
+
+	while (l->next < end && !rc) {
+		if (l->fold.has_void_wanted) {
+			rc = look_again(l, &again, e);
+			if (rc)
+				return rc;
+			if (again)
+				start_over(l);
+		}
+		rc = ledger_fetch(l, l->next, hash, e);
+		if (rc == ERR_NOT_FOUND)
+			return ERR_OK;
+		if (!rc)
+			rc = ledger_take(l, hash, false, e);
+	}
+	return rc;
+}
+
+enum err_code ledger_refresh(struct ledger *l, struct err *e)
+{
+	enum err_code rc;
+
+	if (l->broken)
+		return err_set(e, ERR_STATE, "the ledger could not be read earlier: open it again");
+	l->whole = l->next == 0;
+	rc = fold_on(l, UINT64_MAX, e);
+	l->whole = false;
+	if (!rc)
+		rc = fold_settle(&l->fold, e);
+	/* A record that could not be fetched leaves the fold as it was; only running out of memory inside of it does
+	 * not. */
+	if (rc == ERR_NO_MEMORY)
+		l->broken = true;
+	return rc;
+}
+
+void ledger_reset(struct ledger *l)
+{
+	fold_release(&l->fold);
+	l->head = (struct ledger_head){ 0 };
+	l->next = 0;
+	l->head_unreadable = false;
+	l->durable = 0;
+	l->cache.fresh = true;
+	l->cache.cut = l->cache.torn = false;
+	buf_clear(&l->cache.entries);
+	l->cache.count = 0;
+}
+
+enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **out, struct err *e)
+{
+	struct ledger *l = mem_zalloc(1, sizeof *l);
+
+	if (!l)
+		return err_no_memory(e, sizeof *l);
+	l->store = s;
+	l->keys = k;
+	l->repo = keys_repo(k);
+	l->stored = BUF_WITH_MAX(RECORD_BYTES_MAX);
+	l->plain = BUF_WITH_MAX(RECORD_BYTES_MAX + KIB);
+	l->cache.fresh = true;
+	*out = l;
+	return ERR_OK;
+}
+
+/* The store must still hold the head that we saw last. */
+static enum err_code check_pin(struct ledger *l, struct err *e)
+{
+	uint64_t number = l->head.number;
+	uint8_t hash[RECORD_HASH_BYTES];
+	enum err_code rc;
+
+	rc = ledger_fetch(l, number, hash, e);
+	if (rc == ERR_NOT_FOUND)
+		return err_set(e, ERR_FORKED, "the store went back: ledger record %" PRIu64 ", seen earlier, is gone",
+		               number);
+	if (rc)
+		return err_note(e, "while reading ledger record %" PRIu64, number);
+	if (memcmp(hash, l->head.hash, sizeof hash) != 0)
+		return err_set(e, ERR_FORKED, "the store forked: ledger record %" PRIu64 " is not the one seen earlier",
+		               number);
+	return ERR_OK;
+}
+
+/* What was told when it was folded from the store is told again for as long as it keeps us from writing. */
+static void tell_cached(struct ledger *l)
+{
+	const struct fold_unreadable *first = l->fold.unreadable;
+
+	if (l->fold.doubt_count) {
+		while (first->voided)
+			first++;
+		ledger_tell(l, first->number, NULL,
+		            "ledger record %" PRIu64 " cannot be read (%zu in all); " REPAIR_HINT, first->number,
+		            l->fold.doubt_count);
+	}
+	if (l->fold.unknown_count)
+		ledger_tell(l, l->fold.unknown_kind, NULL,
+		            "ledger record %" PRIu64 " was made by a newer version; reading only",
+		            l->fold.unknown_kind);
+}
+
+static enum err_code open_cache(struct ledger *l, const char *cache_file, struct err *e)
+{
+	size_t bytes = strlen(cache_file) + 1;
+	enum err_code rc;
+
+	l->cache.path = mem_alloc(bytes);
+	if (!l->cache.path)
+		return err_no_memory(e, bytes);
+	memcpy(l->cache.path, cache_file, bytes);
+	rc = cache_load(l, e);
+	if (rc || !l->next)
+		return rc;
+	tell_cached(l);
+	return check_pin(l, e);
+}
+
+enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file, ledger_notice notice,
+                          void *ctx, struct ledger **out, struct err *e)
+{
+	struct ledger *l = NULL;
+	enum err_code rc;
+
+	rc = ledger_new(s, k, &l, e);
+	if (rc)
+		return rc;
+	l->notice = notice;
+	l->ctx = ctx;
+	if (cache_file)
+		rc = open_cache(l, cache_file, e);
+	if (!rc)
+		rc = ledger_refresh(l, e);
+	if (!rc && !l->next)
+		rc = err_set(e, ERR_NO_REPOSITORY, "there is no repository at %s", store_url(s));
+	if (rc) {
+		err_note(e, "while opening the ledger");
+		l->broken = true; /* what it holds must not become the cache */
+		ledger_free(&l);
+		return rc;
+	}
+	*out = l;
+	return ERR_OK;
+}
+
+void ledger_free(struct ledger **at)
+{
+	struct ledger *l = *at;
+
+	if (!l)
+		return;
+	if (!l->broken)
+		cache_flush(l);
+	cache_release(&l->cache);
+	fold_release(&l->fold);
+	buf_release(&l->stored);
+	buf_release(&l->plain);
+	mem_free(l);
+	*at = NULL;
+}
+
+/* ---- what the fold says ---- */
+
+struct ledger_head ledger_head(const struct ledger *l)
+{
+	return l->head;
+}
+
+const struct init_payload *ledger_init(const struct ledger *l)
+{
+	return &l->fold.init;
+}
+
+uint32_t ledger_pack_count(const struct ledger *l)
+{
+	return (uint32_t)l->fold.pack_count;
+}
+
+const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal)
+{
+	return ordinal < l->fold.pack_count ? &l->fold.packs[ordinal] : NULL;
+}
+
+bool ledger_pack_find(const struct ledger *l, const struct pack_name *name, uint32_t *ordinal)
+{
+	return fold_pack_find(&l->fold, name, ordinal);
+}
+
+size_t ledger_snapshot_count(const struct ledger *l)
+{
+	return l->fold.visible_count;
+}
+
+const struct snapshot_fact *ledger_snapshot(const struct ledger *l, size_t i)
+{
+	return i < l->fold.visible_count ? &l->fold.snapshots[l->fold.visible[i]].fact : NULL;
+}
+
+enum session_state ledger_session(const struct ledger *l, uint64_t session)
+{
+	return fold_session_state(&l->fold, session);
+}
+
+/* ---- check ---- */
+
+static void report(ledger_problem problem, void *ctx, uint64_t number, enum err_code code, const char *text)
+{
+	struct err what = { 0 };
+
+	err_set(&what, code, "ledger record %" PRIu64 " %s", number, text);
+	problem(ctx, number, &what);
+}
+
+/* AGAIN was folded from the store just now, up to our head. */
+static enum err_code compare(const struct ledger *l, const struct ledger *again, ledger_problem problem, void *ctx,
+                             struct err *e)
+{
+	uint8_t ours[16], theirs[16];
+	enum err_code rc;
+
+	for (size_t i = 0; i < again->fold.unreadable_count; i++)
+		if (!again->fold.unreadable[i].voided)
+			report(problem, ctx, again->fold.unreadable[i].number, ERR_CORRUPT, "cannot be read");
+	if (again->next < l->next) {
+		report(problem, ctx, again->next, ERR_FORKED, "is gone");
+		return ERR_OK;
+	}
+	if (memcmp(again->head.hash, l->head.hash, sizeof l->head.hash) != 0)
+		report(problem, ctx, l->head.number, ERR_FORKED, "is not the one that was read before");
+	rc = fold_digest(&l->fold, ours, e);
+	if (!rc)
+		rc = fold_digest(&again->fold, theirs, e);
+	if (!rc && memcmp(ours, theirs, sizeof ours) != 0)
+		report(problem, ctx, l->head.number, ERR_CORRUPT, "adds up to something else than what we hold");
+	return rc;
+}
+
+enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, struct err *e)
+{
+	struct ledger *again = NULL;
+	enum err_code rc;
+
+	rc = ledger_refresh(l, e);
+	if (rc)
+		return rc;
+	rc = ledger_new(l->store, l->keys, &again, e);
+	if (rc)
+		return rc;
+	again->problem = problem;
+	again->ctx = ctx;
+	again->whole = true;
+	rc = fold_on(again, l->next, e);
+	if (!rc)
+		rc = compare(l, again, problem, ctx, e);
+	again->broken = true;
+	ledger_free(&again);
+	return rc ? err_note(e, "while checking the ledger") : ERR_OK;
+}

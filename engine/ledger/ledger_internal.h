@@ -1,0 +1,85 @@
+/*
+ * The ledger's parts: the fold (fold.h), reading and checking (ledger.c), appending (ledger_append.c), the cache of folded
+ * records (ledger_cache.c).
+ */
+#ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_INTERNAL_H
+#define MAILHOLD_ENGINE_LEDGER_LEDGER_INTERNAL_H
+
+#include "engine/ledger/fold.h"
+
+/* What became of a record when it was folded. Values are format of the cache file. */
+enum take_status { TAKE_LEGAL = 1, TAKE_VOID = 2, TAKE_UNREADABLE = 3, TAKE_UNKNOWN = 4 };
+
+/*
+ * The cache file: records as they were judged, in segments that are appended run by run. Local, sealed under BOX_CACHE.
+ *   header 32   "mhlcache", version 2, FOLD_VERSION 2, zero 4, repository 16
+ *   segment     sealed length 4, epoch 4, first number 8 | box of { count 4, durable 8, entries }; header and the two
+ *               numbers are the associated data
+ *   entry       status 1, hash 32, time 8, and of legal and unknown ones kind 2, holder 16, payload (varint length)
+ * Two processes may append what they both folded: entries that were seen already are passed over.
+ */
+struct ledger_cache {
+	char *path;          /* NULL: none */
+	bool fresh;          /* nothing usable stands there: begin it anew */
+	bool cut;            /* bytes after GOOD are damaged */
+	bool torn;           /* an authentic segment made no sense: the fold is not to be trusted */
+	uint64_t good;       /* bytes that were read well */
+	struct buf entries;  /* folded since, not yet written */
+	uint64_t first;      /* number of the first of them */
+	uint32_t count;
+	bool durable_changed;
+};
+
+struct ledger {
+	struct store *store;
+	const struct keys *keys;
+	struct repo_id repo;
+	ledger_notice notice;
+	ledger_problem problem; /* instead of notices, while checking */
+	void *ctx;
+	struct fold fold;
+	struct ledger_head head;
+	uint64_t next;            /* number of the record after the head; 0: nothing folded yet */
+	bool head_unreadable;
+	uint64_t durable;         /* records below this number are known to be durable */
+	bool whole;               /* this fold began at record 0 of the store, just now */
+	bool broken;              /* a fold failed half way */
+	struct buf stored, plain; /* kept between records */
+	struct ledger_cache cache;
+};
+
+void ledger_tell(struct ledger *l, uint64_t number, const struct err *what, const char *fmt, ...) PRINTF_LIKE(4, 5);
+MUST_CHECK enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **out, struct err *e);
+/* Drops what was folded. */
+void ledger_reset(struct ledger *l);
+/* Reads ledger/NUMBER into L->stored and its hash. ERR_NOT_FOUND. An object above the limit counts as empty with a hash of 0xff. */
+MUST_CHECK enum err_code ledger_fetch(struct ledger *l, uint64_t number, uint8_t hash[RECORD_HASH_BYTES],
+				      struct err *e);
+/* Folds the record in L->stored, whose number is L->next. OURS: we sealed it just now, no need to verify the signature. */
+MUST_CHECK enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES], bool ours, struct err *e);
+/* Adds a judged record to the fold (or not, by STATUS) and moves the head to it. */
+MUST_CHECK enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
+					const uint8_t hash[RECORD_HASH_BYTES], struct err *e);
+
+/* ---- cache ---- */
+
+/* Folds what the file holds. A bad file is a notice; only memory fails. */
+MUST_CHECK enum err_code cache_load(struct ledger *l, struct err *e);
+/* Notes a record that was folded from the store, and writes when much has gathered. */
+void cache_note(struct ledger *l, enum take_status status, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES]);
+/* Writes what is left. */
+void cache_flush(struct ledger *l);
+void cache_release(struct ledger_cache *c);
+
+/* ---- appending ---- */
+
+/* Fills PAYLOAD from the fold at the head; called again whenever the head has moved. */
+typedef enum err_code (*ledger_decide)(struct ledger *l, void *ctx, struct buf *payload, struct err *e);
+/* Rule B for a record of KIND. *NUMBER is where it stands. */
+MUST_CHECK enum err_code ledger_append(struct ledger *l, enum record_kind kind, ledger_decide decide, void *ctx,
+				       uint64_t *number, struct err *e);
+/* The same for a payload that does not depend on the fold. */
+MUST_CHECK enum err_code ledger_append_bytes(struct ledger *l, enum record_kind kind, struct span payload,
+					     uint64_t *number, struct err *e);
+
+#endif

@@ -1,0 +1,330 @@
+#include "engine/repo/reader.h"
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#define BUCKETS 512
+#define PACKS_OPEN_MAX 256
+
+enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
+
+/*
+ * Invariants: an entry with users > 0 is not freed; READY blocks do not change; bytes counts READY entries only.
+ */
+struct reader_block {
+	uint32_t pack, number;
+	enum block_state state;
+	unsigned users;
+	struct block block;
+	struct err why; /* FAILED */
+	struct reader_block *in_bucket;        /* next */
+	struct reader_block *newer, *older;    /* by last use */
+};
+
+struct open_pack {
+	uint32_t number;
+	struct pack *pack;
+	unsigned users;
+	uint64_t used_at;
+};
+
+struct reader {
+	struct store *store;
+	const struct keys *keys;
+	struct index *index;
+	size_t cache_bytes, bytes;
+	pthread_mutex_t lock;
+	pthread_cond_t loaded;
+	struct reader_block *buckets[BUCKETS];
+	struct reader_block *newest, *oldest;
+	struct open_pack packs[PACKS_OPEN_MAX];
+	size_t pack_count;
+	uint64_t clock;
+};
+
+enum err_code reader_open(struct store *store, const struct keys *k, struct index *index, size_t cache_bytes,
+                          struct reader **out, struct err *e)
+{
+	struct reader *r = mem_zalloc(1, sizeof *r);
+
+	if (!r)
+		return err_no_memory(e, sizeof *r);
+	r->store = store;
+	r->keys = k;
+	r->index = index;
+	r->cache_bytes = cache_bytes;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->loaded, NULL);
+	*out = r;
+	return ERR_OK;
+}
+
+/* ---- the list of blocks, with the lock held ---- */
+
+static struct reader_block **bucket_of(struct reader *r, uint32_t pack, uint32_t number)
+{
+	return &r->buckets[(pack * 31 + number) % BUCKETS];
+}
+
+static void unlink_use(struct reader *r, struct reader_block *b)
+{
+	*(b->newer ? &b->newer->older : &r->newest) = b->older;
+	*(b->older ? &b->older->newer : &r->oldest) = b->newer;
+	b->newer = b->older = NULL;
+}
+
+static void link_newest(struct reader *r, struct reader_block *b)
+{
+	b->older = r->newest;
+	*(r->newest ? &r->newest->newer : &r->oldest) = b;
+	r->newest = b;
+}
+
+static void forget_block(struct reader *r, struct reader_block *b)
+{
+	struct reader_block **p = bucket_of(r, b->pack, b->number);
+
+	while (*p != b)
+		p = &(*p)->in_bucket;
+	*p = b->in_bucket;
+	unlink_use(r, b);
+	if (b->state == BLOCK_READY)
+		r->bytes -= b->block.raw.cap;
+	block_release(&b->block);
+	mem_free(b);
+}
+
+static void evict(struct reader *r)
+{
+	struct reader_block *b = r->oldest;
+
+	while (b && r->bytes > r->cache_bytes) {
+		struct reader_block *newer = b->newer;
+
+		if (b->users == 0)
+			forget_block(r, b);
+		b = newer;
+	}
+}
+
+void reader_free(struct reader **rp)
+{
+	struct reader *r = *rp;
+
+	if (!r)
+		return;
+	while (r->oldest)
+		forget_block(r, r->oldest);
+	for (size_t i = 0; i < r->pack_count; i++)
+		pack_free(&r->packs[i].pack);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->loaded);
+	mem_free(r);
+	*rp = NULL;
+}
+
+/* ---- packs ---- */
+
+/* With the lock held: a slot for a new pack; closes the one that was unused for longest. NULL: all are in use. */
+static struct open_pack *pack_slot(struct reader *r)
+{
+	struct open_pack *best = NULL;
+
+	if (r->pack_count < PACKS_OPEN_MAX)
+		return &r->packs[r->pack_count++];
+	for (size_t i = 0; i < r->pack_count; i++)
+		if (r->packs[i].users == 0 && (!best || r->packs[i].used_at < best->used_at))
+			best = &r->packs[i];
+	if (best)
+		pack_free(&best->pack);
+	return best;
+}
+
+static struct open_pack *pack_known(struct reader *r, uint32_t number)
+{
+	for (size_t i = 0; i < r->pack_count; i++)
+		if (r->packs[i].pack && r->packs[i].number == number)
+			return &r->packs[i];
+	return NULL;
+}
+
+/* Takes a use of the open pack. Opens it under the lock: rare, and small. */
+static enum err_code pack_use(struct reader *r, uint32_t number, struct open_pack **out, struct err *e)
+{
+	struct open_pack *slot;
+	struct pack *pack = NULL;
+	enum err_code rc = ERR_OK;
+
+	pthread_mutex_lock(&r->lock);
+	slot = pack_known(r, number);
+	if (!slot) {
+		rc = pack_open(r->store, r->keys, index_pack(r->index, number), &pack, NULL, e);
+		if (!rc && !(slot = pack_slot(r))) {
+			pack_free(&pack);
+			rc = err_set(e, ERR_LIMIT, "more than %d packs in use at once", PACKS_OPEN_MAX);
+		}
+		if (!rc)
+			*slot = (struct open_pack){ .number = number, .pack = pack };
+	}
+	if (!rc) {
+		slot->users++;
+		slot->used_at = ++r->clock;
+		*out = slot;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+/* ---- blocks ---- */
+
+static enum err_code load(struct reader *r, struct block_codec *codec, struct reader_block *b, struct err *e)
+{
+	struct open_pack *pack;
+	enum err_code rc = pack_use(r, b->pack, &pack, e);
+
+	if (rc)
+		return rc;
+	rc = pack_read_block(pack->pack, b->number, codec, &b->block, e);
+	pthread_mutex_lock(&r->lock);
+	pack->users--;
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+/* With the lock held. */
+static struct reader_block *find_block(struct reader *r, uint32_t pack, uint32_t number)
+{
+	struct reader_block *b = *bucket_of(r, pack, number);
+
+	while (b && (b->pack != pack || b->number != number))
+		b = b->in_bucket;
+	return b;
+}
+
+static struct reader_block *new_block(struct reader *r, uint32_t pack, uint32_t number)
+{
+	struct reader_block *b = mem_zalloc(1, sizeof *b);
+	struct reader_block **bucket = bucket_of(r, pack, number);
+
+	if (!b)
+		return NULL;
+	b->pack = pack;
+	b->number = number;
+	b->in_bucket = *bucket;
+	*bucket = b;
+	link_newest(r, b);
+	return b;
+}
+
+static void drop_use(struct reader *r, struct reader_block *b)
+{
+	b->users--;
+	if (b->users == 0 && b->state == BLOCK_FAILED)
+		forget_block(r, b);
+	else if (r->bytes > r->cache_bytes)
+		evict(r);
+}
+
+/* Gives a READY block with a use taken. */
+static enum err_code block_use(struct reader *r, struct block_codec *codec, uint32_t pack, uint32_t number,
+                               struct reader_block **out, struct err *e)
+{
+	struct reader_block *b;
+	enum err_code rc;
+
+	pthread_mutex_lock(&r->lock);
+	b = find_block(r, pack, number);
+	if (b) {
+		b->users++;
+		unlink_use(r, b);
+		link_newest(r, b);
+		while (b->state == BLOCK_LOADING)
+			pthread_cond_wait(&r->loaded, &r->lock);
+	} else {
+		b = new_block(r, pack, number);
+		if (!b) {
+			pthread_mutex_unlock(&r->lock);
+			return err_no_memory(e, sizeof *b);
+		}
+		b->users = 1;
+		pthread_mutex_unlock(&r->lock);
+		rc = load(r, codec, b, &b->why);
+		pthread_mutex_lock(&r->lock);
+		b->state = rc ? BLOCK_FAILED : BLOCK_READY;
+		if (!rc)
+			r->bytes += b->block.raw.cap;
+		pthread_cond_broadcast(&r->loaded);
+		evict(r);
+	}
+	if (b->state == BLOCK_READY) {
+		*out = b;
+		rc = ERR_OK;
+	} else {
+		*e = b->why;
+		rc = e->code;
+		drop_use(r, b);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+static enum err_code get_at(struct reader *r, struct block_codec *codec, enum block_class class,
+                            const struct chunk_id *id, const struct place *place, struct held_chunk *out,
+                            struct err *e)
+{
+	struct held_chunk held = HELD_CHUNK_NONE;
+	struct chunk_id found;
+	enum err_code rc = block_use(r, codec, place->pack, place->block, &held.block, e);
+
+	if (rc)
+		return rc;
+	held.bytes = block_chunk(&held.block->block, place->slot);
+	keys_chunk_id(r->keys, block_class_scope(class), held.bytes, &found);
+	if (memcmp(&found, id, sizeof found) != 0) {
+		reader_drop(r, &held);
+		return err_set(e, ERR_CORRUPT, "chunk %u of block %u is not what its id says", place->slot, place->block);
+	}
+	*out = held;
+	return ERR_OK;
+}
+
+enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class,
+                         const struct chunk_id *id, struct held_chunk *out, struct err *e)
+{
+	struct place first, all[16];
+	bool found;
+	size_t count = 0;
+	char hex[2 * ID_BYTES + 1];
+	enum err_code rc = index_find(r->index, id, 1, &first, &found, e);
+
+	if (rc)
+		return rc;
+	text_hex(span_of(id->bytes, 8), hex);
+	if (!found)
+		return err_set(e, ERR_NOT_FOUND, "chunk %s… (%s) is in no pack of the repository", hex,
+		               block_class_name(class));
+	rc = get_at(r, codec, class, id, &first, out, e);
+	if (rc == ERR_OK || (rc != ERR_CORRUPT && rc != ERR_NOT_FOUND))
+		return rc;
+	/* The first place is damaged or gone: any other will do. */
+	if (index_find_all(r->index, id, all, ARRAY_LEN(all), &count, &(struct err){ 0 }) == ERR_OK)
+		for (size_t i = 0; i < count; i++)
+			if (memcmp(&all[i], &first, sizeof first) != 0 &&
+			    get_at(r, codec, class, id, &all[i], out, &(struct err){ 0 }) == ERR_OK)
+				return ERR_OK;
+	err_note(e, "while reading chunk %s… (%s) from %s", hex, block_class_name(class),
+	         pack_path(&index_pack(r->index, first.pack)->name).text);
+	return rc;
+}
+
+void reader_drop(struct reader *r, struct held_chunk *held)
+{
+	if (!held->block)
+		return;
+	pthread_mutex_lock(&r->lock);
+	drop_use(r, held->block);
+	pthread_mutex_unlock(&r->lock);
+	*held = HELD_CHUNK_NONE;
+}

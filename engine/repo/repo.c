@@ -1,0 +1,407 @@
+#include "engine/repo/repo.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "chunker/chunker.h"
+
+/* ---- the cache folder ---- */
+
+static enum err_code cache_base(const char *given, struct buf *out, struct err *e)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (given)
+		return buf_printf(out, e, "%s", given);
+	if (xdg && xdg[0] == '/')
+		return buf_printf(out, e, "%s/mailhold", xdg);
+	if (home && home[0] == '/')
+		return buf_printf(out, e, "%s/.cache/mailhold", home);
+	return err_set(e, ERR_USAGE, "no place for the local cache: HOME is not set (use --cache-folder)");
+}
+
+static enum err_code make_cache_folder(struct repo *r, const char *given, struct err *e)
+{
+	struct repo_id id = keys_repo(r->keys);
+	char hex[2 * ID16_BYTES + 1];
+	enum err_code rc = cache_base(given, &r->cache_folder, e);
+
+	text_hex(span_of(id.bytes, sizeof id.bytes), hex);
+	if (!rc)
+		rc = buf_printf(&r->cache_folder, e, "/%s", hex);
+	if (!rc)
+		rc = buf_append(&r->cache_folder, span_of("", 1), e);
+	if (!rc)
+		rc = file_make_folders((const char *)r->cache_folder.ptr, 0700, e);
+	return rc ? err_note(e, "while making the local cache folder") : ERR_OK;
+}
+
+enum err_code repo_cache_path(const struct repo *r, const char *name, struct buf *out, struct err *e)
+{
+	return file_join((const char *)r->cache_folder.ptr, name, out, e);
+}
+
+/* ---- small helpers ---- */
+
+void repo_notice(struct repo *r, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list args;
+
+	if (!r->notice)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	r->notice(r->notice_ctx, text);
+}
+
+static void pass_notice(void *ctx, const char *text)
+{
+	repo_notice(ctx, "%s", text);
+}
+
+void repo_tell(struct repo *r, const struct engine_progress *p)
+{
+	int64_t now;
+
+	if (!r->progress)
+		return;
+	now = clock_monotonic_ms();
+	if (now - r->progress_at < 100)
+		return;
+	r->progress_at = now;
+	r->progress(r->progress_ctx, p);
+}
+
+enum err_code repo_cancelled(struct err *e)
+{
+	return err_set(e, ERR_CANCELLED, "stopped on request");
+}
+
+void engine_stop_flag(struct repo *r, const volatile sig_atomic_t *flag)
+{
+	r->stop = flag;
+}
+
+void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx)
+{
+	r->progress = fn;
+	r->progress_ctx = ctx;
+}
+
+void repo_describe(const struct repo *r, struct repo_info *out)
+{
+	struct ledger_head head = ledger_head(r->ledger);
+	char hex[2 * RECORD_HASH_BYTES + 1];
+
+	out->id = keys_repo(r->keys);
+	out->url = store_url(r->store);
+	out->cache_folder = (const char *)r->cache_folder.ptr;
+	text_hex(span_of(head.hash, 16), hex);
+	snprintf(out->head, sizeof out->head, "%" PRIu64 ":%s", head.number, hex);
+}
+
+/* ---- opening ---- */
+
+/* Every slot of the wanted kind is tried: a repository may have several holders. */
+struct unlock {
+	struct repo *repo;
+	const struct repo_options *o;
+	size_t slots, of_kind;
+	bool other_kind;
+	struct err why; /* the last thing that went wrong with a slot */
+};
+
+static enum err_code open_bundle(struct unlock *u, const char *slot_name, const struct holder_secret *h,
+                                 struct err *e)
+{
+	char name[STORE_NAME_MAX + 1];
+	struct buf bundle = BUF_EMPTY;
+	enum err_code rc;
+
+	snprintf(name, sizeof name, "%.200s.bundle", slot_name);
+	rc = store_get(u->repo->store, name, BUNDLE_BYTES_MAX, &bundle, e);
+	if (!rc)
+		rc = bundle_open(buf_span(&bundle), h, &u->repo->keys, e);
+	if (rc)
+		err_note(e, "while opening %s", name);
+	buf_release(&bundle);
+	return rc;
+}
+
+static enum err_code try_slot(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	struct unlock *u = ctx;
+	struct holder_secret *h = NULL;
+	struct slot_info info;
+	struct buf slot = BUF_EMPTY;
+	enum err_code rc;
+	size_t len = strlen(name);
+
+	(void)bytes;
+	if (u->repo->keys || (len > 7 && !strcmp(name + len - 7, ".bundle")))
+		return ERR_OK;
+	u->slots++;
+	rc = store_get(u->repo->store, name, SLOT_BYTES, &slot, e);
+	if (!rc)
+		rc = slot_inspect(buf_span(&slot), &info, e);
+	if (!rc && info.kind != u->o->secret_kind) {
+		u->other_kind = true;
+		goto done;
+	}
+	if (!rc) {
+		u->of_kind++;
+		rc = slot_open(buf_span(&slot), u->o->secret, &h, e);
+	}
+	if (!rc)
+		rc = open_bundle(u, name, h, e);
+	/* One damaged or foreign slot must not keep out a holder whose own slot is fine. */
+	if (rc && (rc != ERR_WRONG_KEY || u->why.code == ERR_OK)) {
+		u->why = *e;
+		if (rc != ERR_WRONG_KEY)
+			err_note(&u->why, "in slot %s", name);
+	}
+	if (rc != ERR_NO_MEMORY)
+		rc = ERR_OK;
+done:
+	holder_secret_free(&h);
+	buf_release(&slot);
+	return rc;
+}
+
+static enum err_code unlock(struct repo *r, const struct repo_options *o, struct err *e)
+{
+	struct unlock u = { .repo = r, .o = o };
+	uint64_t bytes;
+	enum err_code rc = store_list(r->store, "key", try_slot, &u, e);
+
+	if (rc == ERR_NOT_FOUND)
+		rc = ERR_OK;
+	if (rc || r->keys)
+		return rc;
+	if (u.slots == 0) {
+		if (store_size(r->store, "ledger/0000000000000000", &bytes, e) == ERR_OK)
+			return err_set(e, ERR_CORRUPT, "%s has a ledger but no key slots; put the objects under key/ back from a copy",
+			               store_url(r->store));
+		return err_set(e, ERR_NO_REPOSITORY, "there is no repository at %s", store_url(r->store));
+	}
+	if (u.why.code == ERR_OK && u.other_kind)
+		return err_set(e, ERR_WRONG_KEY, "the repository has no %s slot",
+		               o->secret_kind == SLOT_PASSWORD ? "password" : "key file");
+	*e = u.why;
+	return e->code;
+}
+
+/* Does the record NUMBER hash to what stands in HEX (a prefix of at least 16 digits)? */
+static enum err_code check_record_hash(struct repo *r, uint64_t number, const char *hex, struct err *e)
+{
+	uint8_t hash[RECORD_HASH_BYTES];
+	char name[40], found[2 * RECORD_HASH_BYTES + 1];
+	struct buf record = BUF_EMPTY;
+	enum err_code rc;
+
+	snprintf(name, sizeof name, "ledger/%016" PRIx64, number);
+	rc = store_get(r->store, name, RECORD_BYTES_MAX, &record, e);
+	if (!rc) {
+		crypto_hash(buf_span(&record), hash, sizeof hash);
+		text_hex(span_of(hash, sizeof hash), found);
+		if (strlen(hex) < 16 || strlen(hex) > strlen(found))
+			rc = err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
+		else if (strncmp(found, hex, strlen(hex)) != 0)
+			rc = err_set(e, ERR_FORKED, "ledger record %" PRIu64 " is not the one that was expected", number);
+	}
+	buf_release(&record);
+	return rc;
+}
+
+static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
+{
+	struct repo_info info;
+	const char *colon = strchr(expected, ':');
+	uint64_t number;
+
+	if (!colon || !text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, &number))
+		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
+	repo_describe(r, &info);
+	if (number > ledger_head(r->ledger).number)
+		return err_set(e, ERR_FORKED, "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
+		               " was expected: it went back, or this is an old copy", ledger_head(r->ledger).number, number);
+	return check_record_hash(r, number, colon + 1, e);
+}
+
+/* The secret, the cache and the ledger of a store that is open. */
+static enum err_code open_parts(struct repo *r, const struct repo_options *o, struct err *e)
+{
+	struct buf cache_file = BUF_EMPTY;
+	const struct init_payload *init;
+	enum err_code rc;
+
+	rc = make_cache_folder(r, o->cache_folder, e);
+	if (!rc)
+		rc = repo_cache_path(r, "fold", &cache_file, e);
+	if (!rc)
+		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, pass_notice, r, &r->ledger, e);
+	if (!rc) {
+		init = ledger_init(r->ledger);
+		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)
+			rc = err_set(e, ERR_UNSUPPORTED, "the repository uses splitter %u and cutter %u; this program knows %d and %d",
+			             init->splitter_version, init->cutter_version, SPLITTER_VERSION, CUTTER_VERSION);
+	}
+	if (!rc && o->expect_head)
+		rc = check_expected_head(r, o->expect_head, e);
+	buf_release(&cache_file);
+	return rc;
+}
+
+static enum err_code new_repo(const struct repo_options *o, struct repo **out, struct err *e)
+{
+	struct repo *r = mem_zalloc(1, sizeof *r);
+
+	if (!r)
+		return err_no_memory(e, sizeof *r);
+	r->notice = o->notice;
+	r->notice_ctx = o->notice_ctx;
+	*out = r;
+	return crypto_start(e);
+}
+
+enum err_code repo_open(const struct repo_options *o, struct repo **out, struct err *e)
+{
+	struct repo *r = NULL;
+	enum err_code rc = new_repo(o, &r, e);
+
+	if (!rc)
+		rc = store_open(o->url, &r->store, e);
+	if (!rc)
+		rc = unlock(r, o, e);
+	if (!rc)
+		rc = open_parts(r, o, e);
+	if (rc) {
+		repo_free(&r);
+		return rc;
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+static const char readme[] =
+	"This folder is a mailhold repository: an encrypted backup of mail, calendars, contacts and rules.\n"
+	"Do not rename, edit or remove files in it; mailhold does all that is needed.\n"
+	"To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
+	"The format is documented in docs/format/ of the program's source.\n";
+
+/* Slot and bundle first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
+static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
+                                         struct err *e)
+{
+	struct holder_id holder = keys_holder(r->keys);
+	char hex[2 * ID16_BYTES + 1], name[80];
+	struct buf bytes = BUF_EMPTY;
+	enum err_code rc;
+
+	text_hex(span_of(holder.bytes, sizeof holder.bytes), hex);
+	rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
+	snprintf(name, sizeof name, "key/%s.bundle", hex);
+	if (!rc)
+		rc = bundle_seal(r->keys, &bytes, e);
+	if (!rc)
+		rc = store_put(r->store, name, buf_span(&bytes), e);
+	buf_clear(&bytes);
+	snprintf(name, sizeof name, "key/%s", hex);
+	if (!rc)
+		rc = slot_seal(r->keys, o->secret, slot, &bytes, e);
+	if (!rc)
+		rc = store_put(r->store, name, buf_span(&bytes), e);
+	if (!rc)
+		rc = ledger_create(r->store, r->keys, SPLITTER_VERSION, CUTTER_VERSION, e);
+	buf_release(&bytes);
+	return rc;
+}
+
+enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
+                        struct err *e)
+{
+	struct repo *r = NULL;
+	enum err_code rc = new_repo(o, &r, e);
+
+	if (!rc)
+		rc = store_create(o->url, &r->store, e);
+	if (!rc)
+		rc = keys_new(&r->keys, e);
+	if (!rc)
+		rc = write_first_objects(r, o, slot, e);
+	if (!rc)
+		rc = open_parts(r, o, e);
+	if (rc) {
+		repo_free(&r);
+		return rc;
+	}
+	*out = r;
+	return ERR_OK;
+}
+
+void repo_free(struct repo **rp)
+{
+	struct repo *r = *rp;
+
+	if (!r)
+		return;
+	reader_free(&r->reader);
+	block_codec_free(&r->codec);
+	index_free(&r->index);
+	ledger_free(&r->ledger);
+	keys_free(&r->keys);
+	store_free(&r->store);
+	buf_release(&r->cache_folder);
+	mem_free(r);
+	*rp = NULL;
+}
+
+/* ---- index and reader ---- */
+
+enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (r->index && r->index_mode >= mode)
+		return ERR_OK;
+	reader_free(&r->reader);
+	index_free(&r->index);
+	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r, &r->index,
+	                e);
+	if (!rc && !r->codec)
+		rc = block_codec_open(3, &r->codec, e);
+	if (!rc)
+		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
+	r->index_mode = mode;
+	return rc;
+}
+
+static enum err_code get_chunk(void *ctx, enum block_class class, const struct chunk_id *id, struct buf *out,
+                               struct err *e)
+{
+	struct repo *r = ctx;
+	struct held_chunk held = HELD_CHUNK_NONE;
+	enum err_code rc = repo_need_index(r, INDEX_READ, e);
+
+	if (!rc)
+		rc = reader_get(r->reader, r->codec, class, id, &held, e);
+	if (rc)
+		return rc;
+	buf_clear(out);
+	rc = buf_append(out, held.bytes, e);
+	reader_drop(r->reader, &held);
+	return rc;
+}
+
+struct chunk_io repo_chunk_io(struct repo *r)
+{
+	return (struct chunk_io){ .ctx = r, .keys = r->keys, .get = get_chunk };
+}

@@ -1,0 +1,48 @@
+/*
+ * repo: the opened parts of a repository, held together. The rooms above work through it.
+ * Order    store, keys, ledger are there from repo_open on; the index and the reader only when something needs them, because
+ *          opening RocksDB costs more than a whole run in which nothing changed.
+ */
+#ifndef MAILHOLD_ENGINE_REPO_REPO_H
+#define MAILHOLD_ENGINE_REPO_REPO_H
+
+#include "engine/engine.h"
+#include "engine/ledger/ledger.h"
+#include "engine/page/page.h"
+#include "engine/repo/reader.h"
+
+struct repo {
+	struct store *store;
+	struct keys *keys;
+	struct ledger *ledger;
+	struct index *index;       /* NULL until repo_need_index */
+	enum index_mode index_mode;
+	struct reader *reader;     /* with the index */
+	struct block_codec *codec; /* of the calling thread; with the index */
+	struct buf cache_folder;   /* NUL-terminated */
+	engine_notice notice;
+	void *notice_ctx;
+	engine_progress_fn progress;
+	void *progress_ctx;
+	int64_t progress_at; /* when it was last told */
+	const volatile sig_atomic_t *stop;
+};
+
+#define REPO_READER_CACHE_BYTES (24 * MIB)
+
+/* Opens index and reader, or turns a reading index into a writing one. */
+MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e);
+/* Reads chunks through the reader in the calling thread; PUT is NULL. */
+struct chunk_io repo_chunk_io(struct repo *r);
+void repo_notice(struct repo *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Tells progress if it is time to. */
+void repo_tell(struct repo *r, const struct engine_progress *p);
+static inline bool repo_stopped(const struct repo *r)
+{
+	return r->stop && *r->stop;
+}
+MUST_CHECK enum err_code repo_cancelled(struct err *e);
+/* PATH of a file in the cache folder, NUL-terminated. */
+MUST_CHECK enum err_code repo_cache_path(const struct repo *r, const char *name, struct buf *out, struct err *e);
+
+#endif

@@ -1,0 +1,109 @@
+/* Looking after a repository: forget, pin, stats, versions. */
+#include "engine/snapshot/snapshot.h"
+
+#include "base/idmap.h"
+#include "base/mem.h"
+#include "chunker/chunker.h"
+
+enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
+{
+	return ledger_mark(r->ledger, undo ? RECORD_UNFORGET : RECORD_FORGET, ids, count, e);
+}
+
+enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)
+{
+	return ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
+}
+
+/* ---- stats ---- */
+
+static enum err_code count_object(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	struct stats_report *out = ctx;
+
+	(void)name;
+	(void)e;
+	out->objects++;
+	out->object_bytes += bytes;
+	return ERR_OK;
+}
+
+static void count_snapshots(struct repo *r, struct stats_report *out)
+{
+	for (size_t i = 0; i < ledger_snapshot_count(r->ledger); i++) {
+		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
+
+		if (fact->state == SNAPSHOT_TRASH)
+			out->snapshots_trash++;
+		if (fact->state != SNAPSHOT_LIVE)
+			continue;
+		out->snapshots++;
+		out->items_all += fact->entry.item_count;
+		out->bytes_all += fact->entry.item_bytes;
+		if (snapshot_latest(r, &fact->entry.account, true) == fact) {
+			out->accounts++;
+			out->items_latest += fact->entry.item_count;
+			out->bytes_latest += fact->entry.item_bytes;
+		}
+	}
+}
+
+static enum err_code count_pack(struct repo *r, const struct pack_fact *fact, struct stats_report *out, struct err *e)
+{
+	struct pack *pack = NULL;
+	enum err_code rc = pack_open(r->store, r->keys, &fact->pack, &pack, NULL, e);
+
+	if (rc)
+		return rc;
+	out->packs++;
+	out->pack_bytes += fact->pack.bytes;
+	for (uint32_t b = 0; b < pack_block_count(pack); b++) {
+		const struct block_info *info = pack_block(pack, b);
+
+		out->classes[info->class].blocks++;
+		out->classes[info->class].chunks += info->chunk_count;
+		out->classes[info->class].raw_bytes += info->raw_bytes;
+		out->classes[info->class].sealed_bytes += info->sealed_bytes;
+		out->chunks += info->chunk_count;
+	}
+	pack_free(&pack);
+	return ERR_OK;
+}
+
+enum err_code engine_stats(struct repo *r, struct stats_report *out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	_Static_assert(CLASS_END <= ARRAY_LEN(((struct stats_report *)0)->classes), "a place for every class");
+	memset(out, 0, sizeof *out);
+	out->class_count = CLASS_END;
+	for (int c = 1; c < CLASS_END; c++)
+		out->classes[c].name = block_class_name((enum block_class)c);
+	out->classes[0].name = "";
+	out->records = ledger_head(r->ledger).number + 1;
+	count_snapshots(r, out);
+	for (uint32_t i = 0; !rc && i < ledger_pack_count(r->ledger); i++)
+		if (ledger_pack(r->ledger, i)->state == PACK_LIVE)
+			rc = count_pack(r, ledger_pack(r->ledger, i), out, e);
+	if (!rc)
+		rc = store_list(r->store, "", count_object, out, e);
+	return rc;
+}
+
+/* ---- versions ---- */
+
+const char *engine_version(void)
+{
+	return MAILHOLD_VERSION;
+}
+
+enum err_code engine_versions(struct buf *out, struct err *e)
+{
+	enum err_code rc = buf_printf(out, e, "mailhold %s\n", MAILHOLD_VERSION);
+
+	if (!rc)
+		rc = buf_printf(out, e, "ledger-format %d\n", RECORD_VERSION);
+	if (!rc)
+		rc = buf_printf(out, e, "splitter %d\ncutter %d\n", SPLITTER_VERSION, CUTTER_VERSION);
+	return rc;
+}

@@ -1,0 +1,254 @@
+/*
+ * Check: the ledger's chain, every live pack's tables (and with read_data every block and chunk), every page and reference of every
+ * live snapshot. One damaged thing is told and the rest goes on.
+ */
+#include "engine/snapshot/snapshot.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/idmap.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+struct check {
+	struct repo *repo;
+	const struct check_options *options;
+	check_visit visit;
+	void *ctx;
+	struct check_report *report;
+	struct idmap pages_seen;
+	struct idmap damaged;  /* chunk ids that cannot be read */
+	const char *object;    /* what is looked at */
+};
+
+static void problem(struct check *c, const char *object, const struct err *what)
+{
+	struct check_problem p = { object, what };
+
+	c->report->problems++;
+	if (c->visit)
+		c->visit(c->ctx, &p);
+}
+
+static void ledger_trouble(void *ctx, uint64_t number, const struct err *what)
+{
+	char object[48];
+
+	snprintf(object, sizeof object, "ledger record %" PRIu64, number);
+	problem(ctx, object, what);
+}
+
+/* ---- packs ---- */
+
+static void pack_trouble(void *ctx, uint32_t block, const struct err *what)
+{
+	struct check *c = ctx;
+	char object[160];
+
+	if (block == UINT32_MAX)
+		snprintf(object, sizeof object, "%s", c->object);
+	else
+		snprintf(object, sizeof object, "%s block %" PRIu32, c->object, block);
+	problem(c, object, what);
+}
+
+/* Every chunk of a block against its id in the list. */
+static enum err_code check_block(struct check *c, struct pack *pack, uint32_t number, struct err *e)
+{
+	const struct block_info *info = pack_block(pack, number);
+	struct block block = { 0 };
+	struct buf ids = BUF_EMPTY;
+	enum err_code rc = pack_ids(pack, number, c->repo->codec, &ids, e);
+
+	if (!rc)
+		rc = pack_read_block(pack, number, c->repo->codec, &block, e);
+	for (uint32_t i = 0; !rc && i < info->chunk_count; i++) {
+		struct chunk_id found;
+
+		keys_chunk_id(c->repo->keys, block_class_scope(info->class), block_chunk(&block, i), &found);
+		if (memcmp(&found, ids.ptr + i * sizeof found, sizeof found) != 0)
+			rc = err_set(e, ERR_CORRUPT, "chunk %u is not what its id says", i);
+		c->report->chunks++;
+	}
+	if (rc && ids.len)
+		for (size_t at = 0; at < ids.len; at += sizeof(struct chunk_id))
+			if (idmap_put(&c->damaged, ids.ptr + at, 0, &(struct err){ 0 }))
+				break;
+	c->report->blocks++;
+	c->report->bytes_read += info->sealed_bytes;
+	block_release(&block);
+	buf_release(&ids);
+	return rc;
+}
+
+static enum err_code check_pack(struct check *c, const struct pack_fact *fact, struct err *e)
+{
+	struct pack_path path = pack_path(&fact->pack.name);
+	struct pack *pack = NULL;
+	bool used_second = false;
+	struct err what;
+
+	c->object = path.text;
+	c->report->packs++;
+	if (pack_open(c->repo->store, c->repo->keys, &fact->pack, &pack, &used_second, &what)) {
+		problem(c, path.text, &what);
+		return ERR_OK;
+	}
+	if (used_second) {
+		err_set(&what, ERR_CORRUPT, "the first directory is damaged; its copy is fine, nothing is lost");
+		problem(c, path.text, &what);
+	}
+	if (c->options->read_data && pack_check_bytes(pack, pack_trouble, c, &what))
+		problem(c, path.text, &what);
+	for (uint32_t b = 0; c->options->read_data && b < pack_block_count(pack); b++) {
+		if (repo_stopped(c->repo)) {
+			pack_free(&pack);
+			return repo_cancelled(e);
+		}
+		if (check_block(c, pack, b, &what))
+			pack_trouble(c, b, &what);
+	}
+	pack_free(&pack);
+	return ERR_OK;
+}
+
+/* ---- pages ---- */
+
+/* True when this chunk can be had, as far as we know: some live pack lists it, and it was not found damaged. */
+static enum err_code chunk_there(struct check *c, const struct chunk_id *ids, size_t count, uint64_t *missing,
+                                 struct err *e)
+{
+	struct place places[64];
+	bool found[64];
+	uint64_t ignored;
+	enum err_code rc = ERR_OK;
+
+	for (size_t at = 0; !rc && at < count; at += ARRAY_LEN(places)) {
+		size_t n = count - at < ARRAY_LEN(places) ? count - at : ARRAY_LEN(places);
+
+		rc = index_find(c->repo->index, ids + at, n, places, found, e);
+		for (size_t i = 0; !rc && i < n; i++)
+			*missing += !found[i] || idmap_get(&c->damaged, ids[at + i].bytes, &ignored);
+	}
+	return rc;
+}
+
+static enum err_code check_page(struct check *c, struct view *v, size_t collection, const struct page_entry *entry,
+                                struct err *e)
+{
+	uint64_t ignored, missing = 0;
+	struct err what;
+	enum err_code rc;
+
+	if (idmap_get(&c->pages_seen, entry->refs.bytes, &ignored))
+		return ERR_OK;
+	rc = idmap_put(&c->pages_seen, entry->refs.bytes, 0, e);
+	if (rc)
+		return rc;
+	if (page_load(&v->io, entry, PAGE_ALL, &v->page, &what)) {
+		c->report->items_affected += entry->count;
+		err_note(&what, "in a page of '%s'", text_name(v->table.rows[collection].shown.c.path).text);
+		problem(c, c->object, &what);
+		return ERR_OK;
+	}
+	rc = chunk_there(c, v->page.summary_ids, v->page.summary_count, &missing, e);
+	if (!rc && missing) {
+		err_set(&what, ERR_CORRUPT, "%" PRIu64 " summaries of '%s' are lost (items themselves are not)", missing,
+		        text_name(v->table.rows[collection].shown.c.path).text);
+		problem(c, c->object, &what);
+	}
+	for (uint32_t row = 0; !rc && row < v->page.count; row++) {
+		const struct chunk_id *ids;
+		uint32_t count;
+
+		missing = 0;
+		rc = view_row_ids(v, &v->page.rows[row], &ids, &count, e);
+		if (!rc)
+			rc = chunk_there(c, ids, count, &missing, e);
+		if (!rc && missing) {
+			c->report->items_affected++;
+			err_set(&what, ERR_CORRUPT, "item '%s' of '%s' needs %" PRIu64 " chunks that cannot be read",
+			        text_name(v->page.rows[row].key).text,
+			        text_name(v->table.rows[collection].shown.c.path).text, missing);
+			problem(c, c->object, &what);
+		}
+	}
+	return rc;
+}
+
+static enum err_code check_snapshot(struct check *c, const struct snapshot_fact *fact, struct err *e)
+{
+	struct view *v = NULL;
+	char object[64], hex[2 * ID16_BYTES + 1];
+	struct err what;
+	enum err_code rc = ERR_OK;
+
+	text_hex(span_of(fact->entry.id.bytes, 4), hex);
+	snprintf(object, sizeof object, "snapshot %s", hex);
+	c->object = object;
+	c->report->snapshots++;
+	if (view_open(c->repo, &fact->entry.id, &v, &what)) {
+		c->report->items_affected += fact->entry.item_count;
+		problem(c, object, &what);
+		return ERR_OK;
+	}
+	for (size_t i = 0; !rc && i < v->table.count; i++) {
+		struct page_list pages = PAGE_LIST_EMPTY;
+
+		if (view_pages(v, i, &pages, &what) ||
+		    collection_attributes_load(&v->io, &v->table, i, &what)) {
+			c->report->items_affected += v->table.rows[i].state.items;
+			problem(c, object, &what);
+			page_list_release(&pages);
+			continue;
+		}
+		if (pages.items != v->table.rows[i].state.items) {
+			err_set(&what, ERR_CORRUPT, "'%s' holds %" PRIu64 " items, its row says %" PRIu64,
+			        text_name(v->table.rows[i].shown.c.path).text, pages.items, v->table.rows[i].state.items);
+			problem(c, object, &what);
+		}
+		for (size_t p = 0; !rc && p < pages.count; p++)
+			rc = repo_stopped(c->repo) ? repo_cancelled(e) : check_page(c, v, i, &pages.entries[p], e);
+		page_list_release(&pages);
+	}
+	view_free(&v);
+	return rc;
+}
+
+enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
+                           struct check_report *out, struct err *e)
+{
+	struct check c = { .repo = r, .options = o, .visit = visit, .ctx = ctx, .report = out };
+	struct engine_progress p = { .phase = "checking" };
+	enum err_code rc;
+
+	memset(out, 0, sizeof *out);
+	out->records = ledger_head(r->ledger).number + 1;
+	p.items_total = ledger_pack_count(r->ledger) + ledger_snapshot_count(r->ledger);
+	rc = ledger_check(r->ledger, ledger_trouble, &c, e);
+	if (!rc)
+		rc = repo_need_index(r, INDEX_READ, e);
+	for (uint32_t i = 0; !rc && i < ledger_pack_count(r->ledger); i++) {
+		const struct pack_fact *fact = ledger_pack(r->ledger, i);
+
+		if (fact->state == PACK_LIVE)
+			rc = check_pack(&c, fact, e);
+		p.items_done++;
+		p.bytes_done = out->bytes_read;
+		p.what = "packs";
+		repo_tell(r, &p);
+	}
+	for (size_t i = 0; !rc && i < ledger_snapshot_count(r->ledger); i++) {
+		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
+
+		if (fact->state == SNAPSHOT_LIVE || fact->state == SNAPSHOT_TRASH)
+			rc = check_snapshot(&c, fact, e);
+		p.items_done++;
+		p.what = "snapshots";
+		repo_tell(r, &p);
+	}
+	idmap_release(&c.pages_seen);
+	idmap_release(&c.damaged);
+	return rc;
+}

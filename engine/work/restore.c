@@ -1,0 +1,630 @@
+/*
+ * Restore: the plan is the snapshot's collections and items against what the sink says of each; applying it writes through the
+ * sink, which reads back and compares. Items are joined by the pool from blocks that are read once each.
+ */
+#include "engine/snapshot/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "chunker/chunker.h"
+
+#define RING 32
+#define BODY_KEEP_BYTES (512 * KIB)
+#define BODY_WHOLE_MAX MIB          /* larger ones go through an unnamed file, so that memory stays bounded */
+#define SPOOL_WINDOW_BYTES (256 * KIB)
+
+struct restore {
+	struct view *view;
+	struct item_sink *sink;
+	const struct restore_options *options;
+	restore_visit visit;
+	void *ctx;
+	struct restore_report *report;
+	struct pool *pool;
+	struct block_codec **codecs;
+	size_t codec_count;
+	void *lock;
+	struct put_job *jobs;
+	size_t first, used;
+	uint64_t done, total;
+	struct span collection; /* where the current one goes */
+};
+
+/* ---- bodies for the sink ---- */
+
+/* The primary stream of one item: whole in memory when it is one piece, else joined again on every rewind. */
+struct put_job {
+	struct pool_job job;
+	struct restore *restore;
+	size_t handle;
+	enum item_kind kind;
+	struct buf key, facts, state; /* copies: pages move on */
+	struct chunk_id item_id;
+	uint64_t bytes;
+	struct view_item shown;
+	struct buf body;      /* whole, or a window on the spool */
+	int spool;            /* -1: the body is held whole */
+	uint64_t given;       /* bytes handed to the sink so far */
+	enum sink_verdict verdict;
+	enum err_code rc;
+	struct err e;
+};
+
+
+static struct block_codec *take_codec(struct restore *r)
+{
+	struct block_codec *c;
+
+	pthread_mutex_lock(r->lock);
+	c = r->codecs[--r->codec_count];
+	pthread_mutex_unlock(r->lock);
+	return c;
+}
+
+static void give_codec(struct restore *r, struct block_codec *c)
+{
+	pthread_mutex_lock(r->lock);
+	r->codecs[r->codec_count++] = c;
+	pthread_mutex_unlock(r->lock);
+}
+
+struct join {
+	struct restore *restore;
+	struct block_codec *codec;
+	const struct item_stream *stream;
+	struct held_chunk held;
+	struct put_job *job;
+};
+
+static enum err_code join_chunk(void *ctx, uint32_t i, struct span *bytes, struct err *e)
+{
+	struct join *j = ctx;
+	struct reader *reader = j->restore->view->repo->reader;
+	enum err_code rc;
+
+	reader_drop(reader, &j->held);
+	if (i >= j->stream->id_count)
+		return err_set(e, ERR_CORRUPT, "the recipe wants chunk %u of %u", i, j->stream->id_count);
+	rc = reader_get(reader, j->codec, ITEM_PART_CLASS, &j->stream->ids[i], &j->held, e);
+	*bytes = j->held.bytes;
+	return rc;
+}
+
+static enum err_code join_write(void *ctx, struct span bytes, struct err *e)
+{
+	struct join *j = ctx;
+
+	j->job->bytes += bytes.len;
+	if (j->job->spool >= 0)
+		return file_write(j->job->spool, "a temporary file in the cache folder", bytes, e);
+	return buf_append(&j->job->body, bytes, e);
+}
+
+static enum err_code body_next(void *ctx, struct span *piece, struct err *e)
+{
+	struct put_job *j = ctx;
+	size_t n = (size_t)num_min(SPOOL_WINDOW_BYTES, j->bytes - j->given);
+	enum err_code rc = ERR_OK;
+
+	*piece = SPAN_EMPTY;
+	if (j->given == j->bytes)
+		return ERR_OK;
+	if (j->spool < 0) {
+		*piece = buf_span(&j->body);
+		j->given = j->bytes;
+		return ERR_OK;
+	}
+	rc = file_read_at(j->spool, "a temporary file in the cache folder", j->given, j->body.ptr, n, e);
+	j->given += n;
+	*piece = span_of(j->body.ptr, n);
+	return rc;
+}
+
+static enum err_code body_rewind(void *ctx, struct err *e)
+{
+	struct put_job *j = ctx;
+
+	(void)e;
+	j->given = 0;
+	return ERR_OK;
+}
+
+/* Room for an item of TOTAL bytes: memory, or a file that has no name and goes with its descriptor. */
+static enum err_code make_room(struct put_job *j, uint64_t total, struct err *e)
+{
+	const char *folder = (const char *)j->restore->view->repo->cache_folder.ptr;
+
+	if (total <= BODY_WHOLE_MAX)
+		return buf_reserve(&j->body, (size_t)total, e);
+	j->spool = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (j->spool < 0) {
+		struct buf path = BUF_EMPTY;
+		enum err_code rc = file_join(folder, "spool-XXXXXX", &path, e);
+
+		if (!rc)
+			j->spool = mkostemp((char *)path.ptr, O_CLOEXEC);
+		if (!rc && j->spool < 0)
+			rc = err_sys(e, errno, "cannot make a temporary file in %s", folder);
+		if (!rc)
+			unlink((char *)path.ptr);
+		buf_release(&path);
+		if (rc)
+			return rc;
+	}
+	return buf_reserve(&j->body, SPOOL_WINDOW_BYTES, e);
+}
+
+static void drop_spool(struct put_job *j)
+{
+	if (j->spool >= 0)
+		close(j->spool);
+	j->spool = -1;
+}
+
+static enum err_code load_body(struct put_job *j, struct block_codec *codec, struct err *e)
+{
+	struct restore *r = j->restore;
+	struct join join = { .restore = r, .codec = codec, .job = j };
+	struct held_chunk held = HELD_CHUNK_NONE;
+	struct item_chunk item;
+	struct recipe_info info;
+	enum err_code rc = reader_get(r->view->repo->reader, codec, CLASS_ITEM, &j->item_id, &held, e);
+
+	if (!rc)
+		rc = item_chunk_decode(held.bytes, &item, e);
+	if (!rc)
+		rc = recipe_check(item.streams[0].recipe, &info, e);
+	if (!rc)
+		rc = make_room(j, info.total_bytes, e);
+	j->bytes = 0;
+	join.stream = &item.streams[0];
+	if (!rc)
+		rc = recipe_join(join.stream->recipe, join_chunk, join_write, &join, e);
+	reader_drop(r->view->repo->reader, &join.held);
+	reader_drop(r->view->repo->reader, &held);
+	return rc;
+}
+
+static struct item_out item_out(const struct put_job *j)
+{
+	return (struct item_out){ .key = buf_span(&j->key),
+		                  .facts = buf_span(&j->facts),
+		                  .state = buf_span(&j->state),
+		                  .kind = j->kind,
+		                  .bytes = j->bytes };
+}
+
+static void run_put(struct pool_job *job)
+{
+	struct put_job *j = (struct put_job *)(void *)job;
+	struct restore *r = j->restore;
+	struct item_body body = { .ctx = j, .next = body_next, .rewind = body_rewind };
+	struct block_codec *codec = take_codec(r);
+	struct item_out item;
+
+	buf_clear(&j->body);
+	j->given = 0;
+	j->rc = load_body(j, codec, &j->e);
+	give_codec(r, codec);
+	if (j->rc)
+		return;
+	item = item_out(j);
+	if (r->sink->parallel_put)
+		j->rc = r->sink->ops->put(r->sink, j->handle, &item, &body, r->options->collision, &j->verdict, &j->e);
+}
+
+/* ---- results ---- */
+
+static enum err_code tell_step(struct restore *r, const struct put_job *j, struct span target, const struct err *failed,
+                               struct err *e)
+{
+	struct view_item shown = { .key = buf_span(&j->key),
+		                   .facts = buf_span(&j->facts),
+		                   .state = buf_span(&j->state),
+		                   .kind = j->kind,
+		                   .content = j->item_id,
+		                   .bytes = j->bytes };
+	struct restore_step step = {
+		.collection = r->collection, .item = &shown, .target = target, .verdict = j->verdict, .failed = failed
+	};
+
+	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
+}
+
+static void count_verdict(struct restore *r, const struct put_job *j)
+{
+	switch (j->verdict) {
+	case SINK_PUT:
+		r->report->items_put++;
+		r->report->bytes_put += j->bytes;
+		break;
+	case SINK_RENAMED:
+		r->report->items_put++;
+		r->report->items_renamed++;
+		r->report->bytes_put += j->bytes;
+		break;
+	case SINK_PRESENT:
+		r->report->items_present++;
+		break;
+	case SINK_CLASH:
+		r->report->items_clashed++;
+		break;
+	}
+}
+
+/* Errors that make going on pointless. */
+static bool is_fatal(enum err_code rc)
+{
+	return rc == ERR_NO_SPACE || rc == ERR_NO_MEMORY || rc == ERR_STATE;
+}
+
+static enum err_code pop(struct restore *r, struct err *e)
+{
+	struct put_job *j = &r->jobs[r->first];
+	struct item_body body = { .ctx = j, .next = body_next, .rewind = body_rewind };
+	struct engine_progress p = { .phase = "restoring", .what = "" };
+	enum err_code rc = ERR_OK;
+
+	pool_wait(r->pool, &j->job);
+	r->first = (r->first + 1) % RING;
+	r->used--;
+	if (!j->rc && !r->sink->parallel_put) {
+		struct item_out item = item_out(j);
+
+		j->rc = r->sink->ops->put(r->sink, j->handle, &item, &body, r->options->collision, &j->verdict, &j->e);
+	}
+	if (is_fatal(j->rc)) {
+		*e = j->e;
+		rc = j->rc;
+	} else if (j->rc) {
+		r->report->items_failed++;
+		rc = tell_step(r, j, SPAN_EMPTY, &j->e, e);
+	} else {
+		count_verdict(r, j);
+		if (j->verdict == SINK_CLASH || j->verdict == SINK_RENAMED)
+			rc = tell_step(r, j, SPAN_EMPTY, NULL, e);
+	}
+	drop_spool(j);
+	if (j->body.cap > BODY_KEEP_BYTES)
+		buf_release(&j->body);
+	r->done++;
+	p.items_done = r->done;
+	p.items_total = r->total;
+	p.bytes_done = r->report->bytes_put;
+	repo_tell(r->view->repo, &p);
+	return rc;
+}
+
+static enum err_code drain(struct restore *r, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (r->used) {
+		struct err later;
+		enum err_code got = pop(r, rc ? &later : e);
+
+		if (!rc)
+			rc = got;
+	}
+	return rc;
+}
+
+/* ---- items ---- */
+
+static enum err_code copy(struct buf *to, struct span bytes, struct err *e)
+{
+	buf_clear(to);
+	return buf_append(to, bytes, e);
+}
+
+static enum err_code fill_job(struct restore *r, struct put_job *j, size_t handle, const struct view_item *item,
+                              struct err *e)
+{
+	enum err_code rc = copy(&j->key, item->key, e);
+
+	if (!rc)
+		rc = copy(&j->facts, item->facts, e);
+	if (!rc)
+		rc = copy(&j->state, item->state, e);
+	j->restore = r;
+	j->handle = handle;
+	j->kind = item->kind;
+	j->item_id = item->content;
+	j->bytes = item->bytes;
+	j->verdict = SINK_PUT;
+	return rc;
+}
+
+static enum err_code plan_item(struct restore *r, size_t handle, const struct view_item *item, struct err *e)
+{
+	struct put_job *j = &r->jobs[0];
+	struct buf target = BUF_EMPTY;
+	struct item_out out;
+	enum err_code rc = fill_job(r, j, handle, item, e);
+
+	out = item_out(j);
+	if (!rc)
+		rc = r->sink->ops->decide(r->sink, handle, &out, r->options->collision, &j->verdict, &target, e);
+	if (!rc) {
+		count_verdict(r, j);
+		rc = tell_step(r, j, buf_span(&target), NULL, e);
+	}
+	buf_release(&target);
+	return rc;
+}
+
+static enum err_code give_item(struct restore *r, size_t handle, const struct view_item *item, struct err *e)
+{
+	struct put_job *j;
+	enum err_code rc = ERR_OK;
+
+	if (repo_stopped(r->view->repo))
+		return repo_cancelled(e);
+	if (r->options->plan_only)
+		return plan_item(r, handle, item, e);
+	if (r->used == RING)
+		rc = pop(r, e);
+	if (rc)
+		return rc;
+	j = &r->jobs[(r->first + r->used) % RING];
+	rc = fill_job(r, j, handle, item, e);
+	if (rc)
+		return rc;
+	j->job.run = run_put;
+	r->used++;
+	pool_submit(r->pool, &j->job);
+	return ERR_OK;
+}
+
+struct items_ctx {
+	struct restore *restore;
+	size_t handle;
+};
+
+static enum err_code visit_item(void *ctx, size_t c, const struct view_item *item, struct err *e)
+{
+	struct items_ctx *i = ctx;
+
+	(void)c;
+	return give_item(i->restore, i->handle, item, e);
+}
+
+/* ---- position order: an mbox wants its messages as they stood ---- */
+
+struct position {
+	uint64_t position;
+	uint32_t page;
+	uint32_t row;
+};
+
+static int by_position(const void *a, const void *b)
+{
+	const struct position *x = a, *y = b;
+
+	if (x->position != y->position)
+		return x->position < y->position ? -1 : 1;
+	if (x->page != y->page)
+		return x->page < y->page ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+
+static enum err_code gather_positions(struct view *v, const struct page_list *pages, struct position *out,
+                                      struct err *e)
+{
+	size_t at = 0;
+	enum err_code rc = ERR_OK;
+
+	for (size_t p = 0; !rc && p < pages->count; p++) {
+		rc = page_load(&v->io, &pages->entries[p], PAGE_KEYS | PAGE_STATE, &v->page, e);
+		for (uint32_t row = 0; !rc && row < v->page.count; row++) {
+			uint64_t position = UINT64_MAX;
+
+			(void)fields_get_u64(v->page.rows[row].state, STATE_POSITION, &position);
+			out[at++] = (struct position){ position, (uint32_t)p, row };
+		}
+	}
+	return rc;
+}
+
+static enum err_code items_by_position(struct restore *r, size_t c, size_t handle, struct err *e)
+{
+	struct view *v = r->view;
+	enum item_kind kind = v->table.rows[c].shown.c.kind;
+	struct page_list pages = PAGE_LIST_EMPTY;
+	struct page page = PAGE_EMPTY;
+	struct position *order = NULL;
+	uint32_t loaded = UINT32_MAX;
+	struct view_item item;
+	enum err_code rc = view_pages(v, c, &pages, e);
+
+	if (!rc) {
+		order = mem_zalloc(pages.items, sizeof *order);
+		rc = order ? gather_positions(v, &pages, order, e) : err_no_memory(e, pages.items * sizeof *order);
+	}
+	if (!rc)
+		qsort(order, pages.items, sizeof *order, by_position);
+	for (size_t i = 0; !rc && i < pages.items; i++) {
+		if (order[i].page != loaded)
+			rc = page_load(&v->io, &pages.entries[order[i].page], PAGE_ALL, &page, e);
+		loaded = order[i].page;
+		if (!rc)
+			rc = view_row(v, &page, order[i].row, kind, false, &item, e);
+		if (!rc)
+			rc = give_item(r, handle, &item, e);
+	}
+	mem_free(order);
+	page_release(&page);
+	page_list_release(&pages);
+	return rc;
+}
+
+/* ---- collections ---- */
+
+static bool matches_any(struct span path, const char *const *patterns, size_t count)
+{
+	char name[COLLECTION_PATH_BYTES_MAX + 1];
+
+	if (path.len >= sizeof name || memchr(path.ptr, 0, path.len))
+		return false;
+	memcpy(name, path.ptr, path.len);
+	name[path.len] = 0;
+	for (size_t i = 0; i < count; i++)
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct restore_options *o, struct span path)
+{
+	if (o->collection.len)
+		return span_equal(o->collection, path);
+	if (o->include_count && !matches_any(path, o->include, o->include_count))
+		return false;
+	return !matches_any(path, o->exclude, o->exclude_count);
+}
+
+/* --map OLD=NEW: the collection itself, and those below it. */
+static enum err_code mapped_path(const struct restore_options *o, struct span path, struct buf *out, struct err *e)
+{
+	for (size_t i = 0; i < o->map_count; i++) {
+		const char *equals = strchr(o->map[i], '=');
+		struct span old = equals ? span_of(o->map[i], (size_t)(equals - o->map[i])) : SPAN_EMPTY;
+		enum err_code rc;
+
+		if (!equals)
+			return err_set(e, ERR_USAGE, "--map wants OLD=NEW, not '%s'", o->map[i]);
+		if (!span_starts(path, old) || (path.len > old.len && path.ptr[old.len] != '/'))
+			continue;
+		rc = buf_append(out, span_cstr(equals + 1), e);
+		return rc ? rc : buf_append(out, span_skip(path, old.len), e);
+	}
+	return buf_append(out, path, e);
+}
+
+static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
+{
+	const struct view_collection *shown;
+	struct collection target;
+	struct buf path = BUF_EMPTY;
+	struct items_ctx ctx = { .restore = r };
+	struct restore_step step = { 0 };
+	enum err_code rc = view_collection(r->view, c, &shown, e), ended;
+
+	if (!rc)
+		rc = mapped_path(r->options, shown->c.path, &path, e);
+	if (rc)
+		goto done;
+	target = shown->c;
+	target.path = buf_span(&path);
+	r->collection = target.path;
+	/* The raw name that the source used goes with the path that it was; a mapped one is named anew. */
+	if (!span_equal(target.path, shown->c.path))
+		target.attribute_count = 0;
+	rc = r->sink->ops->collection(r->sink, &target, r->options->plan_only, &ctx.handle, e);
+	if (rc)
+		goto done;
+	r->report->collections++;
+	step.collection = target.path;
+	if (r->options->plan_only && r->visit)
+		rc = r->visit(r->ctx, &step, e);
+	if (!rc && r->options->key.len)
+		rc = view_item(r->view, c, r->options->key, visit_item, &ctx, e);
+	else if (!rc && r->sink->needs_position_order)
+		rc = items_by_position(r, c, ctx.handle, e);
+	else if (!rc)
+		rc = view_items(r->view, c, false, visit_item, &ctx, e);
+	ended = drain(r, rc ? &(struct err){ 0 } : e);
+	if (!rc)
+		rc = ended;
+	if (!rc && !r->options->plan_only)
+		rc = r->sink->ops->collection_done(r->sink, ctx.handle, e);
+done:
+	buf_release(&path);
+	return rc;
+}
+
+static enum err_code open_parts(struct restore *r, struct err *e)
+{
+	unsigned cores = pool_cores(), threads = cores + 1;
+	pthread_mutex_t *lock = mem_alloc(sizeof *lock);
+	enum err_code rc = ERR_OK;
+
+	if (lock)
+		pthread_mutex_init(lock, NULL);
+	r->lock = lock;
+	r->jobs = mem_zalloc(RING, sizeof *r->jobs);
+	r->codecs = mem_zalloc(threads, sizeof *r->codecs);
+	if (!lock || !r->jobs || !r->codecs)
+		return err_no_memory(e, RING * sizeof *r->jobs);
+	for (size_t i = 0; i < RING; i++)
+		r->jobs[i].spool = -1;
+	for (; !rc && r->codec_count < threads; r->codec_count += rc == ERR_OK)
+		rc = block_codec_open(3, &r->codecs[r->codec_count], e);
+	return rc ? rc : pool_open(cores > 1 ? cores - 1 : 1, &r->pool, e);
+}
+
+static void close_parts(struct restore *r)
+{
+	pool_free(&r->pool);
+	while (r->codec_count)
+		block_codec_free(&r->codecs[--r->codec_count]);
+	mem_free(r->codecs);
+	for (size_t i = 0; r->jobs && i < RING; i++) {
+		buf_release(&r->jobs[i].key);
+		buf_release(&r->jobs[i].facts);
+		buf_release(&r->jobs[i].state);
+		buf_release(&r->jobs[i].body);
+	}
+	mem_free(r->jobs);
+	if (r->lock)
+		pthread_mutex_destroy(r->lock);
+	mem_free(r->lock);
+}
+
+static enum err_code all_collections(struct restore *r, struct err *e)
+{
+	struct view *v = r->view;
+	size_t only;
+	enum err_code rc = ERR_OK;
+
+	if (r->options->collection.len)
+		rc = view_find_collection(v, r->options->collection, &only, e);
+	for (size_t c = 0; !rc && c < v->table.count; c++)
+		if (is_wanted(r->options, v->table.rows[c].shown.c.path))
+			r->total += v->table.rows[c].state.items;
+	for (size_t c = 0; !rc && c < v->table.count; c++)
+		if (is_wanted(r->options, v->table.rows[c].shown.c.path))
+			rc = one_collection(r, c, e);
+	return rc;
+}
+
+enum err_code engine_restore(struct view *v, struct item_sink *sink, const struct restore_options *o,
+                             restore_visit visit, void *ctx, struct restore_report *out, struct err *e)
+{
+	struct restore r = { .view = v, .sink = sink, .options = o, .visit = visit, .ctx = ctx, .report = out };
+	enum err_code rc, ended;
+
+	memset(out, 0, sizeof *out);
+	rc = open_parts(&r, e);
+	if (!rc)
+		rc = all_collections(&r, e);
+	if (!o->plan_only) {
+		/* Also after a failure: what was put stays put. */
+		ended = sink->ops->finish(sink, rc ? &(struct err){ 0 } : e);
+		if (!rc)
+			rc = ended;
+	}
+	close_parts(&r);
+	return rc;
+}

@@ -1,0 +1,73 @@
+/*
+ * run: one snapshot run. Shared by snapshot_run.c (the flow, commits) and collect.c (one collection).
+ */
+#ifndef MAILHOLD_ENGINE_WORK_RUN_H
+#define MAILHOLD_ENGINE_WORK_RUN_H
+
+#include "engine/snapshot/snapshot.h"
+#include "engine/work/last.h"
+#include "engine/work/prepare.h"
+
+#define RUN_RING 32 /* items in work */
+
+/* What became of one collection of the source. */
+struct collected {
+	bool kept;               /* as the base has it; nothing below but cursor is set */
+	bool failed;             /* could not be read: the base's row stays, if there is one */
+	struct page_roots roots;
+	uint64_t items, bytes;
+	struct buf cursor;       /* to save with the snapshot */
+	struct chunk_id facts_id;
+};
+
+struct run {
+	struct repo *repo;
+	struct item_source *source;
+	const struct snapshot_options *options;
+	struct snapshot_report *report;
+
+	const struct collection *collections;
+	size_t collection_count;
+	struct collected *collected;
+
+	struct span account_name;
+	struct account_id account;
+	struct snapshot_id id;
+	int64_t started_ms, started_monotonic_ms;
+	bool has_base;
+	struct snapshot_entry base;    /* its spans are not used */
+	struct last last;              /* the base, remembered */
+	bool has_last;
+	struct collection_table table; /* the base, read; only when needed */
+	bool has_table;
+	struct snapshot_id replaces;   /* the newest partial snapshot, ours or an interrupted run's */
+	struct page_roots base_roots;
+
+	/* From the first collection on that differs. */
+	struct pool *pool;
+	struct writer *writer;
+	struct chunk_io io;
+	struct prepare_shared shared;
+	struct page_builder *pages, *list; /* of a collection; of the collection list */
+	struct item_job *jobs;         /* RUN_RING of them */
+	uint64_t skipped;
+	int64_t partial_at_ms;         /* monotonic: when the next partial snapshot is due */
+};
+
+/* Opens index, writer and the rest; once. */
+MUST_CHECK enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e);
+MUST_CHECK enum err_code run_need_table(struct run *r, struct err *e);
+/* Is it time to make safe what we have? */
+bool run_partial_due(const struct run *r);
+/*
+ * Commits what is safe so far as a partial snapshot: collections done, the current one (number C, with what R->pages
+ * holds), and the base's for the rest.
+ */
+MUST_CHECK enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, struct err *e);
+void run_skip(struct run *r, size_t c, struct span key, const struct err *why);
+void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total);
+
+/* Brings collection C up to date with LISTING; fills R->collected[C]. */
+MUST_CHECK enum err_code run_collect(struct run *r, size_t c, const struct item_listing *listing, struct err *e);
+
+#endif

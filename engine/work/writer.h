@@ -1,0 +1,53 @@
+/*
+ * writer: takes chunks and keeps the new ones: known? → class buffers → blocks (compressed and sealed by the pool) → packs →
+ * index. The order of everything that is written follows the order of the calls, whatever the threads do.
+ * Memory   class buffers, at most SEAL_JOBS blocks in work, the ids of two packs.
+ * Order    docs/order.md: a pack is durable before the commit that names it; our index learns of it after.
+ * Thread   one thread at a time; the pool does the heavy part.
+ */
+#ifndef MAILHOLD_ENGINE_WORK_WRITER_H
+#define MAILHOLD_ENGINE_WORK_WRITER_H
+
+#include "base/pool.h"
+#include "engine/repo/repo.h"
+
+struct writer;
+
+struct writer_count {
+	uint64_t chunks_new, chunks_known;
+	uint64_t bytes_new;    /* raw */
+	uint64_t bytes_stored; /* of finished packs, as stored */
+};
+
+/* DRY: chunks are looked up and counted, nothing is written. The index must be open for writing (reading when dry). */
+MUST_CHECK enum err_code writer_open(struct repo *r, struct pool *pool, int level, bool dry, struct writer **out,
+                                     struct err *e);
+/* Drops what was not committed: unfinished packs vanish; finished ones stay to be reaped when the session ends. */
+void writer_free(struct writer **w);
+
+/* Keeps PLAIN under ID unless it is known. The id must be PLAIN's. */
+MUST_CHECK enum err_code writer_put(struct writer *w, enum block_class class, const struct chunk_id *id,
+                                    struct span plain, struct err *e);
+/* As writer_put for several at once: one look-up. */
+struct writer_chunk {
+	enum block_class class;
+	struct chunk_id id;
+	struct span plain;
+};
+MUST_CHECK enum err_code writer_put_all(struct writer *w, const struct writer_chunk *chunks, size_t count,
+                                        struct err *e);
+/* For pages: puts through the writer, gets through the repository. */
+struct chunk_io writer_chunk_io(struct writer *w);
+
+/* Everything put so far becomes durable. */
+MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);
+/* True when something was put that is not in a committed pack yet. */
+bool writer_dirty(const struct writer *w);
+uint64_t writer_uncommitted_bytes(const struct writer *w);
+/* The part of a commit that is the writer's: session, packs added, packs deduplicated against. Borrowed until the next put. */
+void writer_commit_part(const struct writer *w, struct commit *c);
+/* The commit is in the ledger: what it named counts as committed. SESSION_ENDED: the next pack needs a new session. */
+void writer_committed(struct writer *w, bool session_ended);
+struct writer_count writer_count(const struct writer *w);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * store_internal: the parts of a local folder store, for the files of this room and their tests.
+ *
+ * Every path is taken relative to root_fd, so neither a changed working folder nor a renamed parent misleads us.
+ * No lock is held over I/O.
+ */
+#ifndef MAILHOLD_STORE_STORE_INTERNAL_H
+#define MAILHOLD_STORE_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "store.h"
+
+#define STORE_PART_MAX 100
+#define TEMP_FOLDER    "tmp"
+#define TEMP_NAME_MAX  40
+
+/* How this file system creates a file whole under a name that nobody had. Probed once, at the first write. */
+enum create_way {
+	CREATE_UNKNOWN = 0,
+	CREATE_TMPFILE, /* O_TMPFILE, then linkat: nothing remains of a killed run */
+	CREATE_LINK,    /* a named file in tmp/, then link, then unlink */
+	CREATE_RENAME,  /* a named file in tmp/, then renameat2(RENAME_NOREPLACE): FAT and other linkless disks */
+	CREATE_NONE     /* none of these works here */
+};
+
+/* ---- fd_cache: open descriptors for ranged reads, least recently used goes first ---- */
+
+#define FD_CACHE_SLOTS 64
+
+struct fd_slot {
+	uint64_t hash;
+	uint64_t used; /* tick of the last use */
+	int fd;        /* -1: free */
+	unsigned readers;
+	bool dropped; /* the object was deleted: close when the last reader is done */
+	char name[STORE_NAME_MAX + 1];
+};
+
+struct fd_cache {
+	pthread_mutex_t lock;
+	uint64_t tick;
+	struct fd_slot slots[FD_CACHE_SLOTS];
+};
+
+void fd_cache_init(struct fd_cache *c);
+void fd_cache_release(struct fd_cache *c);
+/* The slot that holds NAME open, marked as being read; NULL when there is none. */
+struct fd_slot *fd_cache_take(struct fd_cache *c, const char *name);
+/* Hands FD over and marks it as being read; NULL (FD stays the caller's) when every slot is being read. */
+struct fd_slot *fd_cache_put(struct fd_cache *c, const char *name, int fd);
+void fd_cache_give_back(struct fd_cache *c, struct fd_slot *slot);
+void fd_cache_drop(struct fd_cache *c, const char *name);
+
+/* ---- folders that are known to exist and to be durable ---- */
+
+#define FOLDERS_KNOWN 1024 /* a power of two */
+
+struct folder_set {
+	pthread_mutex_t lock;
+	size_t used;
+	uint64_t hashes[FOLDERS_KNOWN]; /* 0: free */
+};
+
+struct store {
+	char *url;        /* as the user typed it */
+	const char *path; /* inside url */
+	int root_fd;
+	atomic_int create_way;
+	struct folder_set folders;
+	struct fd_cache fds;
+};
+
+/* Every name that comes in through the door; ERR_USAGE for what no store keeps. */
+MUST_CHECK enum err_code name_check(const char *name, struct err *e);
+bool name_part_ok(struct span part);
+
+/* Makes the folders above NAME and their names durable. WITHOUT_CACHE looks at the disk again. */
+MUST_CHECK enum err_code folders_for(struct store *s, const char *name, bool without_cache, struct err *e);
+/* Syncs the folder that holds NAME. */
+MUST_CHECK enum err_code folder_sync(struct store *s, const char *name, struct err *e);
+/* As err_sys, for writing NAME (NULL: the store itself): a full disk and a missing folder get words of their own. */
+enum err_code write_failed(struct store *s, int sys_errno, const char *doing, const char *name, struct err *e);
+
+/* ---- create: a file that has no name yet, and giving it one ---- */
+
+struct fresh {
+	int fd;
+	enum create_way way;
+	char temp[TEMP_NAME_MAX]; /* "tmp/…" below the root; empty when there is no such name */
+};
+#define FRESH_NONE ((struct fresh){ -1, CREATE_UNKNOWN, "" })
+
+MUST_CHECK enum err_code fresh_open(struct store *s, struct fresh *out, struct err *e);
+/* Syncs the bytes, gives them NAME, syncs the folder. ERR_EXISTS: somebody was first. The fresh file stays open. */
+MUST_CHECK enum err_code fresh_commit(struct store *s, struct fresh *f, const char *name, struct err *e);
+/* Closes it; nothing remains of what got no name. */
+void fresh_close(struct store *s, struct fresh *f);
+
+#endif
