@@ -14,15 +14,13 @@
 
 #include <inttypes.h>
 
-#define CARRY_BYTES       (2 * SCAN_LOOK)
-#define PART_BYTES        (2 * CHUNKER_CHUNK_BYTES_MAX)
-#define LINE_ROOM         KIB         /* the decoded bytes of one step fit the part buffer */
-#define HEADER_BYTES_MAX  (256 * KIB) /* a longer header block is no header but text */
-#define HEADER_NAME_MAX   128         /* a field name is found within so many bytes, or this is no header */
-#define LITERAL_BYTES_MAX MIB         /* once so much is inline, every text becomes a part */
-#ifndef TEXT_PART_BYTES_MIN
-#define TEXT_PART_BYTES_MIN (2 * KIB) /* measured: docs/decisions/0002-text-threshold.md */
-#endif
+#define CARRY_BYTES         (2 * SCAN_LOOK)
+#define PART_BYTES          (2 * CHUNKER_CHUNK_BYTES_MAX)
+#define LINE_ROOM           KIB         /* the decoded bytes of one step fit the part buffer */
+#define HEADER_BYTES_MAX    (256 * KIB) /* a longer header block is no header but text */
+#define HEADER_NAME_MAX     128         /* a field name is found within so many bytes, or this is no header */
+#define LITERAL_BYTES_MAX   MIB         /* once so much is inline, every text becomes a part */
+#define TEXT_PART_BYTES_MIN (2 * KIB)   /* measured: docs/decisions/0002-text-threshold.md */
 
 enum state {
 	STATE_START,  /* nothing seen */
@@ -243,7 +241,7 @@ static enum err_code header_step(struct chunker *c, struct scan_window *w, const
 
 /* ---- base64 runs ---- */
 
-static enum err_code run_end(struct chunker *c, struct scan_window *w, struct err *e)
+static enum err_code run_end(struct chunker *c, struct err *e)
 {
 	struct wrap *wrap = &c->run.wrap;
 
@@ -251,7 +249,6 @@ static enum err_code run_end(struct chunker *c, struct scan_window *w, struct er
 	c->in_line = !wrap->tail;
 	if (!wrap->line && !wrap->tail)
 		wrap->crlf = false;
-	(void)w;
 	return part_end(c, CHUNK_BINARY, SPAN_EMPTY, wrap, e);
 }
 
@@ -269,10 +266,10 @@ static enum err_code run_end_before_line(struct chunker *c, struct scan_window *
 	run->wrap.tail = run->rest == 0;
 	if (run->wrap.tail)
 		w->p += run->wrap.crlf ? 2 : 1;
-	return run_end(c, w, e);
+	return run_end(c, e);
 }
 
-/* The padded or whole end of a line of CHARS characters at P in one array, of which TOTAL are in the group buffer. */
+/* The last line of a run, at Q behind the REST characters at W->p, whole or padded or neither; ends the run. */
 static enum err_code run_last_line(struct chunker *c, struct scan_window *w, const uint8_t *q, struct err *e)
 {
 	struct run *run = &c->run;
@@ -305,7 +302,7 @@ static enum err_code run_last_line(struct chunker *c, struct scan_window *w, con
 		w->p = q + chars - left; /* what is not a whole group, or not canonical, is text */
 		run->wrap.tail = false;
 	}
-	return run_end(c, w, e);
+	return run_end(c, e);
 }
 
 /* One full line at Q behind the REST characters at W->p. False, and nothing moved, when it is not full. */
@@ -389,7 +386,7 @@ static enum err_code run_long_line(struct chunker *c, struct scan_window *w, str
 	c->run.wrap.tail = eol != 0;
 	c->run.wrap.crlf = eol == 2;
 	w->p += eol;
-	return run_end(c, w, e);
+	return run_end(c, e);
 }
 
 static enum err_code run_step(struct chunker *c, struct scan_window *w, struct err *e)
@@ -458,7 +455,7 @@ static enum err_code process(struct chunker *c, struct span bytes, bool final, s
 	}
 	if (!rc && final) {
 		if (c->state == STATE_RUN)
-			rc = run_end(c, &w, e);
+			rc = run_end(c, e);
 		else
 			rc = text_end(c, span_of(text, (size_t)(w.p - text)), c->state == STATE_HEADER, e);
 	} else if (!rc && c->state != STATE_RUN && w.p > text) {

@@ -262,6 +262,20 @@ enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **
 	return ERR_OK;
 }
 
+enum err_code ledger_make_durable(struct ledger *l, struct err *e)
+{
+	enum err_code rc;
+
+	if (l->next <= l->durable)
+		return ERR_OK;
+	rc = store_sync(l->store, record_path(l->head.number).text, e);
+	if (rc)
+		return err_note(e, "while making ledger record %" PRIu64 " durable", l->head.number);
+	l->durable = l->next;
+	l->cache.durable_changed = true;
+	return ERR_OK;
+}
+
 /* The store must still hold the head that we saw last. */
 static enum err_code check_pin(struct ledger *l, struct err *e)
 {

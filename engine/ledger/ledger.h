@@ -22,7 +22,8 @@ MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, ui
  * Folds everything there is. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing, stale, damaged
  * or foreign means folding from record 0 and a notice. It also pins the head: ERR_FORKED when the store has
  * less than, or something else than, what this client saw before.
- * ERR_NO_REPOSITORY when there is no record 0.
+ * ERR_NO_REPOSITORY when there is no record 0. A record that cannot be read is a notice: reading goes on, and every append
+ * says ERR_CORRUPT (ERR_UNSUPPORTED for a critical kind of a newer version) until ledger_repair.
  */
 MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file,
                                      ledger_notice notice, void *ctx, struct ledger **out, struct err *e);
@@ -40,7 +41,8 @@ struct ledger_head ledger_head(const struct ledger *l);
 /* What INIT fixed. */
 const struct init_payload *ledger_init(const struct ledger *l);
 
-/* ---- packs, by ordinal: 0.. in order of first announcement by a legal commit or repack ---- */
+/* ---- packs, by ordinal: 0.. in order of first announcement by a legal commit or repack ----
+ * A nameless one, dropped, stands for a pack whose record was lost (docs/format/ledger.md, section 3). */
 
 enum pack_state { PACK_LIVE = 1, PACK_CONDEMNED = 2, PACK_DROPPED = 3 };
 struct pack_fact {

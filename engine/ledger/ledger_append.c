@@ -1,7 +1,7 @@
 /*
- * Appending by rule B: fold, decide, create, and read what stands there. The answer of the create decides nothing: an
- * answer may be lost, and a request may arrive long after we stopped waiting for it. Only the same bytes are ever tried
- * again at the same number while nothing else stands there.
+ * Appending by rule B (docs/order.md, rules 5, 10 and 12): fold, decide, create, and read what stands there. The answer
+ * of the create decides nothing: an answer may be lost, and a request may arrive long after we stopped waiting for it.
+ * Only the same bytes are ever tried again at the same number while nothing else stands there.
  */
 #include "engine/ledger/ledger_internal.h"
 
@@ -21,21 +21,6 @@ static void wait_ms(unsigned ms)
 
 	while (nanosleep(&t, &t) != 0)
 		;
-}
-
-/* Visible is not durable: what we are about to rely on must survive a power cut before what follows from it does. */
-static enum err_code make_durable(struct ledger *l, uint64_t number, struct err *e)
-{
-	enum err_code rc;
-
-	if (number < l->durable)
-		return ERR_OK;
-	rc = store_sync(l->store, record_path(number).text, e);
-	if (rc)
-		return err_note(e, "while making ledger record %" PRIu64 " durable", number);
-	l->durable = number + 1;
-	l->cache.durable_changed = true;
-	return ERR_OK;
 }
 
 /* A record that we cannot read may be a commit: what it refers to must not be condemned behind its back. */
@@ -87,7 +72,7 @@ static enum err_code prepare(struct ledger *l, enum record_kind kind, ledger_dec
 
 	rc = check_writable(l, kind, e);
 	if (!rc)
-		rc = make_durable(l, l->head.number, e);
+		rc = ledger_make_durable(l, e);
 	buf_clear(payload);
 	if (!rc)
 		rc = decide(l, ctx, payload, e);
@@ -160,7 +145,7 @@ static enum err_code take_created(struct ledger *l, enum outcome outcome, const 
 	if (rc)
 		l->broken = true;
 	if (!rc && outcome == OUTCOME_MINE)
-		rc = make_durable(l, l->head.number, e);
+		rc = ledger_make_durable(l, e);
 	/* It stands in the ledger; that we fail now does not take it back. */
 	if (rc && outcome == OUTCOME_MINE) {
 		why = *e;

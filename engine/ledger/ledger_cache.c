@@ -3,6 +3,7 @@
  * in one pass and only ever appended to, so a run that adds a record writes that record, not the history. Whatever does
  * not open ends the reading there: what was folded up to that place is good (and the pin is compared with the store),
  * the rest comes from the store.
+ * Order: docs/order.md, rules 7 and 10.
  */
 #include "engine/ledger/ledger_internal.h"
 
@@ -269,7 +270,10 @@ void cache_flush(struct ledger *l)
 
 	if (!c->path || (!c->count && !c->durable_changed && !c->cut))
 		return;
-	if (c->fresh) {
+	/* The pin must never lead: a record that a power cut takes away again would look like a store that went back.
+	 */
+	rc = ledger_make_durable(l, &e);
+	if (!rc && c->fresh) {
 		rc = header_encode(l, &head, &e);
 		if (!rc)
 			rc = file_replace(c->path, buf_span(&head), 0600, false, &e);

@@ -61,6 +61,9 @@ MUST_CHECK enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD
 MUST_CHECK enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
 					const uint8_t hash[RECORD_HASH_BYTES], struct err *e);
 
+/* Visible is not durable (docs/order.md, rule 10): what we rely on must survive a power cut before what follows from it. */
+MUST_CHECK enum err_code ledger_make_durable(struct ledger *l, struct err *e);
+
 /* ---- cache ---- */
 
 /* Folds what the file holds. A bad file is a notice; only memory fails. */

@@ -167,7 +167,7 @@ static enum err_code look_at_page(struct find *f, size_t c, const struct page_en
 	enum err_code rc = page_load(&f->view->io, entry, PAGE_KEYS | PAGE_FACTS, page, e);
 
 	for (uint32_t row = 0; !rc && row < page->count; row++) {
-		uint32_t number;
+		uint32_t number = 0;
 
 		rc = view_row(f->view, page, row, kind, true, &item, e);
 		if (rc || !item_matches(f->query, &item))

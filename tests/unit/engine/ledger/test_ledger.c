@@ -948,6 +948,144 @@ done:
 	world_end(&w);
 }
 
+/* ---- any history ---- */
+
+static uint64_t dice(uint64_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 7;
+	*s ^= *s << 17;
+	return *s;
+}
+
+static struct snapshot_id any_snapshot(struct ledger *l, uint64_t *seed)
+{
+	struct snapshot_id none = { { 0 } };
+	size_t count = ledger_snapshot_count(l);
+
+	return count ? ledger_snapshot(l, dice(seed) % count)->entry.id : none;
+}
+
+static enum err_code any_commit(struct ledger *l, uint64_t *seed)
+{
+	struct snapshot_entry s = entry_new();
+	struct commit c = { .snapshots = &s, .snapshot_count = dice(seed) % 2, .end_session = dice(seed) % 2 };
+	struct pack_added packs[3];
+	uint32_t against = (uint32_t)(dice(seed) % (ledger_pack_count(l) + 1));
+
+	c.session = l->next ? dice(seed) % l->next : 0;
+	if (l->fold.session_count && dice(seed) % 4)
+		c.session = l->fold.sessions[l->fold.session_count - 1].number;
+	c.added_count = dice(seed) % 4;
+	for (size_t i = 0; i < c.added_count; i++)
+		packs[i] = pack_new(c.session);
+	c.added = packs;
+	c.against = &against;
+	c.against_count = dice(seed) % 2;
+	s.flags = dice(seed) % 2 ? SNAPSHOT_PARTIAL : 0;
+	if (dice(seed) % 2)
+		s.base = any_snapshot(l, seed);
+	if (dice(seed) % 2)
+		s.replaces = any_snapshot(l, seed);
+	return ledger_commit(l, &c, NULL, &err);
+}
+
+static enum err_code any_step(struct ledger *l, uint64_t *seed)
+{
+	static const enum record_kind marks[] = { RECORD_FORGET, RECORD_UNFORGET, RECORD_PIN, RECORD_UNPIN };
+	struct snapshot_id id = any_snapshot(l, seed);
+	uint64_t session;
+
+	switch (dice(seed) % 8) {
+	case 0:
+		return ledger_open_session(l, &session, &err);
+	case 1:
+		return ledger_mark(l, marks[dice(seed) % 4], &id, 1, &err);
+	case 2:
+		return append_ordinal(l, RECORD_CONDEMN, (uint32_t)(dice(seed) % (ledger_pack_count(l) + 1)));
+	case 3:
+		return append_ordinal(l, RECORD_DROP, (uint32_t)(dice(seed) % (ledger_pack_count(l) + 1)));
+	default:
+		return any_commit(l, seed);
+	}
+}
+
+/* Two writers take turns, close and open at will, with caches of their own; every way of reading gives one fold. */
+static void any_history_has_one_fold(void **state)
+{
+	const char *given = getenv("MAILHOLD_TEST_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)clock_now_ms() | 1;
+	char caches[2][100];
+
+	(void)state;
+	printf("seed %" PRIu64 " (MAILHOLD_TEST_SEED repeats it)\n", seed);
+	for (int round = 0; round < 6; round++) {
+		struct world w = world_new();
+		struct ledger *l[2], *fresh;
+
+		for (int i = 0; i < 2; i++) {
+			snprintf(caches[i], sizeof caches[i], "%s%d", w.cache, i);
+			l[i] = ledger_of(&w, caches[i]);
+		}
+		for (int step = 0; step < 80; step++) {
+			unsigned who = dice(&seed) % 2;
+			enum err_code rc = any_step(l[who], &seed);
+
+			/* Refused for a reason that the rules name, or done. */
+			assert_true(rc == ERR_OK || rc == ERR_STATE || rc == ERR_NOT_FOUND);
+			if (dice(&seed) % 10 == 0) {
+				ledger_free(&l[who]);
+				l[who] = ledger_of(&w, caches[who]);
+			}
+		}
+		fresh = ledger_of(&w, NULL);
+		for (int i = 0; i < 2; i++) {
+			ok(ledger_refresh(l[i], &err));
+			same_fold(l[i], fresh);
+			ledger_free(&l[i]);
+		}
+		/* What an honest writer appended is legal for everyone. */
+		assert_int_equal(w.notices, 0);
+		ledger_free(&fresh);
+		world_end(&w);
+	}
+}
+
+/* Any records of a history may rot: reading goes on, and after the repair all agree and writing goes on. */
+static void any_rot_is_survived(void **state)
+{
+	const char *given = getenv("MAILHOLD_TEST_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)clock_now_ms() | 1;
+
+	(void)state;
+	printf("seed %" PRIu64 " (MAILHOLD_TEST_SEED repeats it)\n", seed);
+	for (int round = 0; round < 8; round++) {
+		struct world w = world_new();
+		struct ledger *old = ledger_of(&w, NULL), *l, *fresh;
+		size_t count = 0;
+		uint32_t ordinal;
+
+		for (int step = 0; step < 40; step++)
+			(void)!any_step(old, &seed);
+		commit_one(old, &ordinal);
+		for (int i = 0; i < 3; i++)
+			replace(&w, 1 + dice(&seed) % ledger_head(old).number, SPAN_LIT("rot"));
+		l = ledger_of(&w, w.cache);
+		assert_int_equal(ledger_head(l).number, ledger_head(old).number);
+		ok(ledger_repair(l, &count, &err));
+		assert_in_range(count, 1, 3);
+		ok(ledger_refresh(old, &err));
+		fresh = ledger_of(&w, NULL);
+		same_fold(old, fresh);
+		same_fold(l, fresh);
+		commit_one(l, &ordinal);
+		ledger_free(&l);
+		ledger_free(&old);
+		ledger_free(&fresh);
+		world_end(&w);
+	}
+}
+
 /* No file may grow: creating fails each time, and whether it will ever have worked is not ours to say. */
 static void giving_up_says_that_the_outcome_is_unknown(void **state)
 {
@@ -1131,6 +1269,8 @@ int main(void)
 		cmocka_unit_test(racing_commits_are_all_there_exactly_once),
 		cmocka_unit_test(a_lost_race_is_decided_again),
 		cmocka_unit_test(a_refusing_store_appends_nothing),
+		cmocka_unit_test(any_history_has_one_fold),
+		cmocka_unit_test(any_rot_is_survived),
 		cmocka_unit_test(giving_up_says_that_the_outcome_is_unknown),
 		cmocka_unit_test(a_commit_that_runs_out_of_memory_is_there_once_or_not_at_all),
 		cmocka_unit_test(every_failed_allocation_leaves_a_ledger_that_can_be_opened),

@@ -1,0 +1,114 @@
+#include "connector.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "files/worlds.h"
+
+struct world {
+	const char *name;
+	const char *scheme;
+	enum err_code (*source_open)(const char *path, struct item_source **out, struct err *e);
+	enum err_code (*sink_open)(const char *path, const char *into, struct item_sink **out, struct err *e);
+};
+
+static const struct world worlds[] = {
+	{ "maildir", "maildir:", maildir_source_open, maildir_sink_open },
+	{ "mbox", "mbox:", mbox_source_open, mbox_sink_open },
+	{ "files", "files:", tree_source_open, tree_sink_open },
+};
+
+static const struct world *world_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(worlds); i++)
+		if (strcmp(worlds[i].name, name) == 0)
+			return &worlds[i];
+	return NULL;
+}
+
+/* A scheme is two letters or more before a ':' with no '/' before it; so "./a:b" and "/a:b" are paths. */
+static size_t scheme_length(const char *url)
+{
+	size_t n = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-");
+
+	return n >= 2 && url[n] == ':' ? n + 1 : 0;
+}
+
+/* Takes URL apart. *WORLD is NULL for a bare path. */
+static enum err_code take_apart(const char *url, const struct world **world, const char **path, struct err *e)
+{
+	size_t n = scheme_length(url);
+
+	*world = NULL;
+	*path = url;
+	for (size_t i = 0; n && i < ARRAY_LEN(worlds); i++)
+		if (strncmp(worlds[i].scheme, url, n) == 0 && worlds[i].scheme[n] == 0) {
+			*world = &worlds[i];
+			*path = url + n;
+		}
+	if (n && !*world)
+		return err_set(e, ERR_USAGE,
+		               "'%.*s' is not a kind of place that mailhold knows; use maildir:, mbox: or files: "
+		               "(for a file with ':' in its name write ./%s)",
+		               (int)n, url, url);
+	if (!**path)
+		return err_set(e, ERR_USAGE, "'%s' names no path", url);
+	return ERR_OK;
+}
+
+static enum err_code detect(const char *path, const struct stat *st, const struct world **world, struct err *e)
+{
+	if (S_ISDIR(st->st_mode)) {
+		*world = world_named(maildir_looks_like(path) ? "maildir" : "files");
+		return ERR_OK;
+	}
+	if (S_ISREG(st->st_mode) && mbox_looks_like(path)) {
+		*world = world_named("mbox");
+		return ERR_OK;
+	}
+	return err_set(
+	        e, ERR_UNSUPPORTED,
+	        "%s is neither a Maildir (no cur/ or new/), nor an mbox (it does not begin with \"From \"), nor a "
+	        "folder of files; use maildir:, mbox: or files: with the right path",
+	        path);
+}
+
+enum err_code connector_source_open(const char *url, struct item_source **out, struct err *e)
+{
+	const struct world *world;
+	const char *path;
+	struct stat st;
+	enum err_code rc = take_apart(url, &world, &path, e);
+
+	if (rc)
+		return rc;
+	if (stat(path, &st) < 0)
+		return err_sys(e, errno, "cannot find %s", path);
+	if (!world)
+		rc = detect(path, &st, &world, e);
+	if (!rc && strcmp(world->name, "maildir") == 0 && !maildir_looks_like(path))
+		rc = err_set(e, ERR_UNSUPPORTED,
+		             "%s is not a Maildir (no cur/ or new/ in it or in the folders in it); use mbox: or files:",
+		             path);
+	if (!rc && strcmp(world->name, "files") == 0 && !S_ISDIR(st.st_mode))
+		rc = err_set(e, ERR_UNSUPPORTED, "%s is not a folder; name the folder that it lies in", path);
+	return rc ? rc : world->source_open(path, out, e);
+}
+
+enum err_code connector_sink_open(const char *url, const struct sink_options *o, struct item_sink **out, struct err *e)
+{
+	const struct world *world;
+	const char *path;
+	struct stat st;
+	enum err_code rc = take_apart(url, &world, &path, e);
+
+	if (rc)
+		return rc;
+	if (!world && o->world_hint)
+		world = world_named(o->world_hint);
+	if (!world)
+		world = world_named("files");
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		return err_set(e, ERR_USAGE, "%s is a file; name a folder to write to", path);
+	return world->sink_open(path, o->into, out, e);
+}

@@ -1,0 +1,334 @@
+/*
+ * The writer keeps what it must know at the end (block entries, sealed id lists) and lets blocks go to the store's
+ * draft as they come: large ones directly, small ones gathered.
+ */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "engine/pack/pack_format.h"
+
+#define GATHER_BYTES (256 * KIB)
+#define HINT_BYTES   (4 * MIB)
+#define WRITER_SEALS 3
+
+struct pack_writer {
+	const struct keys *keys;
+	struct store_draft *draft;
+	struct pack_name name;
+	uint32_t epoch;
+	struct pack_header header;
+	struct seal_writer *seals[WRITER_SEALS]; /* by scope, from SCOPE_CONTENT */
+	struct buf wrapped[WRITER_SEALS];
+	struct buf blocks;   /* struct block_info each */
+	struct buf lists;    /* sealed id lists, one after the other */
+	struct buf gathered; /* not yet given to the draft */
+	uint64_t offset;     /* header and blocks so far */
+	uint64_t written;    /* given to the draft */
+	uint64_t hinted;
+	bool broken;
+};
+
+/* ---- output ---- */
+
+static enum err_code draft_write(struct pack_writer *w, struct span bytes, struct err *e)
+{
+	enum err_code rc;
+
+	if (!bytes.len)
+		return ERR_OK;
+	rc = store_draft_write(w->draft, bytes, e);
+	if (rc)
+		return rc;
+	w->written += bytes.len;
+	if (w->written - w->hinted >= HINT_BYTES) {
+		store_draft_hint(w->draft);
+		w->hinted = w->written;
+	}
+	return ERR_OK;
+}
+
+static enum err_code flush(struct pack_writer *w, struct err *e)
+{
+	enum err_code rc = draft_write(w, buf_span(&w->gathered), e);
+
+	buf_clear(&w->gathered);
+	return rc;
+}
+
+static enum err_code put(struct pack_writer *w, struct span bytes, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (w->gathered.len + bytes.len > GATHER_BYTES)
+		rc = flush(w, e);
+	if (rc)
+		return rc;
+	return bytes.len >= GATHER_BYTES ? draft_write(w, bytes, e) : buf_append(&w->gathered, bytes, e);
+}
+
+/* ---- open ---- */
+
+static enum err_code open_seals(struct pack_writer *w, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	for (int i = 0; !rc && i < WRITER_SEALS; i++) {
+		w->wrapped[i].max = SEAL_WRAPPED_MAX;
+		rc = seal_writer_open(w->keys, (enum scope)(SCOPE_CONTENT + i), &w->seals[i], &w->wrapped[i], e);
+	}
+	return rc;
+}
+
+enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64_t session, struct pack_writer **out,
+                               struct err *e)
+{
+	struct pack_writer *w = mem_zalloc(1, sizeof *w);
+	enum err_code rc;
+
+	if (!w)
+		return err_no_memory(e, sizeof *w);
+	w->keys = k;
+	w->name.session = session;
+	crypto_random(w->name.random, sizeof w->name.random);
+	w->epoch = keys_epoch(k);
+	w->header = pack_header_encode(w->epoch, keys_repo(k), &w->name);
+	w->blocks.max = PACK_BLOCKS_MAX * sizeof(struct block_info);
+	w->lists.max = PACK_BYTES_MAX;
+	w->gathered.max = GATHER_BYTES;
+	w->offset = PACK_HEADER_BYTES;
+	rc = open_seals(w, e);
+	if (!rc)
+		rc = store_draft_open(store, &w->draft, e);
+	if (!rc)
+		rc = put(w, span_of(w->header.bytes, PACK_HEADER_BYTES), e);
+	if (rc) {
+		pack_writer_free(&w);
+		return err_note(e, "while starting a pack");
+	}
+	*out = w;
+	return ERR_OK;
+}
+
+void pack_writer_free(struct pack_writer **w)
+{
+	if (!*w)
+		return;
+	store_draft_free(&(*w)->draft);
+	for (int i = 0; i < WRITER_SEALS; i++) {
+		seal_writer_free(&(*w)->seals[i]);
+		buf_release(&(*w)->wrapped[i]);
+	}
+	buf_release(&(*w)->blocks);
+	buf_release(&(*w)->lists);
+	buf_release(&(*w)->gathered);
+	mem_free(*w);
+	*w = NULL;
+}
+
+struct seal_writer *pack_writer_seal(struct pack_writer *w, enum block_class class)
+{
+	return w->seals[block_class_scope(class) - SCOPE_CONTENT];
+}
+
+/* ---- adding ---- */
+
+uint32_t pack_writer_blocks(const struct pack_writer *w)
+{
+	return (uint32_t)(w->blocks.len / sizeof(struct block_info));
+}
+
+uint64_t pack_writer_bytes(const struct pack_writer *w)
+{
+	return w->offset + w->lists.len;
+}
+
+static size_t directory_bytes(uint32_t blocks)
+{
+	return PACK_DIRECTORY_FIXED_BYTES + WRITER_SEALS * (PACK_SEAL_FIXED_BYTES + SEAL_WRAPPED_MAX) +
+	       blocks * (size_t)PACK_BLOCK_ENTRY_BYTES + BOX_OVERHEAD;
+}
+
+static enum err_code check_room(const struct pack_writer *w, const struct block_info *info, struct err *e)
+{
+	uint32_t blocks = pack_writer_blocks(w) + 1;
+	uint64_t bytes =
+	        pack_writer_bytes(w) + info->sealed_bytes + info->chunk_count * (uint64_t)ID_BYTES + BOX_OVERHEAD;
+
+	bytes += 2 * (uint64_t)directory_bytes(blocks) + PACK_BYTES_MIN;
+	if (blocks > PACK_BLOCKS_MAX || padme(bytes, PACK_BYTES_MIN) > PACK_BYTES_MAX)
+		return err_set(e, ERR_LIMIT, "the pack is full with %" PRIu32 " blocks and %" PRIu64 " bytes",
+		               blocks - 1, pack_writer_bytes(w));
+	return ERR_OK;
+}
+
+static enum err_code seal_list(struct pack_writer *w, const struct block_info *info, const struct chunk_id *ids,
+                               uint32_t block, struct err *e)
+{
+	struct pack_ad ad = pack_ad(&w->header, PACK_PART_LIST, block);
+
+	return box_seal(w->keys, BOX_TABLE, w->epoch, span_of(ad.bytes, sizeof ad.bytes),
+	                span_of(ids, info->chunk_count * sizeof *ids), &w->lists, e);
+}
+
+enum err_code pack_writer_add(struct pack_writer *w, const struct block_info *info, struct span sealed,
+                              const struct chunk_id *ids, uint32_t *block, struct err *e)
+{
+	uint32_t number = pack_writer_blocks(w);
+	struct block_info entry = *info;
+	enum err_code rc;
+
+	if (w->broken)
+		return err_set(e, ERR_STATE, "an earlier write to this pack failed");
+	assert(sealed.len == info->sealed_bytes && info->chunk_count > 0);
+	rc = check_room(w, info, e);
+	if (rc)
+		return rc;
+	entry.seal = (uint16_t)(block_class_scope(info->class) - SCOPE_CONTENT);
+	entry.offset = w->offset;
+	entry.list_offset = w->lists.len; /* from the first list on; finish moves it behind the blocks */
+	rc = seal_list(w, info, ids, number, e);
+	if (!rc) {
+		entry.list_bytes = (uint32_t)(w->lists.len - entry.list_offset);
+		rc = buf_append(&w->blocks, span_of(&entry, sizeof entry), e);
+	}
+	if (!rc)
+		rc = put(w, sealed, e);
+	if (rc) {
+		w->broken = true;
+		return err_note(e, "while adding a block to a pack");
+	}
+	w->offset += sealed.len;
+	*block = number;
+	return ERR_OK;
+}
+
+/* ---- finishing ---- */
+
+/* Block entries as the directory has them, with the lists' places behind the last block. */
+static enum err_code encode_directory(struct pack_writer *w, struct buf *plain, struct err *e)
+{
+	struct pack_seal seals[WRITER_SEALS];
+	struct pack_directory d = { .seals = seals,
+		                    .seal_count = WRITER_SEALS,
+		                    .blocks = (struct block_info *)(void *)w->blocks.ptr,
+		                    .block_count = pack_writer_blocks(w) };
+
+	for (int i = 0; i < WRITER_SEALS; i++)
+		seals[i] = (struct pack_seal){ seal_writer_id(w->seals[i]), (enum scope)(SCOPE_CONTENT + i), w->epoch,
+			                       buf_span(&w->wrapped[i]) };
+	for (uint32_t i = 0; i < d.block_count; i++)
+		d.blocks[i].list_offset += w->offset;
+	return pack_directory_encode(&d, plain, e);
+}
+
+/* Seals the directory; it is decoded first, so that what could not be read is not written. */
+static enum err_code seal_directory(struct pack_writer *w, struct buf *sealed, struct err *e)
+{
+	struct buf plain = BUF_WITH_MAX(PACK_DIRECTORY_BYTES_MAX);
+	struct pack_directory d = { 0 };
+	struct pack_ad ad = pack_ad(&w->header, PACK_PART_DIRECTORY, 0);
+	enum err_code rc = encode_directory(w, &plain, e);
+
+	if (!rc)
+		rc = pack_directory_decode(buf_span(&plain), w->offset + w->lists.len, &d, e);
+	if (!rc)
+		rc = box_seal(w->keys, BOX_TABLE, w->epoch, span_of(ad.bytes, sizeof ad.bytes), buf_span(&plain),
+		              sealed, e);
+	pack_directory_release(&d);
+	buf_release(&plain);
+	return rc;
+}
+
+static enum err_code seal_footer(struct pack_writer *w, const struct pack_footer *f, struct buf *stored, struct err *e)
+{
+	struct pack_footer_clear clear = pack_footer_clear_encode(w->epoch);
+	struct pack_ad ad = pack_ad(&w->header, PACK_PART_FOOTER, 0);
+	struct buf plain = BUF_EMPTY, bound = BUF_EMPTY;
+	enum err_code rc = pack_footer_encode(f, &plain, e);
+
+	if (!rc)
+		rc = buf_append(&bound, span_of(ad.bytes, sizeof ad.bytes), e);
+	if (!rc)
+		rc = buf_append(&bound, span_of(clear.bytes, sizeof clear.bytes), e);
+	if (!rc)
+		rc = buf_append(stored, span_of(clear.bytes, sizeof clear.bytes), e);
+	if (!rc)
+		rc = box_seal(w->keys, BOX_TABLE, w->epoch, buf_span(&bound), buf_span(&plain), stored, e);
+	buf_release(&plain);
+	buf_release(&bound);
+	return rc;
+}
+
+static enum err_code put_zeros(struct pack_writer *w, uint64_t count, struct err *e)
+{
+	static const uint8_t zeros[16 * KIB];
+	enum err_code rc = ERR_OK;
+
+	while (!rc && count) {
+		size_t n = num_min((size_t)count, sizeof zeros);
+
+		rc = put(w, span_of(zeros, n), e);
+		count -= n;
+	}
+	return rc;
+}
+
+/* Everything behind the blocks. */
+static enum err_code put_rest(struct pack_writer *w, struct span directory, struct pack_added *out, struct err *e)
+{
+	uint64_t lists_end = w->offset + w->lists.len;
+	uint64_t least = lists_end + 2 * (directory.len + PACK_FOOTER_BYTES) + PACK_GAP_MIN;
+	struct pack_footer f = { .pack_bytes = padme(least, PACK_BYTES_MIN),
+		                 .first_offset = lists_end,
+		                 .directory_bytes = (uint32_t)directory.len };
+	struct buf footer = BUF_WITH_MAX(PACK_FOOTER_BYTES);
+	enum err_code rc;
+
+	f.second_offset = f.pack_bytes - PACK_FOOTER_BYTES - directory.len;
+	rc = seal_footer(w, &f, &footer, e);
+	if (!rc)
+		rc = put(w, buf_span(&w->lists), e);
+	if (!rc)
+		rc = put(w, directory, e);
+	if (!rc)
+		rc = put(w, buf_span(&footer), e);
+	if (!rc)
+		rc = put_zeros(w, f.pack_bytes - least + PACK_GAP_MIN, e);
+	if (!rc)
+		rc = put(w, directory, e);
+	if (!rc)
+		rc = put(w, buf_span(&footer), e);
+	if (!rc)
+		rc = flush(w, e);
+	buf_release(&footer);
+	out->bytes = f.pack_bytes;
+	return rc;
+}
+
+enum err_code pack_writer_finish(struct pack_writer **w, struct pack_added *out, struct err *e)
+{
+	struct pack_added made = { .name = (*w)->name };
+	struct buf directory = BUF_WITH_MAX(PACK_DIRECTORY_BYTES_MAX + BOX_OVERHEAD);
+	enum err_code rc = ERR_OK;
+
+	if ((*w)->broken || !pack_writer_blocks(*w))
+		rc = err_set(e, ERR_STATE, "a pack without blocks, or with a failed write, cannot be finished");
+	if (!rc)
+		rc = seal_directory(*w, &directory, e);
+	if (!rc)
+		rc = pack_header_hash(&(*w)->header, buf_span(&directory), made.header_hash, e);
+	if (!rc)
+		rc = put_rest(*w, buf_span(&directory), &made, e);
+	if (!rc) {
+		assert((*w)->written == made.bytes);
+		rc = store_draft_commit(&(*w)->draft, pack_path(&made.name).text, e);
+	}
+	buf_release(&directory);
+	pack_writer_free(w);
+	if (rc)
+		return err_note(e, "while finishing a pack");
+	*out = made;
+	return ERR_OK;
+}
