@@ -40,7 +40,8 @@ struct parsed {
 	enum err_code rc;
 };
 
-static struct parsed parse(char *const *argv, size_t argc)
+/* argv of main is not const; the parser leaves it alone. */
+static struct parsed parse(const char *const *argv, size_t argc)
 {
 	static struct parsed p;
 	struct option_set sets[2] = { { options, ARRAY_LEN(options), &p.v },
@@ -48,10 +49,10 @@ static struct parsed parse(char *const *argv, size_t argc)
 	size_t at = 0;
 
 	p = (struct parsed){ 0 };
-	p.rc = args_parse(sets, 2, "snapshot", argv, argc, &at, &p.words, &p.e);
+	p.rc = args_parse(sets, 2, "snapshot", (char *const *)argv, argc, &at, &p.words, &p.e);
 	return p;
 }
-#define PARSE(...) parse((char *[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *[]){ __VA_ARGS__ })))
+#define PARSE(...) parse((const char *[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *[]){ __VA_ARGS__ })))
 
 static void done(struct parsed *p)
 {
@@ -119,12 +120,12 @@ static void an_optional_value_needs_its_equals_sign(void **state)
 
 static void many_values_are_all_kept(void **state)
 {
-	char *argv[400];
+	const char *argv[400];
 	struct parsed p;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(argv); i++)
-		argv[i] = i % 2 ? (char *)"x" : (char *)"-t";
+		argv[i] = i % 2 ? "x" : "-t";
 	p = parse(argv, ARRAY_LEN(argv));
 	assert_int_equal(p.rc, ERR_OK);
 	assert_int_equal(p.v.tags.count, 200);
@@ -169,12 +170,12 @@ static void without_words_it_stops_at_the_command(void **state)
 {
 	struct more m = { 0 };
 	struct option_set set = { more_options, ARRAY_LEN(more_options), &m };
-	char *argv[] = { (char *)"--json", (char *)"-r", (char *)"x", (char *)"ls", (char *)"--odd" };
+	const char *argv[] = { "--json", "-r", "x", "ls", "--odd" };
 	struct err e = { 0 };
 	size_t at = 0;
 
 	(void)state;
-	assert_int_equal(args_parse(&set, 1, NULL, argv, ARRAY_LEN(argv), &at, NULL, &e), ERR_OK);
+	assert_int_equal(args_parse(&set, 1, NULL, (char *const *)argv, ARRAY_LEN(argv), &at, NULL, &e), ERR_OK);
 	assert_int_equal(at, 3);
 	assert_true(m.json);
 }
