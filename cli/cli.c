@@ -246,6 +246,9 @@ static enum err_code open_once(struct cli *c, bool *again, struct err *e)
 		o.secret_kind = got.kind;
 		rc = repo_open(&o, &c->repo, e);
 	}
+	/* Ctrl-C reaches the password command, too, which then fails in its own way. */
+	if (rc && cli_stop)
+		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	*again = rc == ERR_WRONG_KEY && got.asked;
 	secret_free(&got.secret);
 	return rc;
