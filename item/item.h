@@ -127,7 +127,8 @@ struct item_entry {
 
 /*
  * Takes an item's bytes. The source calls space() for room, fills it, and add()s what it wrote; stream() first,
- * once per stream. Any error ends the fetch with that error.
+ * once per stream. The first stream is the primary one; its name is empty, whatever the source, so that the same item
+ * from two worlds is stored once; all others have names. Any error ends the fetch with that error.
  */
 struct item_receiver {
 	void *ctx;
