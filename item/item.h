@@ -213,7 +213,7 @@ struct item_sink_ops {
 	enum err_code (*decide)(struct item_sink *s, size_t handle, const struct item_out *item,
 	                        enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
 	                        struct err *e);
-	/* Writes ITEM as decided, reads it back and compares. Thread-safe when parallel_put. VERDICT as above. */
+	/* Writes ITEM as decided, reads it back and compares. VERDICT as above. */
 	enum err_code (*put)(struct item_sink *s, size_t handle, const struct item_out *item,
 	                     const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
 	                     struct err *e);
@@ -224,10 +224,10 @@ struct item_sink_ops {
 	void (*free)(struct item_sink **s);
 };
 
+/* One thread at a time. */
 struct item_sink {
 	const struct item_sink_ops *ops;
 	const char *world;
-	bool parallel_put;
 	bool needs_position_order; /* items of a collection must come in STATE_POSITION order, one at a time */
 	item_report report;
 	void *report_ctx;
