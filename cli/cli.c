@@ -232,7 +232,8 @@ static enum err_code open_once(struct cli *c, bool *again, struct err *e)
 {
 	struct secret_options so = { .key_file = c->g.key_file,
 		                     .password_file = c->g.password_file,
-		                     .password_command = c->g.password_command };
+		                     .password_command = c->g.password_command,
+		                     .stop = &cli_stop };
 	struct repo_options o = { .url = c->url,
 		                  .cache_folder = c->g.cache_folder,
 		                  .expect_head = c->g.expect_head,

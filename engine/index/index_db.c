@@ -10,12 +10,13 @@
 #include "base/rd.h"
 #include "base/wr.h"
 
-#define KEY_CHUNK 'c'
+#define KEY_CHUNK       'c'
 #define KEY_PACK        'p'
 #define KEY_VERSION     'v'
 #define PREFIX_BYTES    (1 + ID_BYTES)
 #define CHUNK_KEY_BYTES (PREFIX_BYTES + 4)
-#define MARK_KEY_BYTES  PREFIX_BYTES /* padded: the iterator asks for the prefix of whatever key follows the last chunk */
+#define MARK_KEY_BYTES                                                                                                 \
+	PREFIX_BYTES /* padded: the iterator asks for the prefix of whatever key follows the last chunk */
 #define MARK_BYTES      (8 + 16 + 8 + PACK_HEADER_HASH_BYTES + 4)
 #define VALUE_BYTES_MAX 10
 #define VERSION_TEXT    "mailhold index 1"
@@ -409,7 +410,8 @@ static enum err_code sink_marks(struct index_db *db, struct sink *s, const struc
 		if (!rc)
 			sink_put(s, key, sizeof key, value.ptr, value.len);
 	}
-	sink_put(s, version_key, sizeof version_key, db->version, VERSION_BYTES); /* with every unit: whatever survives has it */
+	sink_put(s, version_key, sizeof version_key, db->version,
+	         VERSION_BYTES); /* with every unit: whatever survives has it */
 	buf_release(&value);
 	return rc;
 }

@@ -93,4 +93,7 @@ says "no problems"
 run 0 check --read-data
 run 0 stats
 says "1 accounts, 2 snapshots"
+run 0 stats --json
+says '"name":"item"'
+says_not '"name":""'
 echo "ok"

@@ -29,6 +29,14 @@ static void it_tells_done_total_rate_and_time_left(void **state)
 	check(&now, 500, 200, "reading: 1,000 of 4,000, 10.0 MiB of 40.0 MiB  INBOX");
 }
 
+static void without_a_total_of_bytes_the_items_tell_the_time(void **state)
+{
+	struct engine_progress now = { "reading", 1000, 4000, 10 << 20, 0, "INBOX" };
+
+	(void)state;
+	check(&now, 10000, 200, "reading: 1,000 of 4,000, 10.0 MiB, 1.0 MiB/s, 0:30 left  INBOX");
+}
+
 static void what_is_not_known_is_not_told(void **state)
 {
 	struct engine_progress now = { "comparing", 5, 0, 0, 0, "" };
@@ -59,6 +67,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_tells_done_total_rate_and_time_left),
+		cmocka_unit_test(without_a_total_of_bytes_the_items_tell_the_time),
 		cmocka_unit_test(what_is_not_known_is_not_told),
 		cmocka_unit_test(it_fits_the_terminal),
 		cmocka_unit_test(long_waits_are_told_in_hours),

@@ -91,9 +91,9 @@ static void seal(struct world *w, const struct block_draft *d, struct block_info
 	struct err e;
 
 	*info = (struct block_info){ 0 };
-	assert_int_equal(block_seal(w->codec, d, w->writer, seal_writer_next(w->writer), keys_repo(w->keys), info,
-				    sealed, &e),
-			 ERR_OK);
+	assert_int_equal(
+	        block_seal(w->codec, d, w->writer, seal_writer_next(w->writer), keys_repo(w->keys), info, sealed, &e),
+	        ERR_OK);
 }
 
 static enum err_code open_it(struct world *w, const struct block_info *info, struct span sealed, struct block *out)
@@ -207,9 +207,9 @@ static void every_false_claim_is_refused(void **state)
 	assert_int_equal(open_it(w, &lie, buf_span(&sealed), &b), ERR_UNSUPPORTED);
 	lie = info, lie.codec = CODEC_STORED;
 	assert_int_equal(open_it(w, &lie, buf_span(&sealed), &b), ERR_CORRUPT);
-	assert_int_equal(block_open(w->codec, &info, seal_writer_reader(w->writer), &w->seal, other, buf_span(&sealed),
-				    &b, &e),
-			 ERR_CORRUPT);
+	assert_int_equal(
+	        block_open(w->codec, &info, seal_writer_reader(w->writer), &w->seal, other, buf_span(&sealed), &b, &e),
+	        ERR_CORRUPT);
 	block_draft_release(&d);
 	buf_release(&sealed);
 }
@@ -360,7 +360,7 @@ static void a_block_that_fails_for_want_of_memory_leaves_the_output_alone(void *
 			rc = block_seal(c, &d, w->writer, counter, keys_repo(w->keys), &info, &sealed, &e);
 		if (!rc) {
 			rc = block_open(c, &info, seal_writer_reader(w->writer), &w->seal, keys_repo(w->keys),
-					buf_span(&sealed), &b, &e);
+			                buf_span(&sealed), &b, &e);
 			if (!rc)
 				block_release(&b);
 		} else {

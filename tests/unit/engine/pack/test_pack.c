@@ -39,7 +39,7 @@ static uint32_t lost_blocks(struct pack_world *w, struct pack *p, uint32_t first
 }
 
 static void assert_ids(struct pack_world *w, struct pack *p, uint32_t block, enum block_class class, uint32_t first,
-		       uint32_t count)
+                       uint32_t count)
 {
 	struct buf ids = BUF_EMPTY;
 
@@ -191,7 +191,7 @@ static void a_damaged_id_list_is_computed_from_its_block(void **state)
 }
 
 static enum err_code visit_ids(void *ctx, uint32_t block, const struct chunk_id *ids, uint32_t count,
-			       const struct err *what, struct err *e)
+                               const struct err *what, struct err *e)
 {
 	uint32_t *seen = ctx;
 
@@ -319,9 +319,15 @@ static struct pack_directory sample_directory(struct pack_seal *seals, struct bl
 	static const uint8_t wrapped[48] = { 1, 2, 3 };
 
 	seals[0] = (struct pack_seal){ { { 9 } }, SCOPE_CONTENT, 1, span_of(wrapped, sizeof wrapped) };
-	blocks[0] = (struct block_info){ .counter = 5, .class = CLASS_TEXT, .codec = CODEC_ZSTD, .offset = 64,
-					 .sealed_bytes = 100, .raw_bytes = 200, .chunk_count = 2, .list_offset = 164,
-					 .list_bytes = 2 * 32 + BOX_OVERHEAD };
+	blocks[0] = (struct block_info){ .counter = 5,
+		                         .class = CLASS_TEXT,
+		                         .codec = CODEC_ZSTD,
+		                         .offset = 64,
+		                         .sealed_bytes = 100,
+		                         .raw_bytes = 200,
+		                         .chunk_count = 2,
+		                         .list_offset = 164,
+		                         .list_bytes = 2 * 32 + BOX_OVERHEAD };
 	return (struct pack_directory){ seals, 1, blocks, 1 };
 }
 
@@ -331,12 +337,15 @@ static void a_directory_refuses_every_cut_and_every_wrong_number(void **state)
 	struct block_info blocks[1];
 	struct pack_directory d = sample_directory(seals, blocks), got = { 0 };
 	uint64_t end = 164 + 2 * 32 + BOX_OVERHEAD;
-	struct buf plain = BUF_EMPTY;
+	struct buf plain = BUF_EMPTY, again = BUF_EMPTY;
 
 	(void)state;
 	OK(pack_directory_encode(&d, &plain, &err));
 	OK(pack_directory_decode(buf_span(&plain), end, &got, &err));
-	assert_memory_equal(&got.blocks[0], &blocks[0], sizeof blocks[0]);
+	OK(pack_directory_encode(&got, &again, &err)); /* bytes, not structs: these have padding */
+	assert_int_equal(again.len, plain.len);
+	assert_memory_equal(again.ptr, plain.ptr, plain.len);
+	buf_release(&again);
 	pack_directory_release(&got);
 	for (size_t len = 0; len < plain.len; len++)
 		FAILS(ERR_CORRUPT, pack_directory_decode(span_of(plain.ptr, len), end, &got, &err));
