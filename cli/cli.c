@@ -232,7 +232,8 @@ static enum err_code open_once(struct cli *c, bool *again, struct err *e)
 {
 	struct secret_options so = { .key_file = c->g.key_file,
 		                     .password_file = c->g.password_file,
-		                     .password_command = c->g.password_command };
+		                     .password_command = c->g.password_command,
+		                     .stop = &cli_stop };
 	struct repo_options o = { .url = c->url,
 		                  .cache_folder = c->g.cache_folder,
 		                  .expect_head = c->g.expect_head,
@@ -246,6 +247,9 @@ static enum err_code open_once(struct cli *c, bool *again, struct err *e)
 		o.secret_kind = got.kind;
 		rc = repo_open(&o, &c->repo, e);
 	}
+	/* Ctrl-C reaches the password command, too, which then fails in its own way. */
+	if (rc && cli_stop)
+		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	*again = rc == ERR_WRONG_KEY && got.asked;
 	secret_free(&got.secret);
 	return rc;

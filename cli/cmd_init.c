@@ -48,7 +48,7 @@ static enum err_code tell(struct cli *c, const struct secret_got *got, struct er
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
 	const struct values *v = values;
-	struct secret_options so = { c->g.key_file, c->g.password_file, c->g.password_command, true };
+	struct secret_options so = { c->g.key_file, c->g.password_file, c->g.password_command, true, &cli_stop };
 	struct slot_options slot = { .label = v->label ? span_cstr(v->label) : SPAN_EMPTY };
 	struct repo_options o = { .cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c };
 	struct secret_got got = { 0 };
@@ -70,6 +70,8 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		o.secret_kind = slot.kind = got.kind;
 		rc = repo_init(&o, &slot, &c->repo, e);
 	}
+	if (rc && cli_stop)
+		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	/* A key to nothing would only confuse. */
 	if (rc && got.key_file_created)
 		remove(got.key_file);

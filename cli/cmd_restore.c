@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -206,19 +205,35 @@ static bool name_taken(const char *target, const char *name)
 	return taken;
 }
 
+/* The sink knows its own layout; a Maildir++ that holds only .NAME.more has no NAME of its own, so names are asked,
+ * too. */
+static enum err_code folder_taken(struct restoring *r, bool *out, struct err *e)
+{
+	enum err_code rc = open_sink(r, r->into, e);
+
+	if (!rc)
+		rc = r->sink->ops->occupied(r->sink, out, e);
+	*out = *out || name_taken(r->v->to, r->into);
+	return rc;
+}
+
 /* "Restored 2026-11-22", with a number behind it when an earlier restore of something else has that. */
 static enum err_code dated_folder(struct restoring *r, struct err *e)
 {
 	struct clock_text now = clock_format(r->c->now_ms, clock_zone_minutes(r->c->now_ms));
 
 	snprintf(r->into, sizeof r->into, "Restored %.10s", now.text);
-	for (int i = 2; name_taken(r->v->to, r->into); i++) {
+	for (int i = 2;; i++) {
+		bool taken = false;
+		enum err_code rc = folder_taken(r, &taken, e);
+
+		if (rc || !taken)
+			return rc;
 		if (i > DATED_FOLDERS_MAX)
 			return err_set(e, ERR_EXISTS, "there are %d folders '%s' already; name one with --into",
 			               DATED_FOLDERS_MAX, r->into);
 		snprintf(r->into, sizeof r->into, "Restored %.10s (%d)", now.text, i);
 	}
-	return ERR_OK;
 }
 
 /* Nobody said into which folder: the one of an earlier run, the sink itself when it is empty, else a dated one. */

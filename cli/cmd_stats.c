@@ -26,8 +26,11 @@ static enum err_code put_json(const struct repo_info *info, const struct stats_r
 	row_number(&r, "bytes_all", s->bytes_all);
 	row_number(&r, "chunks", s->chunks);
 	for (size_t i = 0; i < s->class_count && classes; i++) {
-		struct row one = row_new(NULL);
+		struct row one;
 
+		if (!s->classes[i].blocks)
+			continue;
+		one = row_new(NULL);
 		row_cstr(&one, "name", s->classes[i].name);
 		row_number(&one, "blocks", s->classes[i].blocks);
 		row_number(&one, "chunks", s->classes[i].chunks);
@@ -72,6 +75,8 @@ static enum err_code put_classes(const struct stats_report *s, struct err *e)
 	struct table t = table_new(titles, ARRAY_LEN(titles), e);
 
 	for (size_t i = 0; i < s->class_count; i++) {
+		if (!s->classes[i].blocks)
+			continue;
 		table_text(&t, s->classes[i].name);
 		table_text(&t, number_text(s->classes[i].blocks).text);
 		table_text(&t, number_text(s->classes[i].chunks).text);

@@ -12,10 +12,10 @@ static enum err_code put_json(const struct buf *lines, struct err *e)
 		const uint8_t *space = line.len ? memchr(line.ptr, ' ', line.len) : NULL;
 		char name[40] = "";
 
-		if (space && (size_t)(space - line.ptr) < sizeof name) {
+		if (space && (size_t)(space - line.ptr) < sizeof name)
 			memcpy(name, line.ptr, (size_t)(space - line.ptr));
+		if (*name && strcmp(name, "mailhold") != 0)
 			row_text(&libraries, name, span_skip(line, strlen(name) + 1));
-		}
 		left = span_skip(left, line.len + 1);
 	}
 	row_cstr(&libraries, "jansson", jansson_version_str());
@@ -37,8 +37,11 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		rc = put_json(&lines, e);
 		goto done;
 	}
-	line_printf(&l, "mailhold %s", engine_version());
-	rc = line_put(&l);
+	/* The engine's own lines begin with the program. */
+	if (!span_starts(buf_span(&lines), SPAN_LIT("mailhold "))) {
+		line_printf(&l, "mailhold %s", engine_version());
+		rc = line_put(&l);
+	}
 	if (!rc)
 		rc = output_bytes(buf_span(&lines), e);
 	if (!rc && lines.len && lines.ptr[lines.len - 1] != '\n')

@@ -321,7 +321,8 @@ struct row row_new(const char *type)
 
 static void set(struct row *r, const char *name, json_t *value)
 {
-	if (r->bad || json_object_set_new(r->object, name, value) != 0) {
+	/* NAME is a literal of ours: no need to look whether it is UTF-8. */
+	if (r->bad || json_object_set_new_nocheck(r->object, name, value) != 0) {
 		/* set_new has taken VALUE in any case, unless it was never called. */
 		if (r->bad)
 			json_decref(value);
@@ -329,21 +330,34 @@ static void set(struct row *r, const char *name, json_t *value)
 	}
 }
 
-void row_text(struct row *r, const char *name, struct span s)
+/* S with U+FFFD for what is not UTF-8. */
+static json_t *repaired_string(struct span s)
 {
 	struct buf clean = BUF_EMPTY;
+	json_t *value = NULL;
 	struct err ignored;
+	enum err_code rc = ERR_OK;
 
-	while (s.len && !r->bad) {
+	while (s.len && !rc) {
 		struct span left = s;
 		bool replaced = utf8_take(&left) == 0xfffd;
-		struct span bytes = replaced ? SPAN_LIT("\xef\xbf\xbd") : span_of(s.ptr, s.len - left.len);
 
-		r->bad = buf_append(&clean, bytes, &ignored) != ERR_OK;
+		rc = buf_append(&clean, replaced ? SPAN_LIT("\xef\xbf\xbd") : span_of(s.ptr, s.len - left.len),
+		                &ignored);
 		s = left;
 	}
-	set(r, name, clean.len ? json_stringn((const char *)clean.ptr, clean.len) : json_string(""));
+	if (!rc)
+		value = json_stringn((const char *)clean.ptr, clean.len);
 	buf_release(&clean);
+	return value;
+}
+
+void row_text(struct row *r, const char *name, struct span s)
+{
+	/* jansson looks whether it is UTF-8, as nearly all text is. */
+	json_t *value = json_stringn(s.len ? (const char *)s.ptr : "", s.len);
+
+	set(r, name, value ? value : repaired_string(s));
 }
 
 void row_cstr(struct row *r, const char *name, const char *s)

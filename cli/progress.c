@@ -25,6 +25,11 @@ static size_t terminal_columns(void)
 	return size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
 }
 
+static uint64_t num_min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* "1:05:09", "4:07" */
 static enum err_code put_time_left(struct buf *out, uint64_t seconds, struct err *e)
 {
@@ -36,26 +41,27 @@ static enum err_code put_time_left(struct buf *out, uint64_t seconds, struct err
 	return buf_printf(out, e, ", %u:%02u left", m, s);
 }
 
-/* Bytes tell the time better than items; items serve where no bytes are counted. */
+/* The rate of bytes says more than that of items; the time left follows whatever has a known total. */
 static enum err_code put_rate(const struct progress *p, const struct engine_progress *now, int64_t elapsed_ms,
                               struct buf *out, struct err *e)
 {
-	bool by_bytes = now->bytes_done > p->bytes_first;
-	uint64_t first = by_bytes ? p->bytes_first : p->items_first;
-	uint64_t done = by_bytes ? now->bytes_done : now->items_done;
-	uint64_t total = by_bytes ? now->bytes_total : now->items_total;
-	double rate;
-	enum err_code rc;
+	uint64_t bytes = now->bytes_done - num_min_u64(p->bytes_first, now->bytes_done);
+	uint64_t items = now->items_done - num_min_u64(p->items_first, now->items_done);
+	bool by_bytes = now->bytes_total > now->bytes_done;
+	uint64_t done = by_bytes ? bytes : items;
+	uint64_t left = by_bytes ? now->bytes_total - now->bytes_done
+	                         : now->items_total - num_min_u64(now->items_total, now->items_done);
+	double seconds = (double)elapsed_ms / 1000;
+	enum err_code rc = ERR_OK;
 
-	if (elapsed_ms < RATE_AFTER_MS || done <= first)
+	if (elapsed_ms < RATE_AFTER_MS || (bytes == 0 && items == 0))
 		return ERR_OK;
-	rate = (double)(done - first) * 1000 / (double)elapsed_ms;
-	if (by_bytes)
-		rc = buf_printf(out, e, ", %s/s", text_size((uint64_t)rate).text);
+	if (bytes)
+		rc = buf_printf(out, e, ", %s/s", text_size((uint64_t)((double)bytes / seconds)).text);
 	else
-		rc = buf_printf(out, e, ", %s/s", number_text((uint64_t)rate).text);
-	if (!rc && total > done && rate > 0)
-		rc = put_time_left(out, (uint64_t)((double)(total - done) / rate), e);
+		rc = buf_printf(out, e, ", %s/s", number_text((uint64_t)((double)items / seconds)).text);
+	if (!rc && left && done)
+		rc = put_time_left(out, (uint64_t)((double)left * seconds / (double)done), e);
 	return rc;
 }
 
@@ -86,9 +92,9 @@ static void begin_phase(struct progress *p, const struct engine_progress *now, i
 {
 	snprintf(p->phase, sizeof p->phase, "%s", now->phase ? now->phase : "");
 	p->phase_ms = now_ms;
+	p->items_total = now->items_total;
 	p->items_first = now->items_done;
 	p->bytes_first = now->bytes_done;
-	p->drawn_ms = 0;
 }
 
 void progress_update(void *ctx, const struct engine_progress *now)
@@ -102,7 +108,9 @@ void progress_update(void *ctx, const struct engine_progress *now)
 		return;
 	pthread_mutex_lock(&p->lock);
 	now_ms = clock_monotonic_ms();
-	if (strncmp(p->phase, now->phase ? now->phase : "", sizeof p->phase - 1) != 0 || p->phase_ms == 0)
+	/* Another total is another stretch of work, with a rate of its own. */
+	if (strncmp(p->phase, now->phase ? now->phase : "", sizeof p->phase - 1) != 0 || p->phase_ms == 0 ||
+	    p->items_total != now->items_total)
 		begin_phase(p, now, now_ms);
 	if (now_ms - p->drawn_ms >= REDRAW_MS &&
 	    progress_text(p, now, now_ms - p->phase_ms, terminal_columns() - 1, &text, &ignored) == ERR_OK) {

@@ -14,9 +14,10 @@ struct progress {
 	bool shown;      /* draw the line at all */
 	bool drawn;      /* something stands on the line now */
 	char phase[32];
-	int64_t phase_ms;  /* monotonic time at which the phase began */
+	int64_t phase_ms;  /* monotonic time at which the stretch began */
 	int64_t drawn_ms;
-	uint64_t items_first, bytes_first; /* done when the phase began */
+	uint64_t items_total;              /* of this stretch of the phase */
+	uint64_t items_first, bytes_first; /* done when the stretch began */
 };
 
 void progress_init(struct progress *p, bool shown);
@@ -27,7 +28,7 @@ void progress_clear(struct progress *p);
 /* Writes TEXT and a line end to stderr, above the line. */
 void progress_say(struct progress *p, const char *text);
 
-/* The text of the line, at most COLUMNS wide: for tests. ELAPSED_MS since the phase began. */
+/* The text of the line, at most COLUMNS wide: for tests. ELAPSED_MS since the stretch began. */
 MUST_CHECK enum err_code progress_text(const struct progress *p, const struct engine_progress *now, int64_t elapsed_ms,
                                        size_t columns, struct buf *out, struct err *e);
 

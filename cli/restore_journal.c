@@ -47,6 +47,8 @@ static void real_target(const char *target, char *out, size_t max)
 			break;
 		kept = (size_t)(slash - copy);
 	}
+	if (real && !strcmp(real, "/") && copy[kept])
+		*real = 0; /* the rest brings its own */
 	snprintf(out, max, "%s%s", real ? real : "", copy + (real ? kept : 0));
 	free(real);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,7 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES };
+enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES, KEY_WAIT_MS = 200 };
 
 static struct secret *from_environment;
 
@@ -185,16 +186,41 @@ static enum err_code run_command(const char *command, struct secret **out, struc
 	return rc ? err_note(e, "asking the password command") : ERR_OK;
 }
 
-/* One line from the terminal; echo is off. EINTR is Ctrl-C: the handler has noted it. */
-static enum err_code read_line(int tty, uint8_t *text, size_t max, size_t *len, struct err *e)
+/*
+ * Waits for a key. A signal between looking at STOP and waiting would be slept over, so the wait is cut into pieces.
+ * ERR_CANCELLED after Ctrl-C, with the line ended that the prompt began.
+ */
+static enum err_code wait_for_key(int tty, const volatile sig_atomic_t *stop, struct err *e)
+{
+	struct pollfd p = { .fd = tty, .events = POLLIN };
+	int ready = 0;
+
+	while (ready == 0 || (ready < 0 && errno == EINTR)) {
+		if (stop && *stop) {
+			(void)!write(tty, "\n", 1);
+			return err_set(e, ERR_CANCELLED, "interrupted at the password prompt");
+		}
+		ready = poll(&p, 1, KEY_WAIT_MS);
+	}
+	return ready < 0 ? err_sys(e, errno, "cannot wait for the terminal") : ERR_OK;
+}
+
+/* One line from the terminal; echo is off. */
+static enum err_code read_line(int tty, const volatile sig_atomic_t *stop, uint8_t *text, size_t max, size_t *len,
+                               struct err *e)
 {
 	*len = 0;
 	while (*len < max) {
-		ssize_t n = read(tty, text + *len, 1);
+		enum err_code rc = wait_for_key(tty, stop, e);
+		ssize_t n;
 
+		if (rc)
+			return rc;
+		n = read(tty, text + *len, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
-			return errno == EINTR ? err_set(e, ERR_CANCELLED, "interrupted at the password prompt")
-			                      : err_sys(e, errno, "cannot read the terminal");
+			return err_sys(e, errno, "cannot read the terminal");
 		if (n == 0 || text[*len] == '\n')
 			return ERR_OK;
 		(*len)++;
@@ -202,7 +228,7 @@ static enum err_code read_line(int tty, uint8_t *text, size_t max, size_t *len, 
 	return err_set(e, ERR_LIMIT, "the password is longer than %d bytes", PASSWORD_BYTES_MAX);
 }
 
-static enum err_code ask(const char *prompt, struct secret **out, struct err *e)
+static enum err_code ask(const char *prompt, const volatile sig_atomic_t *stop, struct secret **out, struct err *e)
 {
 	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	uint8_t text[PASSWORD_BYTES_MAX + 2];
@@ -221,7 +247,7 @@ static enum err_code ask(const char *prompt, struct secret **out, struct err *e)
 	tcsetattr(tty, TCSAFLUSH, &silent);
 	rc = file_write(tty, "the terminal", span_cstr(prompt), e);
 	if (!rc)
-		rc = read_line(tty, text, sizeof text, &len, e);
+		rc = read_line(tty, stop, text, sizeof text, &len, e);
 	tcsetattr(tty, TCSAFLUSH, &before);
 	close(tty);
 	if (!rc)
@@ -230,15 +256,15 @@ static enum err_code ask(const char *prompt, struct secret **out, struct err *e)
 	return rc;
 }
 
-static enum err_code ask_twice(struct secret **out, struct err *e)
+static enum err_code ask_twice(const volatile sig_atomic_t *stop, struct secret **out, struct err *e)
 {
 	struct secret *first = NULL, *second = NULL;
 	struct span a, b;
 	enum err_code rc;
 
-	rc = ask("New password for the repository: ", &first, e);
+	rc = ask("New password for the repository: ", stop, &first, e);
 	if (!rc)
-		rc = ask("The same again: ", &second, e);
+		rc = ask("The same again: ", stop, &second, e);
 	if (rc)
 		goto done;
 	a = secret_span(first);
@@ -283,5 +309,6 @@ enum err_code secret_input(const struct secret_options *o, struct secret_got *ou
 	if (from_environment)
 		return password_first_line(secret_span(from_environment), &out->secret, e);
 	out->asked = true;
-	return o->create ? ask_twice(&out->secret, e) : ask("Password of the repository: ", &out->secret, e);
+	return o->create ? ask_twice(o->stop, &out->secret, e)
+	                 : ask("Password of the repository: ", o->stop, &out->secret, e);
 }

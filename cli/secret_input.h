@@ -7,6 +7,8 @@
 #ifndef MAILHOLD_CLI_SECRET_INPUT_H
 #define MAILHOLD_CLI_SECRET_INPUT_H
 
+#include <signal.h>
+
 #include "crypto/crypto.h"
 
 #define PASSWORD_BYTES_MAX 1024
@@ -14,6 +16,7 @@
 struct secret_options {
 	const char *key_file, *password_file, *password_command; /* NULL: not given */
 	bool create; /* for init: ask twice, make a key file that does not exist */
+	const volatile sig_atomic_t *stop; /* set by a signal handler: the prompt ends with ERR_CANCELLED; may be NULL */
 };
 struct secret_got {
 	struct secret *secret;

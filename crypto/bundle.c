@@ -1,5 +1,5 @@
 /* bundle: object key/HOLDER.bundle, a holder's role secrets. Layout and reasons in docs/format/key.md. */
-#include <sodium.h> /* before crypto.h, see crypto_hash there */
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
 
 #include "crypto.h"
 #include "keys_internal.h"

@@ -1,4 +1,4 @@
-#include <sodium.h> /* before crypto.h, see crypto_hash there */
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
 
 #include "crypto.h"
 #include "keys_internal.h"
@@ -39,7 +39,7 @@ bool crypto_equal(const void *a, const void *b, size_t len)
 	return sodium_memcmp(a, b, len) == 0;
 }
 
-void crypto_hash(struct span bytes, uint8_t *out, size_t out_len)
+void crypto_digest(struct span bytes, uint8_t *out, size_t out_len)
 {
 	assert(out_len >= crypto_generichash_BYTES_MIN && out_len <= crypto_generichash_BYTES_MAX);
 	crypto_generichash(out, out_len, bytes.ptr, bytes.len, NULL, 0);

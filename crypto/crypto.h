@@ -45,9 +45,7 @@ MUST_CHECK enum err_code crypto_start(struct err *e);
 void crypto_random(void *out, size_t len);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* Unkeyed BLAKE2b of OUT_LEN 16..64 bytes. */
-/* (libsodium exports another function of this name; the two must not meet, in a header or in the linker.) */
-#define crypto_hash mailhold_crypto_hash
-void crypto_hash(struct span bytes, uint8_t *out, size_t out_len);
+void crypto_digest(struct span bytes, uint8_t *out, size_t out_len);
 
 /* ---- secrets: a password or raw key on its way in ---- */
 

@@ -1,5 +1,5 @@
 /* keys: making them, deriving from them, asking them. What they name and seal is in names.c, seal.c and box.c. */
-#include <sodium.h> /* before crypto.h, see crypto_hash there */
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
 
 #include "crypto.h"
 #include "keys_internal.h"
@@ -36,7 +36,7 @@ struct repo_id repo_of_root(const uint8_t root_public[KEY_BYTES])
 
 	memcpy(bytes, REPO_PREFIX, sizeof REPO_PREFIX - 1);
 	memcpy(bytes + sizeof REPO_PREFIX - 1, root_public, KEY_BYTES);
-	crypto_hash(span_of(bytes, sizeof bytes), hash, sizeof hash);
+	crypto_digest(span_of(bytes, sizeof bytes), hash, sizeof hash);
 	memcpy(id.bytes, hash, sizeof id.bytes);
 	return id;
 }

@@ -1,5 +1,5 @@
 /* names: ids, anchors and cut numbers, all keyed from K_id. Nothing here allocates: it runs for every chunk. */
-#include <sodium.h> /* before crypto.h, see crypto_hash there */
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
 
 #include "crypto.h"
 #include "keys_internal.h"

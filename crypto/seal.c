@@ -1,5 +1,5 @@
 /* seal: one random key for one pack and scope, wrapped for the scope's holders. Layout in docs/format/key.md. */
-#include <sodium.h> /* before crypto.h, see crypto_hash there */
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
 
 #include "crypto.h"
 #include "keys_internal.h"

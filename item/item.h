@@ -127,7 +127,8 @@ struct item_entry {
 
 /*
  * Takes an item's bytes. The source calls space() for room, fills it, and add()s what it wrote; stream() first,
- * once per stream. Any error ends the fetch with that error.
+ * once per stream. The first stream is the primary one; its name is empty, whatever the source, so that the same item
+ * from two worlds is stored once; all others have names. Any error ends the fetch with that error.
  */
 struct item_receiver {
 	void *ctx;
@@ -212,7 +213,7 @@ struct item_sink_ops {
 	enum err_code (*decide)(struct item_sink *s, size_t handle, const struct item_out *item,
 	                        enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
 	                        struct err *e);
-	/* Writes ITEM as decided, reads it back and compares. Thread-safe when parallel_put. VERDICT as above. */
+	/* Writes ITEM as decided, reads it back and compares. VERDICT as above. */
 	enum err_code (*put)(struct item_sink *s, size_t handle, const struct item_out *item,
 	                     const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
 	                     struct err *e);
@@ -223,10 +224,10 @@ struct item_sink_ops {
 	void (*free)(struct item_sink **s);
 };
 
+/* One thread at a time. */
 struct item_sink {
 	const struct item_sink_ops *ops;
 	const char *world;
-	bool parallel_put;
 	bool needs_position_order; /* items of a collection must come in STATE_POSITION order, one at a time */
 	item_report report;
 	void *report_ctx;

@@ -96,12 +96,30 @@ static size_t decode_utf8(struct span s, uint32_t *code)
 	return n;
 }
 
+/* The common case at once: printable ASCII behind no white space. Returns how much was taken. */
+static size_t clean_ascii(struct clean *c, struct span bytes)
+{
+	size_t n = 0, room = num_min(bytes.len, c->limit - c->len);
+
+	while (n < room && bytes.ptr[n] > ' ' && bytes.ptr[n] < 0x7f) {
+		c->to[c->len + n] = bytes.ptr[n];
+		n++;
+	}
+	c->len += n;
+	return n;
+}
+
 void clean_utf8(struct clean *c, struct span bytes)
 {
 	while (bytes.len && !c->full) {
 		uint32_t code;
-		size_t n = decode_utf8(bytes, &code);
+		size_t n = c->space ? 0 : clean_ascii(c, bytes);
 
+		if (n) {
+			bytes = span_skip(bytes, n);
+			continue;
+		}
+		n = decode_utf8(bytes, &code);
 		clean_code_point(c, code);
 		bytes = span_skip(bytes, n);
 	}

@@ -112,7 +112,7 @@ static size_t blanks_at(struct span s)
 
 /*
  * Decodes the encoded word at the start of S and its neighbours in the same charset, together: senders cut
- * characters in two. Returns how much of S was used; 0 when it stays as written.
+ * characters in two. Returns how much of S was used; 0 when none begins here.
  */
 static size_t decode_words(struct clean *c, struct span s)
 {
@@ -131,8 +131,12 @@ static size_t decode_words(struct clean *c, struct span s)
 		used += gap + word.length;
 		gap = blanks_at(span_skip(s, used));
 	}
-	if (!used || !clean_charset(c, first.charset, span_of(bytes, n)))
+	if (!used)
 		return 0;
+	if (!clean_charset(c, first.charset, span_of(bytes, n))) {
+		clean_utf8(c, span_first(s, used)); /* as written, and all of it at once: nothing is decoded twice */
+		return used;
+	}
 	return word_at(span_skip(s, used + gap), &word) ? used + gap : used;
 }
 

@@ -45,7 +45,7 @@ enum err_code feed_open(int folder_fd, const char *name, int *out, struct stat *
 enum err_code feed_file(int fd, const char *name, uint64_t size, const struct item_receiver *to, uint64_t *bytes,
                         enum item_kind *guess, struct err *e)
 {
-	enum err_code rc = to->stream(to->ctx, SPAN_LIT("primary"), size, e);
+	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, size, e);
 	uint64_t total = 0;
 
 	if (guess)
@@ -80,7 +80,7 @@ enum err_code feed_file(int fd, const char *name, uint64_t size, const struct it
 
 enum err_code feed_range(int fd, uint64_t offset, uint64_t len, const struct item_receiver *to, struct err *e)
 {
-	enum err_code rc = to->stream(to->ctx, SPAN_LIT("primary"), len, e);
+	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, len, e);
 
 	while (!rc && len) {
 		uint8_t *dst = NULL;

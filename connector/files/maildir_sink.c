@@ -576,7 +576,7 @@ enum err_code maildir_sink_open(const char *path, const char *into, struct item_
 		mem_free(s);
 		return rc;
 	}
-	s->base = (struct item_sink){ .ops = &maildir_sink_ops, .world = "maildir", .parallel_put = true };
+	s->base = (struct item_sink){ .ops = &maildir_sink_ops, .world = "maildir" };
 	*out = &s->base;
 	return ERR_OK;
 }

@@ -98,6 +98,8 @@ static enum err_code read_small(int fd, uint64_t size, struct buf *out, struct e
 	if (size > ATTRIBUTE_VALUE_BYTES_MAX)
 		return err_set(e, ERR_LIMIT, "has %llu bytes; files beside the mail are kept up to %zu MiB",
 		               (unsigned long long)size, ATTRIBUTE_VALUE_BYTES_MAX / MIB);
+	if (size == 0)
+		return ERR_OK;
 	rc = buf_extend(out, (size_t)size, &at, e);
 	if (rc)
 		return rc;

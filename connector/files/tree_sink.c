@@ -313,7 +313,7 @@ enum err_code tree_sink_open(const char *path, const char *into, struct item_sin
 		mem_free(s);
 		return rc;
 	}
-	s->base = (struct item_sink){ .ops = &tree_sink_ops, .world = "files", .parallel_put = true };
+	s->base = (struct item_sink){ .ops = &tree_sink_ops, .world = "files" };
 	*out = &s->base;
 	return ERR_OK;
 }

@@ -53,7 +53,7 @@ enum err_code ledger_fetch(struct ledger *l, uint64_t number, uint8_t hash[RECOR
 	}
 	if (rc)
 		return rc;
-	crypto_hash(buf_span(&l->stored), hash, RECORD_HASH_BYTES);
+	crypto_digest(buf_span(&l->stored), hash, RECORD_HASH_BYTES);
 	return ERR_OK;
 }
 

@@ -307,7 +307,7 @@ static enum err_code seal_and_check(struct block_codec *c, const struct block_dr
 		return rc;
 	}
 	info->sealed_bytes = (uint32_t)got.len;
-	crypto_hash(got, info->hash, sizeof info->hash);
+	crypto_digest(got, info->hash, sizeof info->hash);
 	return ERR_OK;
 }
 

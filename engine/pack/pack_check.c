@@ -59,7 +59,7 @@ static enum err_code check_block(struct check *c, uint32_t block, struct err *e)
 	enum err_code rc = read_into(c, info->offset, info->sealed_bytes, e);
 
 	if (!rc) {
-		crypto_hash(buf_span(&c->bytes), hash, sizeof hash);
+		crypto_digest(buf_span(&c->bytes), hash, sizeof hash);
 		if (memcmp(hash, info->hash, sizeof hash) != 0)
 			rc = err_set(e, ERR_CORRUPT,
 			             "block %" PRIu32 " does not have the hash that the directory gives", block);

@@ -57,7 +57,7 @@ enum err_code pack_header_hash(const struct pack_header *h, struct span director
 	if (!rc)
 		rc = buf_append(&whole, directory, e);
 	if (!rc)
-		crypto_hash(buf_span(&whole), out, PACK_HEADER_HASH_BYTES);
+		crypto_digest(buf_span(&whole), out, PACK_HEADER_HASH_BYTES);
 	buf_release(&whole);
 	return rc;
 }

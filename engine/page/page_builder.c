@@ -264,22 +264,25 @@ static enum err_code keep(struct page_builder *b, struct span bytes, size_t *off
 	return buf_append(&b->arena, bytes, e);
 }
 
+/* Changes nothing but the room for the key: a row that is refused for another reason may be followed by its equal. */
 static enum err_code check_order(struct page_builder *b, struct span key, struct err *e)
 {
-	enum err_code rc;
-
 	if (key.len > ITEM_KEY_MAX)
 		return err_set(e, ERR_LIMIT, "an item key of %zu bytes is longer than %d", key.len, ITEM_KEY_MAX);
 	if ((b->items || b->row_count) && span_compare(buf_span(&b->last_key), key) >= 0)
 		return err_set(e, ERR_STATE, "item keys are out of order");
-	buf_clear(&b->last_key);
-	rc = buf_append(&b->last_key, key, e);
-	return rc;
+	return buf_reserve(&b->last_key, key.len, e);
 }
 
 static enum err_code end_row(struct page_builder *b, struct span key, size_t refs_bytes, size_t sync_bytes,
                              struct err *e)
 {
+	enum err_code rc;
+
+	buf_clear(&b->last_key);
+	rc = buf_append(&b->last_key, key, e);
+	if (rc)
+		return rc;
 	b->row_count++;
 	b->refs_bytes += refs_bytes;
 	b->sync_bytes += sync_bytes;

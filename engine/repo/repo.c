@@ -210,7 +210,7 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 	snprintf(name, sizeof name, "ledger/%016" PRIx64, number);
 	rc = store_get(r->store, name, RECORD_BYTES_MAX, &record, e);
 	if (!rc) {
-		crypto_hash(buf_span(&record), hash, sizeof hash);
+		crypto_digest(buf_span(&record), hash, sizeof hash);
 		text_hex(span_of(hash, sizeof hash), found);
 		if (strlen(hex) < 16 || strlen(hex) > strlen(found))
 			rc = err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");

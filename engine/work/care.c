@@ -60,10 +60,10 @@ static enum err_code count_pack(struct repo *r, const struct pack_fact *fact, st
 	for (uint32_t b = 0; b < pack_block_count(pack); b++) {
 		const struct block_info *info = pack_block(pack, b);
 
-		out->classes[info->class].blocks++;
-		out->classes[info->class].chunks += info->chunk_count;
-		out->classes[info->class].raw_bytes += info->raw_bytes;
-		out->classes[info->class].sealed_bytes += info->sealed_bytes;
+		out->classes[info->class - 1].blocks++;
+		out->classes[info->class - 1].chunks += info->chunk_count;
+		out->classes[info->class - 1].raw_bytes += info->raw_bytes;
+		out->classes[info->class - 1].sealed_bytes += info->sealed_bytes;
 		out->chunks += info->chunk_count;
 	}
 	pack_free(&pack);
@@ -74,12 +74,11 @@ enum err_code engine_stats(struct repo *r, struct stats_report *out, struct err 
 {
 	enum err_code rc = ERR_OK;
 
-	_Static_assert(CLASS_END <= ARRAY_LEN(((struct stats_report *)0)->classes), "a place for every class");
+	_Static_assert(CLASS_END - 1 <= ARRAY_LEN(((struct stats_report *)0)->classes), "a place for every class");
 	memset(out, 0, sizeof *out);
-	out->class_count = CLASS_END;
-	for (int c = 1; c < CLASS_END; c++)
-		out->classes[c].name = block_class_name((enum block_class)c);
-	out->classes[0].name = "";
+	out->class_count = CLASS_END - 1; /* classes count from 1 */
+	for (size_t c = 0; c < out->class_count; c++)
+		out->classes[c].name = block_class_name((enum block_class)(c + 1));
 	out->records = ledger_head(r->ledger).number + 1;
 	count_snapshots(r, out);
 	for (uint32_t i = 0; !rc && i < ledger_pack_count(r->ledger); i++)

@@ -119,7 +119,7 @@ static enum err_code scoped_id(struct find *f, size_t c, const struct chunk_id *
 	wr_bytes(&w, span_of(id, sizeof *id));
 	wr_bytes(&w, more);
 	if (!wr_end(&w))
-		crypto_hash(buf_span(&all), out->bytes, sizeof out->bytes);
+		crypto_digest(buf_span(&all), out->bytes, sizeof out->bytes);
 	buf_release(&all);
 	return wr_end(&w);
 }

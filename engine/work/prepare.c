@@ -120,6 +120,8 @@ static enum err_code begin_stream(void *ctx, struct span name, uint64_t expected
 		return err_set(e, ERR_UNSUPPORTED, "the item has more than 16 GiB");
 	if (j->stream_count == ITEM_STREAMS_MAX || name.len >= sizeof j->streams[0].name_bytes)
 		return err_set(e, ERR_UNSUPPORTED, "the item has too many streams");
+	if ((j->stream_count == 0) != (name.len == 0))
+		return err_set(e, ERR_STATE, "the first stream of an item has no name, all others have one");
 	if (name.len)
 		memcpy(j->streams[j->stream_count].name_bytes, name.ptr, name.len);
 	j->streams[j->stream_count].name = span_of(j->streams[j->stream_count].name_bytes, name.len);

@@ -604,6 +604,9 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();
 	rc = go(&r, e);
+	/* A run that was asked to stop says so in the ledger: nobody has to wait for its session. */
+	if (rc == ERR_CANCELLED && r.writer && writer_session(r.writer))
+		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
 	fill_report(&r);
 	run_release(&r);
 	return rc;

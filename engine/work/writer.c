@@ -435,7 +435,7 @@ uint64_t writer_uncommitted_bytes(const struct writer *w)
 
 void writer_commit_part(const struct writer *w, struct commit *c)
 {
-	c->session = w->added.len ? w->session : 0;
+	c->session = w->session;
 	c->added = (const struct pack_added *)(const void *)w->added.ptr;
 	c->added_count = w->added.len / sizeof *c->added;
 	c->against = (const uint32_t *)(const void *)w->ordinals.ptr;
@@ -451,6 +451,11 @@ void writer_committed(struct writer *w, bool session_ended)
 	w->dirty = false;
 	if (session_ended)
 		w->session = 0;
+}
+
+uint64_t writer_session(const struct writer *w)
+{
+	return w->session;
 }
 
 struct writer_count writer_count(const struct writer *w)

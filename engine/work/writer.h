@@ -48,6 +48,8 @@ uint64_t writer_uncommitted_bytes(const struct writer *w);
 void writer_commit_part(const struct writer *w, struct commit *c);
 /* The commit is in the ledger: what it named counts as committed. SESSION_ENDED: the next pack needs a new session. */
 void writer_committed(struct writer *w, bool session_ended);
+/* The open session, 0 when there is none. */
+uint64_t writer_session(const struct writer *w);
 struct writer_count writer_count(const struct writer *w);
 
 #endif

@@ -486,6 +486,41 @@ static void more_runs_than_operations_end_in_one_text_part(void **state)
 	buf_release(&block);
 }
 
+static void every_failed_allocation_is_told(void **state)
+{
+	struct buf item = BUF_EMPTY;
+	static uint8_t raw[3000];
+	bool failed = true;
+
+	(void)state;
+	put(&item, "A: b\n\n");
+	put_base64(&item, noise(raw, sizeof raw), 76, 76, "\n");
+	put_text(&item, 30000, "\n");
+	for (uint64_t n = 1; failed; n++) {
+		struct chunker_params params = { { 0 } };
+		struct chunker *c = NULL;
+		struct buf recipe = BUF_EMPTY;
+		uint64_t sum = 0;
+		enum err_code rc;
+
+		mem_fail_nth(n);
+		rc = chunker_open(&params, &c, &err);
+		if (!rc) {
+			chunker_begin(c, count_only, &sum);
+			rc = chunker_feed(c, buf_span(&item), &err);
+		}
+		if (!rc)
+			rc = chunker_finish(c, &recipe, &err);
+		mem_fail_nth(0);
+		assert_true(rc == ERR_OK || rc == ERR_NO_MEMORY);
+		failed = rc != ERR_OK;
+		assert_true(failed || n > 3);
+		chunker_free(&c);
+		buf_release(&recipe);
+	}
+	buf_release(&item);
+}
+
 /* ---- time ---- */
 
 static double nanoseconds_per_byte(struct span item)
@@ -707,6 +742,7 @@ int main(void)
 		cmocka_unit_test(a_chunk_of_the_wrong_length_is_damage),
 		cmocka_unit_test(a_failed_emit_ends_the_item_and_the_next_begins_anew),
 		cmocka_unit_test(more_runs_than_operations_end_in_one_text_part),
+		cmocka_unit_test(every_failed_allocation_is_told),
 		cmocka_unit_test(hostile_input_costs_no_more_than_a_few_times_ordinary_input),
 		cmocka_unit_test(real_mail_comes_back_byte_for_byte),
 	};

@@ -22,7 +22,7 @@ static inline enum err_code carry_stream(void *ctx, struct span name, uint64_t b
 
 	(void)bytes_expected;
 	c->streams++;
-	return span_equal(name, SPAN_LIT("primary")) ? ERR_OK : err_set(e, ERR_STATE, "unknown stream");
+	return name.len == 0 ? ERR_OK : err_set(e, ERR_STATE, "the primary stream has a name");
 }
 
 static inline enum err_code carry_space(void *ctx, size_t wanted, uint8_t **dst, size_t *got, struct err *e)

@@ -742,7 +742,7 @@ static void check_finds_a_replaced_record(void **state)
 	r.epoch = keys_epoch(w.keys);
 	r.holder = keys_holder(w.keys);
 	ok(store_get(w.store, record_path(1).text, MIB, &bytes, &err));
-	crypto_hash(buf_span(&bytes), r.prev_hash, sizeof r.prev_hash);
+	crypto_digest(buf_span(&bytes), r.prev_hash, sizeof r.prev_hash);
 	buf_clear(&bytes);
 	ok(record_seal(w.keys, &r, &bytes, &err));
 	replace(&w, 2, buf_span(&bytes));
@@ -1204,7 +1204,7 @@ static void a_long_ledger_opens_from_its_cache(void **state)
 		r.kind = RECORD_COMMIT | RECORD_CRITICAL;
 		r.payload = buf_span(&payload);
 		ok(record_seal(w.keys, &r, &bytes, &err));
-		crypto_hash(buf_span(&bytes), hash, sizeof hash);
+		crypto_digest(buf_span(&bytes), hash, sizeof hash);
 		snprintf(path, sizeof path, "%s/%s", w.url, record_path(n).text);
 		/* Without syncs: a hundred thousand of them would be the measurement. */
 		FILE *f = fopen(path, "wb");

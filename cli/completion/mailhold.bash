@@ -1,0 +1,75 @@
+# Completion of mailhold for bash: commands, options, the words that options take, files elsewhere.
+
+_mailhold_options()
+{
+	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --json
+		-q --quiet -v --verbose --no-progress -h --help'
+	case $1 in
+	init) printf '%s ' "--label $global" ;;
+	snapshot | backup)
+		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression $global" ;;
+	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
+	ls) printf '%s ' "-l --long $global" ;;
+	cat) printf '%s ' "--stream $global" ;;
+	find)
+		printf '%s ' "--from --to -s --subject -d --date --after --before --message-id --attachment -k --kind
+			-c --collection --place -a --account $global" ;;
+	diff) printf '%s ' "--summary $global" ;;
+	deleted) printf '%s ' "-s --since -a --account $global" ;;
+	restore)
+		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
+	forget) printf '%s ' "-u --undo -n --dry-run $global" ;;
+	check) printf '%s ' "--read-data $global" ;;
+	'') printf '%s ' "--version $global" ;;
+	*) printf '%s ' "$global" ;;
+	esac
+}
+
+_mailhold()
+{
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget pin unpin check stats
+		version help'
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
+
+	COMPREPLY=()
+	# The command is the first word that is neither an option nor the value of one.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head)
+			((i++)) ;;
+		-*) ;;
+		*)
+			command=${COMP_WORDS[i]}
+			break ;;
+		esac
+	done
+	case $before in
+	-r | --repository | --cache-folder)
+		mapfile -t COMPREPLY < <(compgen -d -- "$word")
+		return ;;
+	--password-file | --key-file | --plan)
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return ;;
+	--compression)
+		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
+		return ;;
+	--collision)
+		mapfile -t COMPREPLY < <(compgen -W 'skip copy replace' -- "$word")
+		return ;;
+	-k | --kind)
+		mapfile -t COMPREPLY < <(compgen -W 'mail event task contact note rule settings other' -- "$word")
+		return ;;
+	esac
+	if [[ $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_mailhold_options "$command")" -- "$word")
+	elif [[ -z $command || $command == help ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
+	elif [[ $command == snapshot || $command == backup || $command == init || $before == --to || $before == -t ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+	elif [[ $word != *:* && ($command == ls || $command == cat || $command == restore || $command == diff ||
+		$command == forget || $command == pin || $command == unpin) ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'latest yesterday' -- "$word")
+	fi
+}
+
+complete -o filenames -F _mailhold mailhold
