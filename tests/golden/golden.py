@@ -34,7 +34,11 @@ PINNED = "ann-2"
 
 
 class Failed(Exception):
-    pass
+    """What a reader refused, or gave back otherwise than it should."""
+
+
+class Crashed(Exception):
+    """A reader ended as nobody meant it to: no test may take that for a refusal."""
 
 
 # ---- manifests ----
@@ -91,9 +95,10 @@ class Program:
             os.makedirs(self.env[name], exist_ok=True)
 
     def run(self, repository, secret, *words):
-        # A sanitizer that found something tells it on stderr and in the exit code.
         done = subprocess.run([self.path, "-r", repository, *secret, *words], env=self.env, capture_output=True,
                               stdin=subprocess.DEVNULL, check=False)
+        if done.returncode < 0 or b"Sanitizer" in done.stderr or b"runtime error" in done.stderr:
+            raise Crashed(f"mailhold {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
         if done.returncode:
             raise Failed(f"mailhold {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
         return done.stdout
@@ -108,6 +113,8 @@ def reader(repository, *words):
     if done.returncode == 77:
         print(os.fsdecode(done.stderr).strip())
         sys.exit(77)
+    if b"Traceback" in done.stderr:
+        raise Crashed(f"the reader, {' '.join(words)}:\n{os.fsdecode(done.stderr)}")
     if done.returncode:
         raise Failed(f"the reader, {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
     return done.stdout.decode()
@@ -320,6 +327,6 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except Failed as problem:
+    except (Failed, Crashed) as problem:
         print(f"golden: {problem}", file=sys.stderr)
         sys.exit(1)

@@ -103,7 +103,7 @@ def verify(chunks, snapshots):
 
 def restore(keys, chunks, given, snapshot):
     details_of(keys, snapshot)
-    run = Restore(chunks, given.out, keys.gear() if given.cuts else None)
+    run = Restore(keys, chunks, given.out, keys.gear() if given.cuts else None)
     run.run(read_snapshot(chunks, snapshot))
     if (run.items, run.bytes) != (snapshot.items, snapshot.size):
         raise Damaged(f"the snapshot counts {snapshot.items} items of {snapshot.size} bytes, "
@@ -116,7 +116,7 @@ def print_missing(keys, chunks, snapshots):
     chunks.verify_all()
     for s in snapshots:
         with tempfile.TemporaryDirectory(prefix="mailhold-reader-") as scratch:
-            Restore(chunks, scratch).run(read_snapshot(chunks, s))
+            Restore(keys, chunks, scratch).run(read_snapshot(chunks, s))
     for what in features.missing():
         print(what)
 

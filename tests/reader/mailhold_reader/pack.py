@@ -17,6 +17,7 @@ SCOPE_OF_CLASS = {ITEM: crypto.CONTENT, TEXT: crypto.CONTENT, BINARY: crypto.CON
                   KEYS: crypto.SYNC, FACTS: crypto.SYNC, STATE: crypto.SYNC, ATTRIBUTE: crypto.SYNC}
 STORED, ZSTD = 0, 1
 HEADER_BYTES, FOOTER_BYTES, FOOTER_CLEAR_BYTES = 64, 160, 32
+PACK_MAX = 256 << 20
 RAW_MAX, CHUNKS_MAX = 8 << 20, 65536
 PART_LIST, PART_DIRECTORY, PART_FOOTER = 1, 2, 3
 BLOCKS_CACHED = 64
@@ -46,6 +47,7 @@ class OpenPack:
         self.keys, self.known, self.what = keys, known, known.path()
         self.path = os.path.join(repository, self.what)
         need(os.path.getsize(self.path) == known.size, f"{self.what} has another length than the ledger says")
+        need(known.size <= PACK_MAX, f"{self.what} is too large")
         need(known.size == padme(known.size, 0), f"the length of {self.what} is not padded")
         footer = self.read(known.size - FOOTER_BYTES, FOOTER_BYTES)
         self.epoch = self.read_footer_clear(footer)
