@@ -6,6 +6,7 @@ Repositories that must stay readable for ever, and the two readers that read the
     golden.py program --program MAILHOLD --golden DIR              lists, checks and restores DIR with the program
     golden.py reader  --golden DIR                                 the same with the reader of ../reader
     golden.py refuse  --program MAILHOLD --golden DIR [--seed N]   flips bits in a copy of DIR: both must see each
+    golden.py go-on   --program MAILHOLD --golden DIR              the program adds to a copy of DIR, the reader reads it
     golden.py fresh   --program MAILHOLD [--seed N]                the program makes one now, the reader reads it
 
 Every snapshot has a manifest, written from its source and never from a restore: a line for each file (mode, time in ns,
@@ -221,7 +222,7 @@ def read_with_reader(golden, scratch, more=()):
               for n, (name, account, snapshot) in enumerate(golden_rows(golden))]
     if listed != wanted:
         raise Failed(f"the reader lists {listed} instead of {wanted}")
-    print("  " + reader(repository, *key, "--verify").strip())
+    print("  " + reader(repository, *key, "--verify").splitlines()[0])
     with tempfile.TemporaryDirectory(dir=scratch) as into:
         for name, _, snapshot in golden_rows(golden):
             out = os.path.join(into, name)
@@ -239,6 +240,33 @@ def check_features(golden):
     missing = reader(os.path.join(golden, "repository"), *key, "--missing-features").splitlines()
     if missing:
         raise Failed("the golden repository does not hold: " + "; ".join(missing))
+
+
+def content_chunks(repository, key):
+    """How many chunks of content there are: ["item=…", "text=…", "binary=…"]."""
+    return reader(repository, *key, "--verify").splitlines()[1].split()[1:4]
+
+
+def go_on(program, golden):
+    """
+    The same mail again, of another account: today's program must split and cut as the one that made the repository did, or
+    every user would store all attachments once more.
+    """
+    with tempfile.TemporaryDirectory(dir=program.scratch) as scratch:
+        copy, key = os.path.join(scratch, "repository"), ("--key-file", os.path.join(golden, "key"))
+        out, again = os.path.join(scratch, "out"), os.path.join(scratch, "again")
+        shutil.copytree(os.path.join(golden, "repository"), copy)
+        before = content_chunks(copy, key)
+        program.run(copy, key, "restore", dict((r[0], r[2]) for r in golden_rows(golden))["ann-2"], "--to", out,
+                    "--into", ".")
+        program.run(copy, key, "snapshot", "--account", "heir", "maildir:" + out)
+        program.run(copy, key, "check", "--read-data")
+        after = content_chunks(copy, key)
+        if after != before:
+            raise Failed(f"content that is there already is stored again: {before} chunks before, {after} after")
+        reader(copy, *key, "--out", again)
+        compare("ann-2, put back into the repository", read_lines(os.path.join(golden, "manifests", "ann-2")),
+                manifest(again))
 
 
 def fails(action, *words):
@@ -293,12 +321,12 @@ def read_fresh(program, scratch, seed):
             else:
                 program.run(repository, key, "restore", snapshot, "--to", out, "--into", ".")
             compare(f"{name}, restored by the {who}", wanted, manifest(out))
-    print("  " + reader(repository, *key, "--verify").strip())
+    print("  " + reader(repository, *key, "--verify").splitlines()[0])
 
 
 def arguments():
     p = argparse.ArgumentParser(description="golden repositories")
-    p.add_argument("what", choices=("make", "program", "reader", "refuse", "fresh"))
+    p.add_argument("what", choices=("make", "program", "reader", "refuse", "go-on", "fresh"))
     p.add_argument("--program", help="the built mailhold")
     p.add_argument("--golden", help="the folder of a golden repository")
     p.add_argument("--seed", type=int, help="else MAILHOLD_TEST_SEED, else a random one (make: 1)")
@@ -323,6 +351,8 @@ def main():
             read_with_program(program, given.golden)
         elif given.what == "reader":
             read_with_reader(given.golden, scratch, ("--cuts",))
+        elif given.what == "go-on":
+            go_on(program, given.golden)
         elif given.what == "refuse":
             refuse_flips(program, given.golden, given.seed)
         else:
