@@ -87,6 +87,7 @@ static void forget_packs(struct index *i)
 	for (uint32_t j = 0; j < i->count; j++)
 		mem_free(i->packs[j]);
 	i->count = 0;
+	i->db_packs = 0;
 	idmap_clear(&i->by_name);
 }
 
@@ -140,6 +141,7 @@ static enum err_code load_mark(void *ctx, const struct index_mark *mark, bool cl
 		return rc;
 	known->chunks = mark->chunks;
 	known->held = true;
+	load->index->db_packs++;
 	return ERR_OK;
 }
 
@@ -402,7 +404,9 @@ static enum err_code unhold_all(struct index *i, uint32_t **out, uint32_t *count
 		if (i->packs[j]->held && i->packs[j]->state != KNOWN_DEAD)
 			numbers[n++] = j;
 		i->packs[j]->held = false;
+		i->packs[j]->pending = false;
 	}
+	i->db_packs = 0;
 	*out = numbers;
 	*count = n;
 	return ERR_OK;
@@ -498,26 +502,6 @@ enum err_code index_open(const char *folder, struct store *store, const struct k
 	return ERR_OK;
 }
 
-void index_free(struct index **i)
-{
-	if (!*i)
-		return;
-	index_db_free(&(*i)->db);
-	drop_lock(*i);
-	forget_packs(*i);
-	mem_free((*i)->packs);
-	idmap_release(&(*i)->by_name);
-	index_memory_release(&(*i)->memory);
-	block_codec_free(&(*i)->codec);
-	buf_release(&(*i)->path);
-	buf_release(&(*i)->temporary);
-	buf_release(&(*i)->lock_path);
-	pthread_mutex_destroy(&(*i)->change);
-	pthread_rwlock_destroy(&(*i)->lock);
-	mem_free(*i);
-	*i = NULL;
-}
-
 enum err_code index_update(struct index *i, const struct ledger *l, struct err *e)
 {
 	enum err_code rc;
@@ -576,20 +560,82 @@ static enum err_code learn_own(struct index *i, const struct pack_added *pack, s
 	return rc;
 }
 
+/* Marks of the packs that wait, and their entries: those of a pack that failed halfway stay out. */
+static enum err_code gather_pending(struct index *i, struct buf *entries, struct buf *marks, struct err *e)
+{
+	struct index_entry *at;
+	size_t kept = 0, count;
+	enum err_code rc = index_memory_entries(&i->memory, entries, e);
+
+	for (uint32_t j = 0; !rc && j < i->count; j++) {
+		struct index_mark mark = { .number = j };
+
+		if (!i->packs[j] || !i->packs[j]->pending)
+			continue;
+		mark.chunks = i->packs[j]->chunks;
+		mark.pack = i->packs[j]->pack;
+		rc = buf_append(marks, span_of(&mark, sizeof mark), e);
+	}
+	at = (struct index_entry *)(void *)entries->ptr;
+	count = entries->len / sizeof *at;
+	for (size_t j = 0; !rc && j < count; j++) {
+		if (i->packs[at[j].place.pack]->pending)
+			at[kept++] = at[j];
+	}
+	entries->len = kept * sizeof *at;
+	return rc;
+}
+
+/* Writes down what a writer holds in memory, as one unit. CHANGE is held, so nobody else changes what is read here
+ * without LOCK. */
+static enum err_code write_down(struct index *i, struct err *e)
+{
+	struct buf entries = BUF_WITH_MAX(INDEX_MEMORY_ENTRIES_MAX * sizeof(struct index_entry));
+	struct buf marks = BUF_WITH_MAX(PACK_BYTES_MAX);
+	size_t mark_count;
+	enum err_code rc = gather_pending(i, &entries, &marks, e);
+
+	mark_count = marks.len / sizeof(struct index_mark);
+	if (!rc && mark_count)
+		rc = index_db_put(i->db, (const char *)i->temporary.ptr,
+		                  (const struct index_entry *)(const void *)entries.ptr,
+		                  entries.len / sizeof(struct index_entry),
+		                  (const struct index_mark *)(const void *)marks.ptr, mark_count, e);
+	if (!rc) {
+		pthread_rwlock_wrlock(&i->lock);
+		i->db_packs += (uint32_t)mark_count;
+		index_memory_release(&i->memory);
+		for (uint32_t j = 0; j < i->count; j++) {
+			if (i->packs[j])
+				i->packs[j]->pending = false;
+		}
+		pthread_rwlock_unlock(&i->lock);
+	}
+	buf_release(&entries);
+	buf_release(&marks);
+	return rc;
+}
+
+/* A writer's pack waits in memory unless it is too large for that. */
 static enum err_code put_own(struct index *i, struct known *known, const struct index_mark *mark,
                              const struct buf *entries, struct err *e)
 {
 	const struct index_entry *first = (const struct index_entry *)(const void *)entries->ptr;
+	bool direct = i->db && i->mode == INDEX_WRITE && mark->chunks > INDEX_OWN_ENTRIES_MAX;
 	enum err_code rc = ERR_OK;
 
-	if (i->mode == INDEX_WRITE)
+	if (direct)
 		rc = index_db_put(i->db, (const char *)i->temporary.ptr, first, mark->chunks, mark, 1, e);
+	else if (i->db && i->mode == INDEX_WRITE && i->memory.count + mark->chunks > INDEX_OWN_ENTRIES_MAX)
+		rc = write_down(i, e);
 	pthread_rwlock_wrlock(&i->lock);
-	for (uint32_t j = 0; !rc && i->mode == INDEX_READ && j < mark->chunks; j++)
+	for (uint32_t j = 0; !rc && !direct && j < mark->chunks; j++)
 		rc = index_memory_add(&i->memory, &first[j], e);
 	if (!rc) {
 		known->chunks = mark->chunks;
 		known->held = true;
+		known->pending = !direct;
+		i->db_packs += direct;
 	}
 	pthread_rwlock_unlock(&i->lock);
 	return rc;
@@ -649,4 +695,28 @@ bool index_pack_ordinal(const struct index *i, uint32_t pack, uint32_t *ordinal)
 	if (got != NO_ORDINAL)
 		*ordinal = got;
 	return got != NO_ORDINAL;
+}
+
+void index_free(struct index **i)
+{
+	struct err ignored; /* what is not written down is read from the packs next time */
+
+	if (!*i)
+		return;
+	if ((*i)->mode == INDEX_WRITE && (*i)->db && write_down(*i, &ignored))
+		assert(ignored.code != ERR_OK);
+	index_db_free(&(*i)->db);
+	drop_lock(*i);
+	forget_packs(*i);
+	mem_free((*i)->packs);
+	idmap_release(&(*i)->by_name);
+	index_memory_release(&(*i)->memory);
+	block_codec_free(&(*i)->codec);
+	buf_release(&(*i)->path);
+	buf_release(&(*i)->temporary);
+	buf_release(&(*i)->lock_path);
+	pthread_mutex_destroy(&(*i)->change);
+	pthread_rwlock_destroy(&(*i)->lock);
+	mem_free(*i);
+	*i = NULL;
 }

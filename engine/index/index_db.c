@@ -22,7 +22,7 @@
 #define VERSION_TEXT    "mailhold index 1"
 #define VERSION_BYTES   (sizeof VERSION_TEXT - 1 + ID16_BYTES)
 /* Below this a write batch is cheaper than a file of its own: measured, see docs/format/index.md. */
-#define INGEST_ENTRIES_MIN 2000
+#define INGEST_ENTRIES_MIN 8192
 #define CLEAR_BATCH        4096
 #define CACHE_BYTES        (8 * MIB)
 #define MEMTABLE_BYTES     (4 * MIB)

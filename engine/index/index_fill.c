@@ -92,6 +92,8 @@ static enum err_code flush(struct filler *f, struct err *e)
 	pthread_rwlock_wrlock(&i->lock);
 	for (size_t j = 0; !rc && !f->db && j < entry_count; j++)
 		rc = index_memory_add(&i->memory, &entries[j], e);
+	if (f->db)
+		i->db_packs += (uint32_t)mark_count;
 	for (size_t j = 0; !rc && j < mark_count; j++) {
 		i->packs[marks[j].number]->chunks = marks[j].chunks;
 		i->packs[marks[j].number]->held = true;

@@ -58,7 +58,7 @@ static void look_up(const struct index *i, struct index_cursor *cursor, const st
 static enum err_code cursor_for(const struct index *i, struct index_cursor **out, struct err *e)
 {
 	*out = NULL;
-	if (!i->db)
+	if (!i->db || !i->db_packs)
 		return ERR_OK;
 	*out = index_cursor_open(i->db);
 	return *out ? ERR_OK : err_no_memory(e, 0);

@@ -13,6 +13,11 @@
 
 /* About 75 bytes an entry. Above this a reader says that the index is busy. */
 #define INDEX_MEMORY_ENTRIES_MAX (1u << 20)
+/*
+ * A writer keeps its own new packs in memory up to here (about 10 MiB) and writes them down together: one file instead
+ * of ten, and lookups need not ask the database while a first snapshot fills an empty one.
+ */
+#define INDEX_OWN_ENTRIES_MAX (128u << 10)
 
 struct index_memory_place {
 	struct place place;
@@ -30,6 +35,8 @@ MUST_CHECK enum err_code index_memory_add(struct index_memory *m, const struct i
 /* The place after PREVIOUS (NULL: the first) of ID; NULL at the end. */
 const struct index_memory_place *index_memory_next(const struct index_memory *m, const struct chunk_id *id,
                                                    const struct index_memory_place *previous);
+/* Appends every entry to OUT (struct index_entry each). */
+MUST_CHECK enum err_code index_memory_entries(const struct index_memory *m, struct buf *out, struct err *e);
 void index_memory_release(struct index_memory *m);
 
 /* ---- packs ---- */
@@ -48,9 +55,10 @@ struct known {
 	uint32_t ordinal; /* NO_ORDINAL until the ledger lists it */
 	uint32_t chunks;
 	enum known_state state;
-	bool own;  /* added by this process */
-	bool held; /* its entries are in the database or in memory */
-	bool told; /* that it cannot be read */
+	bool own;     /* added by this process */
+	bool held;    /* its entries are in the database or in memory */
+	bool pending; /* held in memory by a writer, not written down yet */
+	bool told;    /* that it cannot be read */
 };
 
 /*
@@ -75,6 +83,7 @@ struct index {
 	struct known **packs; /* by number; NULL for numbers out of use */
 	uint32_t count, capacity;
 	uint32_t generation;  /* changes when DB does */
+	uint32_t db_packs;    /* packs whose entries are in DB: with none there is nothing to ask */
 	struct idmap by_name; /* pack name → number */
 };
 

@@ -50,6 +50,25 @@ const struct index_memory_place *index_memory_next(const struct index_memory *m,
 	return m->count && idmap_get(&m->first, id->bytes, &at) ? &m->places[at] : NULL;
 }
 
+enum err_code index_memory_entries(const struct index_memory *m, struct buf *out, struct err *e)
+{
+	enum err_code rc = buf_reserve(out, m->count * sizeof(struct index_entry), e);
+
+	for (size_t i = 0; !rc && i < m->first.slot_count; i++) {
+		const struct idmap_slot *slot = &m->first.slots[i];
+		struct index_entry entry;
+
+		if (!slot->value)
+			continue;
+		memcpy(entry.id.bytes, slot->key, ID_BYTES);
+		for (uint64_t at = slot->value; !rc && at; at = m->places[at - 1].next) {
+			entry.place = m->places[at - 1].place;
+			rc = buf_append(out, span_of(&entry, sizeof entry), e);
+		}
+	}
+	return rc;
+}
+
 void index_memory_release(struct index_memory *m)
 {
 	idmap_release(&m->first);

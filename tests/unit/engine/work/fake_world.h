@@ -41,12 +41,12 @@ struct fake_world {
 	struct fake_folder folders[FAKE_FOLDERS];
 };
 
-static inline struct span fake_path(size_t folder, char out[16])
+static inline struct span fake_path(size_t folder, char out[32])
 {
 	if (folder == 0)
-		snprintf(out, 16, "INBOX");
+		snprintf(out, 32, "INBOX");
 	else
-		snprintf(out, 16, "folder-%zu", folder);
+		snprintf(out, 32, "folder-%zu", folder);
 	return span_cstr(out);
 }
 
