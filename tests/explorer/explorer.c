@@ -19,10 +19,12 @@ struct run {
 };
 
 /* What all removals are tried with: enough for every one of them, small enough to be quick. */
-#define SMALL   .writers = 2, .pruners = 2, .records = 9, .forgets = 1, .stale = 1, .fences = true
+#define SMALL   .requests = true, .writers = 2, .pruners = 2, .records = 9, .forgets = 1, .stale = 1, .fences = true
 #define WITHOUT(bit) true, { SMALL, .removed = (bit) }
 
 static const struct run runs[] = {
+	{ "requests", "as everyone below, and requests take time", false,
+	  { .requests = true, .writers = 2, .pruners = 2, .records = 7, .forgets = 1, .stale = 1, .fences = true, .strict = true } },
 	{ "everyone", "2 writers, 2 pruners, forget, undo, expire, fence", false,
 	  { .writers = 2, .pruners = 2, .records = 8, .forgets = 1, .undos = 1, .stale = 1, .fences = true, .strict = true } },
 	{ "repack", "2 writers, 2 pruners, both repack", false,
@@ -42,7 +44,7 @@ static const struct run runs[] = {
 	{ "orphan-rule", "a pack that no record names is deleted at once", WITHOUT(REMOVED_ORPHAN_RULE) },
 	{ "fresh-pack-names", "what is stored again gets its old name", WITHOUT(REMOVED_FRESH_NAMES) },
 	{ "names-kept", "records below a checkpoint are deleted", true,
-	  { .writers = 1, .pruners = 2, .records = 9, .forgets = 1, .checkpoints = 1, .removed = REMOVED_NAMES_KEPT } },
+	  { .requests = true, .writers = 1, .pruners = 2, .records = 9, .forgets = 1, .checkpoints = 1, .removed = REMOVED_NAMES_KEPT } },
 	{ "base-check", "a commit does not ask whether its base is still there", WITHOUT(REMOVED_BASE_CHECK) },
 	{ "pruner-session", "a pruner repacks without a session", true,
 	  { SMALL, .repacks = true, .removed = REMOVED_PRUNER_SESSION } },
@@ -67,7 +69,7 @@ struct number_bound {
 static const struct number_bound number_bounds[] = { BOUND(writers),    BOUND(pruners),    BOUND(records), BOUND(forgets),
 	                                             BOUND(undos),      BOUND(stale),      BOUND(lost),
 	                                             BOUND(power_cuts), BOUND(checkpoints) };
-static const struct number_bound switch_bounds[] = { BOUND(fences), BOUND(repacks), BOUND(drops), BOUND(voiding),
+static const struct number_bound switch_bounds[] = { BOUND(requests), BOUND(fences), BOUND(repacks), BOUND(drops), BOUND(voiding),
 	                                             BOUND(careless) };
 
 static bool take_bound(const char *name, unsigned long value, struct model *m)

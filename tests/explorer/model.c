@@ -195,18 +195,18 @@ const char *model_violation(const struct model *m, const struct state *s)
 		                                         "snapshot 2 has lost the chunk that only its own pack holds" };
 	static const char *const no_success[WRITERS] = { "writer 0 reported a success that is not in the history",
 		                                         "writer 1 reported a success that is not in the history" };
-	struct view v = model_fold(m, s->history, s->count);
+	const struct view *v = &s->view;
 
 	for (size_t k = 0; k < SNAPSHOTS; k++) {
-		if (!is_root(&v, k))
+		if (!is_root(v, k))
 			continue;
-		if (!has_a(m, s, &v))
+		if (!has_a(m, s, v))
 			return lost_a[k];
-		if (k && !pack_good(m, s, &v, k))
+		if (k && !pack_good(m, s, v, k))
 			return lost_own[k];
 	}
 	for (size_t w = 0; w < WRITERS; w++)
-		if (s->actor[w].step == STEP_DONE && v.snapshot[1 + w] == SNAP_NONE)
+		if (s->actor[w].step == STEP_DONE && v->snapshot[1 + w] == SNAP_NONE)
 			return no_success[w];
 	return NULL;
 }
@@ -260,17 +260,60 @@ static void succeed(struct actor *a)
 	*a = (struct actor){ .step = STEP_DONE };
 }
 
+/* Its record is in the ledger, and it knows. */
+static void own_done(struct state *t, size_t i)
+{
+	struct actor *a = &t->actor[i];
+	struct entry r = a->want;
+
+	a->want = (struct entry){ 0 };
+	a->landed = a->slot = 0;
+	if (!is_writer(i))
+		*a = (struct actor){ .step = r.kind == KIND_OPEN ? STEP_COPY : STEP_START };
+	else if (r.kind == KIND_OPEN)
+		a->step = STEP_RESOLVE;
+	else if (t->view.snapshot[1 + i] != SNAP_NONE)
+		succeed(a);
+	else
+		leave(a); /* void */
+}
+
+static void append(const struct model *m, struct state *t, const struct entry *r)
+{
+	view_take(m, &t->view, r, t->count);
+	t->history[t->count++] = *r;
+	t->forgets += r->kind == KIND_FORGET;
+	t->undos += r->kind == KIND_UNDO;
+	t->checkpoints += r->kind == KIND_CHECKPOINT;
+}
+
+/* R stands at the end of the ledger now, and its sender will know sooner or later. */
+static void put_entry(const struct model *m, struct state *t, size_t i, struct entry r)
+{
+	t->actor[i].want = r;
+	t->actor[i].slot = t->count;
+	append(m, t, &r);
+	if (m->power_cuts)
+		t->actor[i].landed = 1;
+	else
+		own_done(t, i);
+}
+
 static void send_entry(const struct scene *c, struct entry r)
 {
 	struct state *t;
 
 	if (c->stale || c->count >= c->m->records)
 		return; /* a create at an old number is refused, which changes nothing */
-	t = scene_step(c, DID_DECIDE, 0);
-	t->actor[c->actor].want = r;
-	t->actor[c->actor].slot = c->count;
+	t = scene_step(c, c->m->requests ? DID_DECIDE : DID_APPEND, 0);
 	c->out->event[c->out->count - 1].entry = r;
 	make_durable(c->m, t, c->count);
+	if (c->m->requests) {
+		t->actor[c->actor].want = r;
+		t->actor[c->actor].slot = c->count;
+	} else {
+		put_entry(c->m, t, c->actor, r);
+	}
 }
 
 static struct entry entry_of(const struct scene *c, enum kind kind, size_t target)
@@ -313,14 +356,17 @@ static void use_source(const struct scene *c, bool first, size_t source)
 	t->present |= (uint8_t)(1 << first_pack(c->actor));
 }
 
-/* FIRST: with the upload of the writer's pack. That an upload takes time is the same as a longer stop behind it. */
-static void resolve(const struct scene *c, bool first)
+/*
+ * FIRST: with the upload of the writer's pack. That an upload takes time is the same as a longer stop behind it. PAST: from
+ * any older fold, all at once: what is there in some state now was there in the right state once.
+ */
+static void resolve(const struct scene *c, bool first, bool past)
 {
 	for (size_t k = 0; k < SNAPSHOTS; k++)
-		if (is_root(c->v, k))
+		if (is_root(c->v, k) || (past && c->v->snapshot[k] != SNAP_NONE))
 			use_source(c, first, SOURCE_BASE + k);
 	for (size_t p = 0; p < PACKS; p++)
-		if (c->v->pack[p] == PACK_IS_LIVE && c->v->holds_a >> p & 1)
+		if ((c->v->pack[p] == PACK_IS_LIVE || (past && c->v->pack[p] != PACK_NONE)) && c->v->holds_a >> p & 1)
 			use_source(c, first, p);
 	store_again(c, first);
 }
@@ -338,7 +384,7 @@ static void think_commit(const struct scene *c)
 	else if (c->v->session[c->actor] != SESSION_IS_OPEN)
 		leave(&scene_step(c, DID_LEAVE, 0)->actor[c->actor]);
 	else
-		resolve(c, false);
+		resolve(c, false, false);
 }
 
 static void think_writer(const struct scene *c)
@@ -348,7 +394,7 @@ static void think_writer(const struct scene *c)
 		send_entry(c, entry_of(c, KIND_OPEN, 0));
 		break;
 	case STEP_RESOLVE:
-		resolve(c, true);
+		resolve(c, true, c->m->stale && !c->m->requests);
 		break;
 	case STEP_COMMIT:
 		think_commit(c);
@@ -374,19 +420,10 @@ static bool unreachable(const struct model *m, const struct view *v, size_t pack
 	return true;
 }
 
-static size_t count_kind(const struct state *s, enum kind kind)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->count; i++)
-		n += s->history[i].kind == kind;
-	return n;
-}
-
 static void think_snapshots(const struct scene *c)
 {
-	bool forget = count_kind(c->s, KIND_FORGET) < c->m->forgets;
-	bool undo = count_kind(c->s, KIND_UNDO) < c->m->undos;
+	bool forget = c->s->forgets < c->m->forgets;
+	bool undo = c->s->undos < c->m->undos;
 
 	for (size_t k = 0; k < SNAPSHOTS; k++) {
 		if (forget && c->v->snapshot[k] == SNAP_LIVE)
@@ -401,10 +438,12 @@ static void think_snapshots(const struct scene *c)
 
 static void think_delete(const struct scene *c, size_t pack)
 {
-	struct state *t = scene_step(c, DID_DOOM, (uint8_t)pack);
-
-	t->actor[c->actor].doomed = (uint8_t)(1 + pack);
+	struct state *t = scene_step(c, c->m->requests ? DID_DOOM : DID_DELETE, (uint8_t)pack);
 	make_durable(c->m, t, c->count);
+	if (c->m->requests)
+		t->actor[c->actor].doomed = (uint8_t)(1 + pack);
+	else
+		t->present &= (uint8_t)~(1 << pack);
 }
 
 /* Rule F, second half: nobody will ever commit a pack whose session is over. */
@@ -463,7 +502,7 @@ static void think_idle_pruner(const struct scene *c)
 			send_entry(c, entry_of(c, KIND_FENCE, i));
 	if (c->m->repacks)
 		think_repack(c);
-	if (count_kind(c->s, KIND_CHECKPOINT) < c->m->checkpoints)
+	if (c->s->checkpoints < c->m->checkpoints)
 		send_entry(c, entry_of(c, KIND_CHECKPOINT, 0));
 }
 
@@ -498,24 +537,6 @@ static void think_pruner(const struct scene *c)
 }
 
 /* ---- requests under way ---- */
-
-/* Its record is in the ledger, and it knows. */
-static void own_done(const struct model *m, struct state *t, size_t i)
-{
-	struct actor *a = &t->actor[i];
-	struct entry r = a->want;
-
-	a->want = (struct entry){ 0 };
-	a->landed = a->slot = 0;
-	if (!is_writer(i))
-		*a = (struct actor){ .step = r.kind == KIND_OPEN ? STEP_COPY : STEP_START };
-	else if (r.kind == KIND_OPEN)
-		a->step = STEP_RESOLVE;
-	else if (model_fold(m, t->history, t->count).snapshot[1 + i] != SNAP_NONE)
-		succeed(a);
-	else
-		leave(a); /* void */
-}
 
 /* Removed rules let a record stand elsewhere than right behind what it was decided from. */
 static bool is_floating(const struct model *m, const struct entry *r)
@@ -555,7 +576,7 @@ static void guess(const struct model *m, struct steps *out, const struct state *
 	if (m->removed & REMOVED_OWN_KEPT && s->count < m->records) {
 		event.what = DID_DESPAIR;
 		t = add_step(out, s, event);
-		t->history[t->count++] = s->actor[i].want;
+		append(m, t, &s->actor[i].want);
 		leave(&t->actor[i]);
 		t->actor[i].doomed = (uint8_t)(1 + first_pack(i));
 		t->lost--;
@@ -581,18 +602,12 @@ static void land(const struct model *m, struct steps *out, const struct state *s
 		t->actor[i].want = (struct entry){ 0 };
 		t->actor[i].slot = 0;
 	} else if (event.count < m->records) {
-		t = add_step(out, s, event);
-		t->history[t->count++] = a->want;
-		t->actor[i].slot = event.count;
-		if (m->power_cuts)
-			t->actor[i].landed = 1;
-		else
-			own_done(m, t, i);
+		put_entry(m, add_step(out, s, event), i, a->want);
 	}
 }
 
 /* The create's own sync is through, or the sender has read its record and synced it itself. */
-static void acknowledge(const struct model *m, struct steps *out, const struct state *s, size_t i)
+static void acknowledge(struct steps *out, const struct state *s, size_t i)
 {
 	struct event event = { .what = DID_ACKNOWLEDGE, .actor = (uint8_t)i, .count = s->actor[i].slot,
 		               .entry = s->actor[i].want };
@@ -600,7 +615,7 @@ static void acknowledge(const struct model *m, struct steps *out, const struct s
 
 	if (t->durable <= s->actor[i].slot)
 		t->durable = (uint8_t)(s->actor[i].slot + 1);
-	own_done(m, t, i);
+	own_done(t, i);
 }
 
 static void delete_pack(struct steps *out, const struct state *s, size_t i)
@@ -616,15 +631,19 @@ static void delete_pack(struct steps *out, const struct state *s, size_t i)
 /* ---- the world ---- */
 
 /* Takes names away that no sync covers, and every process that had begun something; deletions stay. */
-static void power_cut(struct steps *out, const struct state *s)
+static void power_cut(const struct model *m, struct steps *out, const struct state *s)
 {
 	for (uint8_t left = s->durable; left < s->count; left++) {
 		struct event event = { .what = DID_POWER_CUT, .count = left };
 		struct state *t = add_step(out, s, event);
 
 		t->power_cuts--;
-		t->count = left;
-		memset(t->history + left, 0, (size_t)(RECORDS_MAX - left) * sizeof *t->history);
+		t->count = 0;
+		t->view = (struct view){ 0 };
+		t->forgets = t->undos = t->checkpoints = 0;
+		memset(t->history, 0, sizeof t->history);
+		for (size_t n = 0; n < left; n++)
+			append(m, t, &s->history[n]);
 		for (size_t i = 0; i < ACTORS; i++) {
 			struct actor *a = &t->actor[i];
 
@@ -634,12 +653,13 @@ static void power_cut(struct steps *out, const struct state *s)
 	}
 }
 
-static void free_names(const struct model *m, struct steps *out, const struct state *s, const struct view *v)
+static void free_names(const struct model *m, struct steps *out, const struct state *s)
 {
-	struct event event = { .what = DID_FREE_NAMES, .count = v->checkpoint };
+	uint8_t below = s->view.checkpoint;
+	struct event event = { .what = DID_FREE_NAMES, .count = below };
 
-	if (m->removed & REMOVED_NAMES_KEPT && v->checkpoint > s->freed)
-		add_step(out, s, event)->freed = v->checkpoint;
+	if (m->removed & REMOVED_NAMES_KEPT && below > s->freed)
+		add_step(out, s, event)->freed = below;
 }
 
 /*
@@ -665,12 +685,13 @@ static void settle(const struct model *m, struct state *s)
 
 struct state model_start(const struct model *m)
 {
-	struct state s = { .count = 1, .durable = 1, .present = 1 };
+	const struct entry init = { .kind = KIND_INIT };
+	struct state s = { .durable = 1, .present = 1 };
 
 	s.stale = m->stale;
 	s.lost = m->lost;
 	s.power_cuts = m->power_cuts;
-	s.history[0].kind = KIND_INIT;
+	append(m, &s, &init);
 	settle(m, &s);
 	return s;
 }
@@ -684,11 +705,11 @@ static void actor_steps(const struct model *m, const struct state *s, const stru
 	if (a->doomed) {
 		delete_pack(out, s, i);
 	} else if (a->landed) {
-		acknowledge(m, out, s, i);
+		acknowledge(out, s, i);
 	} else if (a->want.kind) {
 		land(m, out, s, i);
 	} else if (a->step < STEP_DONE) {
-		for (uint8_t n = s->stale ? 1 : s->count; n <= s->count; n++) {
+		for (uint8_t n = s->stale && m->requests ? 1 : s->count; n <= s->count; n++) {
 			c.count = n;
 			c.v = &views[n];
 			c.stale = n < s->count;
@@ -702,19 +723,21 @@ static void actor_steps(const struct model *m, const struct state *s, const stru
 
 void model_steps(const struct model *m, const struct state *s, struct steps *out)
 {
-	struct view views[RECORDS_MAX + 1] = { 0 };
+	struct view views[RECORDS_MAX + 1];
 
 	out->count = 0;
-	for (size_t n = 0; n < s->count; n++) {
+	views[0] = (struct view){ 0 };
+	for (size_t n = 0; s->stale && m->requests && n < s->count; n++) {
 		views[n + 1] = views[n];
 		view_take(m, &views[n + 1], &s->history[n], n);
 	}
+	views[s->count] = s->view;
 	for (uint8_t i = 0; i < ACTORS; i++)
 		if (i < m->writers || (!is_writer(i) && i - WRITERS < m->pruners))
 			actor_steps(m, s, views, i, out);
 	if (s->power_cuts)
-		power_cut(out, s);
-	free_names(m, out, s, &views[s->count]);
+		power_cut(m, out, s);
+	free_names(m, out, s);
 	for (size_t k = 0; k < out->count; k++)
 		settle(m, &out->to[k]);
 }
@@ -769,10 +792,26 @@ static struct entry swap_entry(struct swap x, struct entry r)
 	return r;
 }
 
+static struct view swap_view(struct swap x, const struct view *v)
+{
+	struct view o = { .checkpoint = v->checkpoint };
+
+	for (uint8_t i = 0; i < ACTORS; i++)
+		o.session[swap_actor(x, i)] = v->session[i];
+	for (uint8_t k = 0; k < SNAPSHOTS; k++)
+		o.snapshot[swap_snapshot(x, k)] = v->snapshot[k];
+	for (uint8_t p = 0; p < PACKS; p++) {
+		o.pack[swap_pack(x, p)] = v->pack[p];
+		o.holds_a |= (uint8_t)((v->holds_a >> p & 1) << swap_pack(x, p));
+	}
+	return o;
+}
+
 static struct state swap_state(struct swap x, const struct state *s)
 {
 	struct state t = *s;
 
+	t.view = swap_view(x, &s->view);
 	t.present = 0;
 	for (uint8_t p = 0; p < PACKS; p++)
 		t.present |= (uint8_t)((s->present >> p & 1) << swap_pack(x, p));
@@ -791,6 +830,11 @@ static struct state swap_state(struct swap x, const struct state *s)
 	return t;
 }
 
+size_t model_state_bytes(const struct model *m)
+{
+	return m->requests || m->power_cuts ? sizeof(struct state) : offsetof(struct state, history);
+}
+
 struct state model_canonical(const struct model *m, const struct state *s)
 {
 	struct state least = *s;
@@ -802,7 +846,7 @@ struct state model_canonical(const struct model *m, const struct state *s)
 		if ((x.writers && (m->writers < 2 || m->careless)) || (x.pruners && m->pruners < 2))
 			continue;
 		t = swap_state(x, s);
-		if (memcmp(&t, &least, sizeof t) < 0)
+		if (memcmp(&t, &least, model_state_bytes(m)) < 0)
 			least = t;
 	}
 	return least;
@@ -872,6 +916,9 @@ struct event_text event_text(const struct event *e)
 	struct event_text t, entry = entry_text(&e->entry), source = source_text(e->pack);
 
 	switch (e->what) {
+	case DID_APPEND:
+		snprintf(t.text, sizeof t.text, "%s folds %d records and appends %.90s", who.text, e->count, entry.text);
+		break;
 	case DID_DECIDE:
 		snprintf(t.text, sizeof t.text, "%s folds %d records and sends %.90s", who.text, e->count, entry.text);
 		break;

@@ -7,8 +7,12 @@
  * Snapshots  0 stands at the beginning, 1 + w is what writer w makes. Each needs chunk "a"; 1 + w also a chunk of its own.
  * Packs      0 stands at the beginning and holds a. 1 + i is the first pack of actor i: a writer's holds its own chunk
  *            and perhaps a, a pruner's is its copy of pack 0. 5 + w is the second pack of writer w, holding a.
- * Requests   a create was sent and lands at any later time or never, also when its sender does nothing more. By rule B
- *            its answer decides nothing, so that a lost one is no step: whoever finds the number taken reads whose it is.
+ * Requests   with `requests`, a create is sent and lands at any later time or never, also when its sender does nothing
+ *            more, and so does a delete. By rule B the answer decides nothing, so that a lost one is no step: whoever
+ *            finds the number taken reads whose it is. Without `requests` both land as they are decided, which leaves
+ *            out no outcome of the rules as designed: a create that lands at all lands on the very fold that it was decided
+ *            on, so it might have been decided just then; one that misses changes nothing; and what a delete is
+ *            decided on is final. Removed rules void this argument and need `requests`.
  * Thread     no state; call from anywhere.
  */
 #ifndef MAILHOLD_TESTS_EXPLORER_MODEL_H
@@ -22,7 +26,7 @@
 #define ACTORS      4
 #define SNAPSHOTS   3
 #define PACKS       7
-#define RECORDS_MAX 12
+#define RECORDS_MAX 24
 #define STEPS_MAX   160 /* from one state */
 
 /* ---- records, and what they add up to ---- */
@@ -97,10 +101,11 @@ struct model {
 	uint8_t writers, pruners;
 	uint8_t records;             /* the ledger's length, INIT included */
 	uint8_t forgets, undos;
-	uint8_t stale;               /* so many decisions may be made on any older fold */
+	uint8_t stale;               /* so many decisions may be made on any older fold; without requests: any resolving may */
 	uint8_t lost;                /* so many answers are misjudged; needs one of the two removals */
 	uint8_t power_cuts;          /* above 0: visible is not durable until somebody syncs */
 	uint8_t checkpoints;
+	bool requests;               /* take time */
 	bool fences, repacks, drops;
 	bool voiding;                /* readers pass over records that break rules C and D */
 	bool careless;               /* writer 1 appends whatever it wants to */
@@ -128,20 +133,26 @@ struct actor {
 	struct entry want;  /* a create that is under way */
 };
 
-/* Bytes only, so that two equal states are equal in memory. */
+/*
+ * Bytes only, so that two equal states are equal in memory. The history comes last: where nothing looks back (no requests,
+ * no power cuts), two histories with the same sum are the same state, and model_state_bytes() ends before it.
+ */
 struct state {
 	uint8_t count;   /* of records that can be read */
 	uint8_t durable; /* of those, how many survive a power cut */
 	uint8_t freed;   /* names below are free again (REMOVED_NAMES_KEPT) */
 	uint8_t present; /* bit p: pack p lies in the store */
 	uint8_t stale, lost, power_cuts;
-	struct entry history[RECORDS_MAX];
+	uint8_t forgets, undos, checkpoints; /* so many were recorded */
+	struct view view;                    /* what all records add up to */
 	struct actor actor[ACTORS];
+	struct entry history[RECORDS_MAX];
 };
 
 /* ---- one step ---- */
 
 enum what {
+	DID_APPEND,     /* folded, decided, created */
 	DID_DECIDE,     /* folded, decided, sent a create */
 	DID_LAND,       /* the create won its number */
 	DID_MISS,       /* the create's number was taken */
@@ -178,6 +189,8 @@ struct state model_start(const struct model *m);
 void model_steps(const struct model *m, const struct state *s, struct steps *out);
 /* Which promise S breaks, NULL when none. */
 const char *model_violation(const struct model *m, const struct state *s);
+/* So many bytes of a state tell it apart from others. */
+size_t model_state_bytes(const struct model *m);
 /* Of all states that only differ in who is called 0 and who 1, always the same one. */
 struct state model_canonical(const struct model *m, const struct state *s);
 struct event_text event_text(const struct event *event);

@@ -44,9 +44,9 @@ static double seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static uint64_t state_hash(const struct state *s)
+static uint64_t state_hash(const struct model *m, const struct state *s)
 {
-	return hash64(span_of(s, sizeof *s));
+	return hash64(span_of(s, model_state_bytes(m)));
 }
 
 static size_t grown_cap(size_t cap)
@@ -129,22 +129,22 @@ static bool frontier_add(struct frontier *f, const struct state *state, uint32_t
 static void note_witness(struct search *s, const struct state *t)
 {
 	struct witness *w = &s->result.witness;
-	struct view v = model_fold(s->m, t->history, t->count);
+	const struct view *v = &t->view;
 
 	w->both_writers_done |= t->actor[0].step == STEP_DONE && t->actor[1].step == STEP_DONE;
-	w->a_pack_deleted |= v.pack[0] >= PACK_IS_CONDEMNED && !(t->present & 1);
+	w->a_pack_deleted |= v->pack[0] >= PACK_IS_CONDEMNED && !(t->present & 1);
 	w->a_power_cut |= t->power_cuts < s->m->power_cuts;
 	for (size_t k = 0; k < SNAPSHOTS; k++)
-		w->a_snapshot_expired |= v.snapshot[k] == SNAP_EXPIRED;
+		w->a_snapshot_expired |= v->snapshot[k] == SNAP_EXPIRED;
 	for (size_t i = WRITERS; i < ACTORS; i++)
-		w->a_copy_published |= v.pack[1 + i] != PACK_NONE;
+		w->a_copy_published |= v->pack[1 + i] != PACK_NONE;
 }
 
 /* True when the search goes on. */
 static bool reach(struct search *s, const struct state *state, uint32_t parent)
 {
 	struct state t = model_canonical(s->m, state);
-	uint64_t hash = state_hash(&t);
+	uint64_t hash = state_hash(s->m, &t);
 	const char *violation;
 
 	if (table_has(s, hash))
@@ -200,7 +200,7 @@ static void print_trace(struct search *s, FILE *trace)
 		for (; k < s->steps->count; k++) {
 			struct state t = model_canonical(s->m, &s->steps->to[k]);
 
-			if (state_hash(&t) == wanted)
+			if (state_hash(s->m, &t) == wanted)
 				break;
 		}
 		if (k == s->steps->count)
