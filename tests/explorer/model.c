@@ -683,6 +683,12 @@ static void settle(const struct model *m, struct state *s)
 		s->durable = 0;
 }
 
+void model_append(const struct model *m, struct state *s, const struct entry *r)
+{
+	append(m, s, r);
+	settle(m, s);
+}
+
 struct state model_start(const struct model *m)
 {
 	const struct entry init = { .kind = KIND_INIT };

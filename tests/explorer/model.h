@@ -187,6 +187,8 @@ struct steps {
 struct state model_start(const struct model *m);
 /* Everything that can happen next. */
 void model_steps(const struct model *m, const struct state *s, struct steps *out);
+/* The state after R was appended by somebody, whatever the actors had in mind. S must have room for it. */
+void model_append(const struct model *m, struct state *s, const struct entry *r);
 /* Which promise S breaks, NULL when none. */
 const char *model_violation(const struct model *m, const struct state *s);
 /* So many bytes of a state tell it apart from others. */
