@@ -1,8 +1,8 @@
 /*
- * Traces of the model, driven through the real ledger: at every record the real writer's judgement (append or refuse), the
- * real readers' (take or void), and what every reader believes of sessions, packs and snapshots must be the model's. Each actor
- * has a handle and a cache file of its own and lags behind the others at random. Half of the traces also hold records that
- * no honest actor would append, some of them illegal.
+ * Traces of the model, driven through the real ledger: at every record the real writer's judgement (append or refuse),
+ * the real readers' (take or void), and what every reader believes of sessions, packs and snapshots must be the
+ * model's. Each actor has a handle and a cache file of its own and lags behind the others at random. Half of the traces
+ * also hold records that no honest actor would append, some of them illegal.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,9 +20,9 @@
 #include "model.h"
 #include "unit/engine/memory_chunks.h"
 
-#define TRACES      300
-#define GIVEN       2                /* real records before the model's record 1, less one: INIT, then OPEN and COMMIT */
-#define NO_SESSION  UINT64_C(999999)
+#define TRACES     300
+#define GIVEN      2 /* real records before the model's record 1, less one: INIT, then OPEN and COMMIT */
+#define NO_SESSION UINT64_C(999999)
 
 struct world {
 	char folder[64];
@@ -78,7 +78,9 @@ static void handle_open(struct world *w, size_t i)
 
 static struct snapshot_entry entry_of(const struct world *w, size_t snapshot)
 {
-	struct snapshot_entry s = { .id = w->snapshot[snapshot], .time_ms = 1700000000000, .sealed = SPAN_LIT("sealed") };
+	struct snapshot_entry s = { .id = w->snapshot[snapshot],
+		                    .time_ms = 1700000000000,
+		                    .sealed = SPAN_LIT("sealed") };
 
 	memset(s.account.bytes, 7, sizeof s.account.bytes);
 	return s;
@@ -88,8 +90,9 @@ static struct snapshot_entry entry_of(const struct world *w, size_t snapshot)
 static void commit_given(struct world *w)
 {
 	struct snapshot_entry s = entry_of(w, 0);
-	struct commit c = { .end_session = true, .added = &w->pack[0], .added_count = 1, .snapshots = &s,
-		            .snapshot_count = 1 };
+	struct commit c = {
+		.end_session = true, .added = &w->pack[0], .added_count = 1, .snapshots = &s, .snapshot_count = 1
+	};
 
 	ok(ledger_open_session(w->handle[0], &c.session, &err));
 	w->pack[0].name.session = c.session;
@@ -148,7 +151,9 @@ static uint8_t real_snapshot(const struct world *w, const struct ledger *l, size
 		const struct snapshot_fact *fact = ledger_snapshot(l, i);
 
 		if (memcmp(fact->entry.id.bytes, w->snapshot[k].bytes, sizeof fact->entry.id.bytes) == 0)
-			return fact->state == SNAPSHOT_LIVE ? SNAP_LIVE : fact->state == SNAPSHOT_TRASH ? SNAP_TRASH : SNAP_EXPIRED;
+			return fact->state == SNAPSHOT_LIVE    ? SNAP_LIVE
+			       : fact->state == SNAPSHOT_TRASH ? SNAP_TRASH
+			                                       : SNAP_EXPIRED;
 	}
 	return SNAP_NONE;
 }
@@ -197,7 +202,8 @@ static void same(const struct trace *t, const char *what, size_t i, unsigned rea
 	if (real == model)
 		return;
 	print_history(t);
-	fail_msg("trace %u, %u records: %s %zu is %u, and %u in the model", t->number, t->at.count, what, i, real, model);
+	fail_msg("trace %u, %u records: %s %zu is %u, and %u in the model", t->number, t->at.count, what, i, real,
+	         model);
 }
 
 /* A handle may lag: it must believe what the model's fold of as many records says. */
@@ -231,13 +237,18 @@ static uint32_t ordinal_of(const struct world *w, const struct ledger *l, size_t
 }
 
 /* A COMMIT or REPACK; PARTS is what it points to. */
-static void commit_make(const struct world *w, const struct ledger *l, const struct entry *r, struct commit_parts *parts)
+static void commit_make(const struct world *w, const struct ledger *l, const struct entry *r,
+                        struct commit_parts *parts)
 {
 	struct commit *c = &parts->commit;
 
 	*parts = (struct commit_parts){ .added = { w->pack[1 + r->actor] } };
-	*c = (struct commit){ .session = w->session[r->actor], .end_session = true, .added = parts->added, .added_count = 1,
-		              .against = parts->against, .first_ordinal = ledger_pack_count(l) };
+	*c = (struct commit){ .session = w->session[r->actor],
+		              .end_session = true,
+		              .added = parts->added,
+		              .added_count = 1,
+		              .against = parts->against,
+		              .first_ordinal = ledger_pack_count(l) };
 	if (r->flags & FLAG_SECOND)
 		parts->added[c->added_count++] = w->pack[1 + ACTORS + r->actor];
 	for (size_t i = 0; i < c->added_count; i++)
@@ -256,10 +267,11 @@ static void commit_make(const struct world *w, const struct ledger *l, const str
 static enum record_kind real_kind(const struct entry *r)
 {
 	static const enum record_kind kinds[KIND_END] = {
-		[KIND_OPEN] = RECORD_OPEN,       [KIND_COMMIT] = RECORD_COMMIT, [KIND_FORGET] = RECORD_FORGET,
-		[KIND_UNDO] = RECORD_UNFORGET,   [KIND_EXPIRE] = RECORD_EXPIRE, [KIND_CONDEMN] = RECORD_CONDEMN,
-		[KIND_DROP] = RECORD_DROP,       [KIND_FENCE] = RECORD_FENCE,   [KIND_REPACK] = RECORD_REPACK,
-		[KIND_CHECKPOINT] = RECORD_CHECKPOINT,
+		[KIND_OPEN] = RECORD_OPEN,     [KIND_COMMIT] = RECORD_COMMIT,
+		[KIND_FORGET] = RECORD_FORGET, [KIND_UNDO] = RECORD_UNFORGET,
+		[KIND_EXPIRE] = RECORD_EXPIRE, [KIND_CONDEMN] = RECORD_CONDEMN,
+		[KIND_DROP] = RECORD_DROP,     [KIND_FENCE] = RECORD_FENCE,
+		[KIND_REPACK] = RECORD_REPACK, [KIND_CHECKPOINT] = RECORD_CHECKPOINT,
 	};
 
 	return kinds[r->kind];
@@ -400,7 +412,9 @@ static struct entry intrude(void)
 		           .actor = (uint8_t)draw(ACTORS) };
 
 	if (r.kind == KIND_COMMIT) {
-		static const uint8_t sources[] = { 0, 1, 2, 3, 4, 5, 6, SOURCE_BASE, SOURCE_BASE + 1, SOURCE_BASE + 2, SOURCE_OWN };
+		static const uint8_t sources[] = {
+			0, 1, 2, 3, 4, 5, 6, SOURCE_BASE, SOURCE_BASE + 1, SOURCE_BASE + 2, SOURCE_OWN
+		};
 
 		r.actor %= WRITERS;
 		r.target = sources[draw(sizeof sources)];
