@@ -1,7 +1,6 @@
 #include "model.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool is_writer(size_t actor)
@@ -191,7 +190,8 @@ const char *model_violation(const struct model *m, const struct state *s)
 {
 	static const char *const lost_a[SNAPSHOTS] = { "snapshot 0 has lost chunk a", "snapshot 1 has lost chunk a",
 		                                       "snapshot 2 has lost chunk a" };
-	static const char *const lost_own[SNAPSHOTS] = { "", "snapshot 1 has lost the chunk that only its own pack holds",
+	static const char *const lost_own[SNAPSHOTS] = { "",
+		                                         "snapshot 1 has lost the chunk that only its own pack holds",
 		                                         "snapshot 2 has lost the chunk that only its own pack holds" };
 	static const char *const no_success[WRITERS] = { "writer 0 reported a success that is not in the history",
 		                                         "writer 1 reported a success that is not in the history" };
@@ -357,8 +357,8 @@ static void use_source(const struct scene *c, bool first, size_t source)
 }
 
 /*
- * FIRST: with the upload of the writer's pack. That an upload takes time is the same as a longer stop behind it. PAST: from
- * any older fold, all at once: what is there in some state now was there in the right state once.
+ * FIRST: with the upload of the writer's pack. That an upload takes time is the same as a longer stop behind it. PAST:
+ * from any older fold, all at once: what is there in some state now was there in the right state once.
  */
 static void resolve(const struct scene *c, bool first, bool past)
 {
@@ -443,7 +443,7 @@ static void think_delete(const struct scene *c, size_t pack)
 	if (c->m->requests)
 		t->actor[c->actor].doomed = (uint8_t)(1 + pack);
 	else
-		t->present &= (uint8_t)~(1 << pack);
+		t->present &= (uint8_t) ~(1 << pack);
 }
 
 /* Rule F, second half: nobody will ever commit a pack whose session is over. */
@@ -609,8 +609,9 @@ static void land(const struct model *m, struct steps *out, const struct state *s
 /* The create's own sync is through, or the sender has read its record and synced it itself. */
 static void acknowledge(struct steps *out, const struct state *s, size_t i)
 {
-	struct event event = { .what = DID_ACKNOWLEDGE, .actor = (uint8_t)i, .count = s->actor[i].slot,
-		               .entry = s->actor[i].want };
+	struct event event = {
+		.what = DID_ACKNOWLEDGE, .actor = (uint8_t)i, .count = s->actor[i].slot, .entry = s->actor[i].want
+	};
 	struct state *t = add_step(out, s, event);
 
 	if (t->durable <= s->actor[i].slot)
@@ -624,7 +625,7 @@ static void delete_pack(struct steps *out, const struct state *s, size_t i)
 	struct event event = { .what = DID_DELETE, .actor = (uint8_t)i, .pack = pack };
 	struct state *t = add_step(out, s, event);
 
-	t->present &= (uint8_t)~(1 << pack);
+	t->present &= (uint8_t) ~(1 << pack);
 	t->actor[i].doomed = 0;
 }
 
@@ -681,6 +682,12 @@ static void settle(const struct model *m, struct state *s)
 	}
 	if (!m->power_cuts)
 		s->durable = 0;
+}
+
+void model_append(const struct model *m, struct state *s, const struct entry *r)
+{
+	append(m, s, r);
+	settle(m, s);
 }
 
 struct state model_start(const struct model *m)
@@ -850,122 +857,4 @@ struct state model_canonical(const struct model *m, const struct state *s)
 			least = t;
 	}
 	return least;
-}
-
-/* ---- words ---- */
-
-struct name {
-	char text[8];
-};
-
-static struct name actor_name(size_t i)
-{
-	struct name n;
-
-	snprintf(n.text, sizeof n.text, "%c%u", is_writer(i) ? 'W' : 'P', (unsigned)(is_writer(i) ? i : i - WRITERS) & 1);
-	return n;
-}
-
-static struct event_text source_text(uint8_t source)
-{
-	struct event_text t;
-
-	if (source == SOURCE_OWN)
-		snprintf(t.text, sizeof t.text, "a in a pack of its own");
-	else if (source >= SOURCE_BASE)
-		snprintf(t.text, sizeof t.text, "a through base snapshot %d", source - SOURCE_BASE);
-	else
-		snprintf(t.text, sizeof t.text, "a in pack %d", source);
-	return t;
-}
-
-struct event_text entry_text(const struct entry *r)
-{
-	static const char *const kinds[KIND_END] = { "none",   "INIT",    "OPEN", "COMMIT", "FORGET", "UNFORGET",
-		                                     "EXPIRE", "CONDEMN", "DROP", "FENCE",  "REPACK", "CHECKPOINT" };
-	struct event_text t;
-
-	switch (r->kind) {
-	case KIND_COMMIT:
-		snprintf(t.text, sizeof t.text, "COMMIT snapshot %d (%.80s)", r->actor + 1, source_text(r->target).text);
-		break;
-	case KIND_FORGET:
-	case KIND_UNDO:
-	case KIND_EXPIRE:
-		snprintf(t.text, sizeof t.text, "%s snapshot %d", kinds[r->kind], r->target);
-		break;
-	case KIND_CONDEMN:
-	case KIND_DROP:
-		snprintf(t.text, sizeof t.text, "%s pack %d", kinds[r->kind], r->target);
-		break;
-	case KIND_FENCE:
-		snprintf(t.text, sizeof t.text, "FENCE the session of %s", actor_name(r->target).text);
-		break;
-	case KIND_REPACK:
-		snprintf(t.text, sizeof t.text, "REPACK pack %d as pack %d", r->target, first_pack(r->actor));
-		break;
-	default:
-		snprintf(t.text, sizeof t.text, "%s", r->kind < KIND_END ? kinds[r->kind] : "?");
-	}
-	return t;
-}
-
-struct event_text event_text(const struct event *e)
-{
-	struct name who = actor_name(e->actor);
-	struct event_text t, entry = entry_text(&e->entry), source = source_text(e->pack);
-
-	switch (e->what) {
-	case DID_APPEND:
-		snprintf(t.text, sizeof t.text, "%s folds %d records and appends %.90s", who.text, e->count, entry.text);
-		break;
-	case DID_DECIDE:
-		snprintf(t.text, sizeof t.text, "%s folds %d records and sends %.90s", who.text, e->count, entry.text);
-		break;
-	case DID_LAND:
-		snprintf(t.text, sizeof t.text, "record %d is %s's %.100s", e->count, who.text, entry.text);
-		break;
-	case DID_MISS:
-		snprintf(t.text, sizeof t.text, "%s finds record %d to be another's", who.text, e->count);
-		break;
-	case DID_LAND_FREED:
-		snprintf(t.text, sizeof t.text, "the freed name of record %d becomes %s's late %.90s", e->count, who.text,
-		         entry.text);
-		break;
-	case DID_ACKNOWLEDGE:
-		snprintf(t.text, sizeof t.text, "%s knows record %d to be durable", who.text, e->count);
-		break;
-	case DID_BELIEVE:
-		snprintf(t.text, sizeof t.text, "%s gets no answer and takes its %.90s for done", who.text, entry.text);
-		break;
-	case DID_DESPAIR:
-		snprintf(t.text, sizeof t.text, "%.90s lands; %s gets no answer, takes it for failed and cleans up",
-		         entry.text, who.text);
-		break;
-	case DID_UPLOAD:
-		snprintf(t.text, sizeof t.text, "%s folds %d records, uploads its pack, finds %.80s", who.text, e->count,
-		         source.text);
-		break;
-	case DID_RESOLVE:
-		snprintf(t.text, sizeof t.text, "%s folds %d records, finds anew: %.80s", who.text, e->count, source.text);
-		break;
-	case DID_COPY:
-		snprintf(t.text, sizeof t.text, "%s copies pack 0 into pack %d", who.text, e->pack);
-		break;
-	case DID_LEAVE:
-		snprintf(t.text, sizeof t.text, "%s folds %d records and gives up", who.text, e->count);
-		break;
-	case DID_DOOM:
-		snprintf(t.text, sizeof t.text, "%s folds %d records and will delete pack %d", who.text, e->count, e->pack);
-		break;
-	case DID_DELETE:
-		snprintf(t.text, sizeof t.text, "%s deletes pack %d", who.text, e->pack);
-		break;
-	case DID_POWER_CUT:
-		snprintf(t.text, sizeof t.text, "power cut: %d records are left", e->count);
-		break;
-	default:
-		snprintf(t.text, sizeof t.text, "records below checkpoint %d are deleted", e->count);
-	}
-	return t;
 }

@@ -2,17 +2,16 @@
  * model: the ledger protocol as a state machine that is small enough to be walked through completely. It says in one
  * page of code what rules A–H allow (docs/format/ledger.md, docs/order.md), and can be told to leave one of them out.
  *
- * Actors     0, 1 are writers, 2, 3 are pruners. Each acts on what it has folded; each may stop for ever at any point, so
- *            a crash needs no step of its own: what holds after every step holds for every crash.
- * Snapshots  0 stands at the beginning, 1 + w is what writer w makes. Each needs chunk "a"; 1 + w also a chunk of its own.
- * Packs      0 stands at the beginning and holds a. 1 + i is the first pack of actor i: a writer's holds its own chunk
- *            and perhaps a, a pruner's is its copy of pack 0. 5 + w is the second pack of writer w, holding a.
- * Requests   with `requests`, a create is sent and lands at any later time or never, also when its sender does nothing
- *            more, and so does a delete. By rule B the answer decides nothing, so that a lost one is no step: whoever
- *            finds the number taken reads whose it is. Without `requests` both land as they are decided, which leaves
- *            out no outcome of the rules as designed: a create that lands at all lands on the very fold that it was decided
- *            on, so it might have been decided just then; one that misses changes nothing; and what a delete is
- *            decided on is final. Removed rules void this argument and need `requests`.
+ * Actors     0, 1 are writers, 2, 3 are pruners. Each acts on what it has folded; each may stop for ever at any point,
+ * so a crash needs no step of its own: what holds after every step holds for every crash. Snapshots  0 stands at the
+ * beginning, 1 + w is what writer w makes. Each needs chunk "a"; 1 + w also a chunk of its own. Packs      0 stands at
+ * the beginning and holds a. 1 + i is the first pack of actor i: a writer's holds its own chunk and perhaps a, a
+ * pruner's is its copy of pack 0. 5 + w is the second pack of writer w, holding a. Requests   with `requests`, a create
+ * is sent and lands at any later time or never, also when its sender does nothing more, and so does a delete. By rule B
+ * the answer decides nothing, so that a lost one is no step: whoever finds the number taken reads whose it is. Without
+ * `requests` both land as they are decided, which leaves out no outcome of the rules as designed: a create that lands
+ * at all lands on the very fold that it was decided on, so it might have been decided just then; one that misses
+ * changes nothing; and what a delete is decided on is final. Removed rules void this argument and need `requests`.
  * Thread     no state; call from anywhere.
  */
 #ifndef MAILHOLD_TESTS_EXPLORER_MODEL_H
@@ -26,7 +25,7 @@
 #define ACTORS      4
 #define SNAPSHOTS   3
 #define PACKS       7
-#define RECORDS_MAX 24
+#define RECORDS_MAX 28
 #define STEPS_MAX   160 /* from one state */
 
 /* ---- records, and what they add up to ---- */
@@ -99,17 +98,17 @@ enum removal {
 
 struct model {
 	uint8_t writers, pruners;
-	uint8_t records;             /* the ledger's length, INIT included */
+	uint8_t records; /* the ledger's length, INIT included */
 	uint8_t forgets, undos;
-	uint8_t stale;               /* so many decisions may be made on any older fold; without requests: any resolving may */
-	uint8_t lost;                /* so many answers are misjudged; needs one of the two removals */
-	uint8_t power_cuts;          /* above 0: visible is not durable until somebody syncs */
+	uint8_t stale;      /* so many decisions may be made on any older fold; without requests: any resolving may */
+	uint8_t lost;       /* so many answers are misjudged; needs one of the two removals */
+	uint8_t power_cuts; /* above 0: visible is not durable until somebody syncs */
 	uint8_t checkpoints;
-	bool requests;               /* take time */
+	bool requests; /* take time */
 	bool fences, repacks, drops;
-	bool voiding;                /* readers pass over records that break rules C and D */
-	bool careless;               /* writer 1 appends whatever it wants to */
-	bool strict;                 /* a condemned pack counts as lost already, though nobody has deleted it yet */
+	bool voiding;  /* readers pass over records that break rules C and D */
+	bool careless; /* writer 1 appends whatever it wants to */
+	bool strict;   /* a condemned pack counts as lost already, though nobody has deleted it yet */
 	unsigned removed;
 };
 
@@ -127,15 +126,15 @@ struct actor {
 	uint8_t step;
 	uint8_t source; /* of a, as in a commit's target */
 	uint8_t flags;
-	uint8_t landed;     /* its record stands at SLOT, but was not acknowledged yet (power cuts only) */
-	uint8_t slot;       /* that WANT was sent to */
-	uint8_t doomed;     /* 1 + the pack that it is about to delete; 0: none */
-	struct entry want;  /* a create that is under way */
+	uint8_t landed;    /* its record stands at SLOT, but was not acknowledged yet (power cuts only) */
+	uint8_t slot;      /* that WANT was sent to */
+	uint8_t doomed;    /* 1 + the pack that it is about to delete; 0: none */
+	struct entry want; /* a create that is under way */
 };
 
 /*
- * Bytes only, so that two equal states are equal in memory. The history comes last: where nothing looks back (no requests,
- * no power cuts), two histories with the same sum are the same state, and model_state_bytes() ends before it.
+ * Bytes only, so that two equal states are equal in memory. The history comes last: where nothing looks back (no
+ * requests, no power cuts), two histories with the same sum are the same state, and model_state_bytes() ends before it.
  */
 struct state {
 	uint8_t count;   /* of records that can be read */
@@ -158,13 +157,13 @@ enum what {
 	DID_MISS,       /* the create's number was taken */
 	DID_LAND_FREED, /* the create won a number that had been taken once */
 	DID_ACKNOWLEDGE,
-	DID_BELIEVE,    /* took no answer for success */
-	DID_DESPAIR,    /* took no answer for failure */
-	DID_UPLOAD,     /* resolved a and uploaded its first pack */
-	DID_RESOLVE,    /* resolved a again */
+	DID_BELIEVE, /* took no answer for success */
+	DID_DESPAIR, /* took no answer for failure */
+	DID_UPLOAD,  /* resolved a and uploaded its first pack */
+	DID_RESOLVE, /* resolved a again */
 	DID_COPY,
 	DID_LEAVE,
-	DID_DOOM,       /* decided to delete a pack */
+	DID_DOOM, /* decided to delete a pack */
 	DID_DELETE,
 	DID_POWER_CUT,
 	DID_FREE_NAMES,
@@ -187,6 +186,8 @@ struct steps {
 struct state model_start(const struct model *m);
 /* Everything that can happen next. */
 void model_steps(const struct model *m, const struct state *s, struct steps *out);
+/* The state after R was appended by somebody, whatever the actors had in mind. S must have room for it. */
+void model_append(const struct model *m, struct state *s, const struct entry *r);
 /* Which promise S breaks, NULL when none. */
 const char *model_violation(const struct model *m, const struct state *s);
 /* So many bytes of a state tell it apart from others. */

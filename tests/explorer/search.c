@@ -131,6 +131,8 @@ static void note_witness(struct search *s, const struct state *t)
 	struct witness *w = &s->result.witness;
 	const struct view *v = &t->view;
 
+	if (t->count > s->result.longest)
+		s->result.longest = t->count;
 	w->both_writers_done |= t->actor[0].step == STEP_DONE && t->actor[1].step == STEP_DONE;
 	w->a_pack_deleted |= v->pack[0] >= PACK_IS_CONDEMNED && !(t->present & 1);
 	w->a_power_cut |= t->power_cuts < s->m->power_cuts;

@@ -21,7 +21,8 @@ struct search_result {
 	enum outcome outcome;
 	uint64_t states; /* different ones, symmetric ones counted once */
 	uint64_t steps;
-	unsigned depth;  /* of the deepest state, or of the violation */
+	unsigned depth;   /* of the deepest state, or of the violation */
+	unsigned longest; /* history */
 	double seconds;
 	struct witness witness;
 	char violation[80];
