@@ -31,7 +31,7 @@ enum err_code buf_extend(struct buf *b, size_t n, uint8_t **out, struct err *e)
 
 	if (rc)
 		return rc;
-	*out = b->ptr + b->len;
+	*out = b->len ? b->ptr + b->len : b->ptr; /* nothing may be added to the NULL of an empty one */
 	b->len += n;
 	return ERR_OK;
 }

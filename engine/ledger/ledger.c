@@ -276,7 +276,7 @@ enum err_code ledger_make_durable(struct ledger *l, struct err *e)
 	return ERR_OK;
 }
 
-/* The store must still hold the head that we saw last. */
+/* The store must still hold the head that we saw last; one that we could not read may have been mended since. */
 static enum err_code check_pin(struct ledger *l, struct err *e)
 {
 	uint64_t number = l->head.number;
@@ -289,7 +289,7 @@ static enum err_code check_pin(struct ledger *l, struct err *e)
 		               number);
 	if (rc)
 		return err_note(e, "while reading ledger record %" PRIu64, number);
-	if (memcmp(hash, l->head.hash, sizeof hash) != 0)
+	if (memcmp(hash, l->head.hash, sizeof hash) != 0 && !l->head_unreadable)
 		return err_set(e, ERR_FORKED, "the store forked: ledger record %" PRIu64 " is not the one seen earlier",
 		               number);
 	return ERR_OK;
@@ -313,6 +313,32 @@ static void tell_cached(struct ledger *l)
 		            l->fold.unknown_kind);
 }
 
+/*
+ * Cached judgements are final but for one: a record that could not be read may have been mended, or it was damaged on
+ * its way to us only. Then all is read again, as by someone without a cache; else this client would differ from all
+ * others for ever.
+ */
+static enum err_code look_for_mended(struct ledger *l, struct err *e)
+{
+	for (size_t i = 0; i < l->fold.unreadable_count; i++) {
+		const struct fold_unreadable *u = &l->fold.unreadable[i];
+		uint8_t hash[RECORD_HASH_BYTES];
+		enum err_code rc = ledger_fetch(l, u->number, hash, e);
+
+		if (rc && rc != ERR_NOT_FOUND)
+			return err_note(e, "while reading ledger record %" PRIu64, u->number);
+		if (!rc && memcmp(hash, u->hash, sizeof hash) != 0) {
+			ledger_tell(l, u->number, NULL,
+			            "ledger record %" PRIu64
+			            " has changed since it could not be read: reading all again",
+			            u->number);
+			ledger_reset(l);
+			return ERR_OK;
+		}
+	}
+	return ERR_OK;
+}
+
 static enum err_code open_cache(struct ledger *l, const char *cache_file, struct err *e)
 {
 	size_t bytes = strlen(cache_file) + 1;
@@ -325,8 +351,12 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 	rc = cache_load(l, e);
 	if (rc || !l->next)
 		return rc;
-	tell_cached(l);
-	return check_pin(l, e);
+	rc = check_pin(l, e);
+	if (!rc)
+		rc = look_for_mended(l, e);
+	if (!rc && l->next)
+		tell_cached(l);
+	return rc;
 }
 
 enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file, ledger_notice notice,

@@ -144,6 +144,11 @@ MUST_CHECK enum err_code page_builder_take(struct page_builder *b, const struct 
 /* The roots of all that was added so far. Does not end the building: more may follow. */
 MUST_CHECK enum err_code page_builder_roots(struct page_builder *b, struct page_roots *out, uint64_t *items,
                                             struct err *e);
+/* Remembers where the building stands. PAGE_BUILDER_REWIND goes back there; chunks that were put meanwhile stay put. */
+struct page_mark;
+MUST_CHECK enum err_code page_builder_mark(const struct page_builder *b, struct page_mark **out, struct err *e);
+/* Consumes *MARK (NULL afterwards; a NULL inside changes nothing). */
+void page_builder_rewind(struct page_builder *b, struct page_mark **mark);
 /* Starts over, keeping memory. */
 void page_builder_reset(struct page_builder *b);
 

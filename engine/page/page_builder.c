@@ -75,6 +75,61 @@ void page_builder_reset(struct page_builder *b)
 	b->refs_bytes = b->sync_bytes = 0;
 }
 
+/* Closed pages are only ever appended, so their number is enough; the open page is copied. */
+struct page_mark {
+	size_t closed_count;
+	uint64_t items;
+	struct open_row rows[PAGE_ITEMS_MAX];
+	uint32_t row_count;
+	struct buf arena, last_key;
+	size_t refs_bytes, sync_bytes;
+};
+
+enum err_code page_builder_mark(const struct page_builder *b, struct page_mark **out, struct err *e)
+{
+	struct page_mark *m = mem_zalloc(1, sizeof *m);
+	enum err_code rc;
+
+	if (!m)
+		return err_no_memory(e, sizeof *m);
+	rc = buf_append(&m->arena, buf_span(&b->arena), e);
+	if (!rc)
+		rc = buf_append(&m->last_key, buf_span(&b->last_key), e);
+	if (rc) {
+		buf_release(&m->arena);
+		mem_free(m);
+		return rc;
+	}
+	m->closed_count = b->closed_count;
+	m->items = b->items;
+	memcpy(m->rows, b->rows, b->row_count * sizeof b->rows[0]);
+	m->row_count = b->row_count;
+	m->refs_bytes = b->refs_bytes;
+	m->sync_bytes = b->sync_bytes;
+	*out = m;
+	return ERR_OK;
+}
+
+void page_builder_rewind(struct page_builder *b, struct page_mark **mark)
+{
+	struct page_mark *m = *mark;
+
+	if (!m)
+		return;
+	b->closed_count = m->closed_count;
+	b->items = m->items;
+	memcpy(b->rows, m->rows, m->row_count * sizeof m->rows[0]);
+	b->row_count = m->row_count;
+	buf_release(&b->arena);
+	buf_release(&b->last_key);
+	b->arena = m->arena;
+	b->last_key = m->last_key;
+	b->refs_bytes = m->refs_bytes;
+	b->sync_bytes = m->sync_bytes;
+	mem_free(m);
+	*mark = NULL;
+}
+
 bool page_builder_at_cut(const struct page_builder *b)
 {
 	return b->row_count == 0;
@@ -84,7 +139,7 @@ bool page_builder_at_cut(const struct page_builder *b)
 
 static struct span at(const struct page_builder *b, size_t offset, uint32_t len)
 {
-	return span_of(b->arena.ptr + offset, len);
+	return span_first(span_skip(buf_span(&b->arena), offset), len);
 }
 
 static struct wr column_begin(struct page_builder *b, struct err *e)

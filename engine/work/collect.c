@@ -121,7 +121,10 @@ static void submit_ahead(struct merge *m)
 {
 	struct run *r = m->run;
 
-	for (; m->submitted < m->count && m->ring_used < RUN_RING; m->submitted++) {
+	/* A source that is not thread-safe has one item in work, and its owner waits for it before the next call. */
+	size_t most = r->source->parallel_fetch ? RUN_RING : 1;
+
+	for (; m->submitted < m->count && m->ring_used < most; m->submitted++) {
 		struct item_job *j;
 		struct item_entry entry;
 
@@ -174,7 +177,7 @@ static enum err_code load_old(struct merge *m, size_t i, uint32_t *row, struct e
 	enum err_code rc = ERR_OK;
 
 	if (m->page_number != p) {
-		rc = page_load(&m->run->io, &m->pages.entries[p], PAGE_KEYS | PAGE_FACTS | PAGE_REFS, &m->page, e);
+		rc = page_load(&m->run->io, &m->pages.entries[p], PAGE_ALL, &m->page, e);
 		m->page_number = rc ? SIZE_MAX : p;
 	}
 	*row = (uint32_t)(number - m->pages.entries[p].first);
@@ -279,21 +282,28 @@ static enum err_code add_fetched(struct merge *m, size_t i, const struct item_en
 	return count_refetched(m, i, j, e);
 }
 
-/* The item cannot be read now. What an earlier snapshot has of it stays; a new one is left out and reported. */
+/*
+ * The item cannot be read now. What an earlier snapshot has of it stays, with the state of then: the version in it is what makes the
+ * next run try again. A new one is left out and reported. Either way the collection must be listed again.
+ */
 static enum err_code keep_or_skip(struct merge *m, size_t i, const struct item_entry *entry, const struct err *why,
                                   struct err *e)
 {
 	enum err_code rc;
 	uint32_t row;
 
-	if (why->code == ERR_VANISHED)
-		return ERR_OK; /* gone while we looked: not part of this snapshot */
+	if (why->code == ERR_VANISHED) {
+		/* Gone while we looked: not part of this snapshot. */
+		m->run->report->items_removed += m->old[i] != OLD_NONE;
+		return ERR_OK;
+	}
 	run_skip(m->run, m->c, entry->key, why);
+	m->run->collected[m->c].gaps = true;
 	if (m->old[i] == OLD_NONE)
 		return ERR_OK;
-	rc = add_old(m, i, entry, e);
+	rc = load_old(m, i, &row, e);
 	if (!rc)
-		rc = load_old(m, i, &row, e);
+		rc = page_builder_add_old(m->run->pages, &m->page, row, m->page.rows[row].state, e);
 	if (!rc)
 		m->bytes += row_bytes(&m->page.rows[row]);
 	return rc;
@@ -330,6 +340,54 @@ static enum err_code add_new(struct merge *m, size_t i, const struct item_entry 
 	return rc;
 }
 
+/* ---- partial snapshots ---- */
+
+static enum err_code add_rest_of_page(struct merge *m, size_t p, struct span after, struct page *page, struct err *e)
+{
+	const struct page_entry *from = &m->pages.entries[p];
+	struct span states[PAGE_ITEMS_MAX];
+	enum err_code rc = page_load(&m->run->io, from, PAGE_KEYS | PAGE_STATE, page, e);
+
+	if (rc || span_compare(page->rows[page->count - 1].key, after) <= 0)
+		return rc;
+	if (page_builder_at_cut(m->run->pages) && span_compare(page->rows[0].key, after) > 0) {
+		for (uint32_t row = 0; row < page->count; row++)
+			states[row] = page->rows[row].state;
+		return page_builder_take(m->run->pages, from, page->rows[page->count - 1].key, states, e);
+	}
+	rc = page_load(&m->run->io, from, PAGE_ALL, page, e);
+	for (uint32_t row = 0; !rc && row < page->count; row++)
+		if (span_compare(page->rows[row].key, after) > 0)
+			rc = page_builder_add_old(m->run->pages, page, row, page->rows[row].state, e);
+	return rc;
+}
+
+/*
+ * Commits the entries before I and, as the base has them, the items behind: what was safe before stays safe to build on, so the
+ * next run need not fetch it, and the pages taken later are inherited from a snapshot that has them (rule D).
+ */
+static enum err_code make_safe(struct merge *m, size_t i, bool ending, struct err *e)
+{
+	struct run *r = m->run;
+	struct page_mark *mark = NULL;
+	struct page page = PAGE_EMPTY;
+	struct item_entry entry = { 0 };
+	enum err_code rc;
+
+	if (!run_partial_wanted(r))
+		return ERR_OK;
+	if (i)
+		entry_at(m, i - 1, &entry);
+	rc = page_builder_mark(r->pages, &mark, e);
+	for (size_t p = m->cursor; !rc && p < m->pages.count; p++)
+		rc = add_rest_of_page(m, p, entry.key, &page, e);
+	if (!rc)
+		rc = run_commit_partial(r, m->c, m->bytes, ending, e);
+	page_builder_rewind(r->pages, &mark);
+	page_release(&page);
+	return rc;
+}
+
 /* ---- the collection ---- */
 
 static enum err_code build(struct merge *m, struct err *e)
@@ -343,13 +401,14 @@ static enum err_code build(struct merge *m, struct err *e)
 
 		if (steps % CHECK_EVERY == 0) {
 			run_tell(r, m->c, i, m->count);
-			if (repo_stopped(r->repo) || run_partial_due(r)) {
-				rc = run_commit_partial(r, m->c, m->bytes, e);
-				if (!rc && repo_stopped(r->repo))
-					rc = repo_cancelled(e);
-				if (rc)
-					break;
-			}
+			bool stopped = repo_stopped(r->repo);
+
+			if (stopped || run_partial_due(r))
+				rc = make_safe(m, i, stopped, e);
+			if (!rc && stopped)
+				rc = repo_cancelled(e);
+			if (rc)
+				break;
 		}
 		if (whole) {
 			rc = take_page(m, i, whole, e);

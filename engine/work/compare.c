@@ -156,6 +156,7 @@ static enum err_code side_item(struct side *s, struct view_item *out, struct err
 struct loose {
 	struct loose_item copy;
 	size_t collection;
+	size_t same; /* 1 + the one removed before it with the same content, or 0 */
 	bool matched;
 };
 
@@ -165,7 +166,7 @@ struct diff {
 	void *ctx;
 	struct loose *added, *removed;
 	size_t added_count, added_cap, removed_count, removed_cap;
-	struct idmap removed_by_content; /* content id → index; the last one wins */
+	struct idmap removed_by_content; /* content id → 1 + the last one not yet matched, or 0 */
 };
 
 static enum err_code loose_add(struct loose **list, size_t *count, size_t *cap, const struct view_item *item, size_t c,
@@ -213,6 +214,7 @@ static enum err_code diff_pair(void *ctx, struct side *a, struct side *b, bool i
 {
 	struct diff *d = ctx;
 	struct view_item item;
+	uint64_t same;
 	enum err_code rc;
 
 	if (in_a && in_b)
@@ -223,7 +225,11 @@ static enum err_code diff_pair(void *ctx, struct side *a, struct side *b, bool i
 	if (in_b)
 		return loose_add(&d->added, &d->added_count, &d->added_cap, &item, b->collection, e);
 	rc = loose_add(&d->removed, &d->removed_count, &d->removed_cap, &item, a->collection, e);
-	return rc ? rc : idmap_put(&d->removed_by_content, item.content.bytes, d->removed_count - 1, e);
+	if (rc)
+		return rc;
+	if (idmap_get(&d->removed_by_content, item.content.bytes, &same))
+		d->removed[d->removed_count - 1].same = (size_t)same;
+	return idmap_put(&d->removed_by_content, item.content.bytes, d->removed_count, e);
 }
 
 /* What left one place and came to another with the same content was moved. */
@@ -238,13 +244,15 @@ static enum err_code tell_loose(struct diff *d, struct err *e)
 			                 .collection = d->b->table.rows[now->collection].shown.c.path,
 			                 .after = loose_get(&now->copy) };
 
-		if (idmap_get(&d->removed_by_content, now->copy.item.content.bytes, &at) && !d->removed[at].matched) {
+		if (idmap_get(&d->removed_by_content, now->copy.item.content.bytes, &at) && at--) {
 			d->removed[at].matched = true;
+			rc = idmap_put(&d->removed_by_content, now->copy.item.content.bytes, d->removed[at].same, e);
 			change.kind = CHANGE_MOVED;
 			change.before = loose_get(&d->removed[at].copy);
 			change.collection_from = d->a->table.rows[d->removed[at].collection].shown.c.path;
 		}
-		rc = d->visit(d->ctx, &change, e);
+		if (!rc)
+			rc = d->visit(d->ctx, &change, e);
 	}
 	for (size_t i = 0; !rc && i < d->removed_count; i++) {
 		struct change change = { .kind = CHANGE_REMOVED,

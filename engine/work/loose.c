@@ -21,7 +21,7 @@ const struct view_item *loose_get(struct loose_item *l)
 	size_t at = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		*parts[i] = span_of(l->bytes.ptr + at, l->ends[i] - at);
+		*parts[i] = span_skip(span_first(buf_span(&l->bytes), l->ends[i]), at);
 		at = l->ends[i];
 	}
 	return &l->item;

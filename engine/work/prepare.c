@@ -218,7 +218,7 @@ static enum err_code make_item_chunk(struct item_job *j, const size_t *recipe_en
 
 	for (size_t i = 0; i < j->stream_count; i++) {
 		streams[i] = (struct item_stream){ .name = j->streams[i].name,
-			                           .recipe = span_of(j->recipes.ptr + at, recipe_ends[i] - at),
+			                           .recipe = span_skip(span_first(buf_span(&j->recipes), recipe_ends[i]), at),
 			                           .ids = ids,
 			                           .id_count = part_counts[i] };
 		ids += part_counts[i];
@@ -265,7 +265,7 @@ static enum err_code split_whole(struct item_job *j, struct chunker *c, struct e
 	for (size_t i = 0; !rc && i < j->stream_count; i++) {
 		size_t end = i + 1 < j->stream_count ? j->streams[i + 1].start : j->body.len;
 		size_t before = part_count(j);
-		struct span bytes = span_of(j->body.ptr + j->streams[i].start, end - j->streams[i].start);
+		struct span bytes = span_skip(span_first(buf_span(&j->body), end), j->streams[i].start);
 
 		chunker_begin(c, keep_chunk, j);
 		rc = chunker_feed(c, bytes, e);

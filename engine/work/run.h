@@ -14,6 +14,7 @@
 struct collected {
 	bool kept;               /* as the base has it; nothing below but cursor is set */
 	bool failed;             /* could not be read: the base's row stays, if there is one */
+	bool gaps;               /* some items could not be read: no cursor is kept, so that the next run looks again */
 	struct page_roots roots;
 	uint64_t items, bytes;
 	struct buf cursor;       /* to save with the snapshot */
@@ -40,6 +41,7 @@ struct run {
 	bool has_last;
 	struct collection_table table; /* the base, read; only when needed */
 	bool has_table;
+	uint64_t complete_items;       /* of the newest complete snapshot; 0: there is none */
 	struct snapshot_id replaces;   /* the newest partial snapshot, ours or an interrupted run's */
 	struct page_roots base_roots;
 
@@ -59,11 +61,13 @@ MUST_CHECK enum err_code run_need_writer(struct run *r, enum index_mode mode, st
 MUST_CHECK enum err_code run_need_table(struct run *r, struct err *e);
 /* Is it time to make safe what we have? */
 bool run_partial_due(const struct run *r);
+/* Is there anything new to make safe? Also plans when to ask next. */
+bool run_partial_wanted(struct run *r);
 /*
  * Commits what is safe so far as a partial snapshot: collections done, the current one (number C, with what R->pages
- * holds), and the base's for the rest.
+ * holds), and the base's for the rest. ENDING: nothing follows, the session ends with it.
  */
-MUST_CHECK enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, struct err *e);
+MUST_CHECK enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, bool ending, struct err *e);
 void run_skip(struct run *r, size_t c, struct span key, const struct err *why);
 void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total);
 

@@ -117,6 +117,9 @@ static void find_base(struct run *r)
 
 	if (r->options->no_parent)
 		return;
+	fact = snapshot_latest(r->repo, &r->account, false);
+	if (fact)
+		r->complete_items = fact->entry.item_count;
 	fact = snapshot_latest(r->repo, &r->account, true);
 	if (!fact)
 		return;
@@ -315,7 +318,7 @@ static enum err_code put_manifest(struct run *r, const struct snapshot_entry *en
 
 static enum err_code commit_entry(struct run *r, struct snapshot_entry *entry, bool last, struct err *e)
 {
-	struct commit c = { .snapshots = entry, .snapshot_count = 1, .end_session = last };
+	struct commit c = { .snapshots = entry, .snapshot_count = 1 };
 	struct buf sealed = BUF_EMPTY;
 	uint64_t number;
 	enum err_code rc = seal_details(r, &entry->id, &sealed, e);
@@ -326,9 +329,7 @@ static enum err_code commit_entry(struct run *r, struct snapshot_entry *entry, b
 	if (!rc && r->writer)
 		rc = writer_flush(r->writer, e);
 	if (!rc && r->writer)
-		writer_commit_part(r->writer, &c);
-	if (!c.session)
-		c.end_session = false;
+		writer_commit_part(r->writer, last, &c);
 	if (!rc)
 		rc = ledger_commit(r->repo->ledger, &c, &number, e);
 	if (!rc && r->writer)
@@ -375,30 +376,26 @@ static void plan_next_partial(struct run *r)
 	r->partial_at_ms = clock_monotonic_ms() + every;
 }
 
-enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, struct err *e)
+bool run_partial_wanted(struct run *r)
 {
-	struct collected *current = &r->collected[c], before = *current;
+	plan_next_partial(r);
+	return r->writer && !r->options->dry_run && writer_dirty(r->writer);
+}
+
+/* A partial snapshot of the first DONE collections, with the base's for the rest. */
+static enum err_code commit_partial(struct run *r, size_t done, bool ending, struct err *e)
+{
 	struct snapshot_entry entry;
 	struct page_roots roots;
 	struct totals totals;
-	enum err_code rc;
+	enum err_code rc = build_list(r, done, true, &roots, &totals, e);
 
-	plan_next_partial(r);
-	if (r->options->dry_run || !writer_dirty(r->writer))
-		return ERR_OK;
-	rc = page_builder_roots(r->pages, &current->roots, &current->items, e);
-	current->bytes = bytes;
-	/* Without a cursor the next run lists this collection again. */
-	current->cursor = BUF_EMPTY;
-	if (!rc)
-		rc = build_list(r, c + 1, true, &roots, &totals, e);
-	current->cursor = before.cursor;
 	if (rc)
 		return rc;
 	entry = new_entry(r, &roots, &totals);
 	crypto_random(entry.id.bytes, sizeof entry.id.bytes);
 	entry.flags |= SNAPSHOT_PARTIAL;
-	rc = commit_entry(r, &entry, false, e);
+	rc = commit_entry(r, &entry, ending, e);
 	if (rc)
 		return rc;
 	r->has_base = true;
@@ -407,7 +404,32 @@ enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, struct
 	return ERR_OK;
 }
 
+enum err_code run_commit_partial(struct run *r, size_t c, uint64_t bytes, bool ending, struct err *e)
+{
+	struct collected *current = &r->collected[c];
+	struct buf cursor = current->cursor;
+	enum err_code rc = page_builder_roots(r->pages, &current->roots, &current->items, e);
+
+	current->bytes = bytes;
+	/* Without a cursor the next run lists this collection again. */
+	current->cursor = BUF_EMPTY;
+	if (!rc)
+		rc = commit_partial(r, c + 1, ending, e);
+	current->cursor = cursor;
+	return rc;
+}
+
 /* ---- the flow ---- */
+
+/* One folder that cannot be read stops one folder; what the base has of it stays. */
+static enum err_code cannot_list(struct run *r, size_t c, const struct err *why)
+{
+	if (why->code == ERR_NO_MEMORY)
+		return why->code;
+	run_skip(r, c, SPAN_EMPTY, why);
+	r->collected[c].failed = true;
+	return ERR_OK;
+}
 
 static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 {
@@ -423,14 +445,8 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 		return rc;
 	rc = r->source->ops->list(r->source, c, found ? known.cursor : SPAN_EMPTY, r->options->rescan, &listing,
 	                          &out->cursor, e);
-	if (rc) {
-		/* One folder that cannot be read stops one folder; what the base has of it stays. */
-		if (rc == ERR_NO_MEMORY)
-			return rc;
-		run_skip(r, c, SPAN_EMPTY, e);
-		out->failed = true;
-		return ERR_OK;
-	}
+	if (rc)
+		return cannot_list(r, c, e);
 	if (!listing && found && !memcmp(&known.facts_id, &out->facts_id, sizeof known.facts_id)) {
 		out->kept = true;
 		out->items = known.items;
@@ -441,12 +457,15 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 		return buf_append(&out->cursor, known.cursor, e);
 	}
 	rc = run_need_writer(r, INDEX_WRITE, e);
-	if (!rc && !listing) /* only its attributes changed: items as they were, the listing is needed no less */
-		rc = r->source->ops->list(r->source, c, SPAN_EMPTY, r->options->rescan, &listing, &out->cursor, e);
+	/* Only its attributes changed: items as they were, the listing is needed no less. */
+	if (!rc && !listing && r->source->ops->list(r->source, c, SPAN_EMPTY, r->options->rescan, &listing, &out->cursor, e))
+		return cannot_list(r, c, e);
 	if (!rc)
 		rc = run_collect(r, c, listing, e);
 	if (listing)
 		r->source->ops->listing_free(&listing);
+	if (out->gaps)
+		buf_clear(&out->cursor);
 	if (rc == ERR_OK && found && r->has_table) {
 		const struct collection_row *base = collection_table_find(&r->table, r->collections[c].path);
 
@@ -528,10 +547,10 @@ static enum err_code finish(struct run *r, struct err *e)
 	r->report->info.items = totals.items;
 	r->report->info.bytes = totals.bytes;
 	entry = new_entry(r, &roots, &totals);
-	if (r->has_base && !(r->base.flags & SNAPSHOT_PARTIAL) && totals.items * 2 < r->base.item_count) {
+	if (totals.items * 2 < r->complete_items) {
 		entry.flags |= SNAPSHOT_SHRUNK;
 		repo_notice(r->repo, "the source has %llu items; the snapshot before had %llu. Nothing older is dropped for it",
-		            (unsigned long long)totals.items, (unsigned long long)r->base.item_count);
+		            (unsigned long long)totals.items, (unsigned long long)r->complete_items);
 	}
 	if (r->options->dry_run)
 		return ERR_OK;
@@ -560,10 +579,14 @@ static enum err_code go(struct run *r, struct err *e)
 	find_base(r);
 	plan_next_partial(r);
 	for (size_t c = 0; !rc && c < r->collection_count; c++) {
-		if (repo_stopped(r->repo))
-			rc = repo_cancelled(e);
-		else
+		if (!repo_stopped(r->repo)) {
 			rc = do_collection(r, c, e);
+			continue;
+		}
+		if (run_partial_wanted(r))
+			rc = commit_partial(r, c, true, e);
+		if (!rc)
+			rc = repo_cancelled(e);
 	}
 	return rc ? rc : finish(r, e);
 }

@@ -433,9 +433,10 @@ uint64_t writer_uncommitted_bytes(const struct writer *w)
 	return w->uncommitted;
 }
 
-void writer_commit_part(const struct writer *w, struct commit *c)
+void writer_commit_part(const struct writer *w, bool ending, struct commit *c)
 {
 	c->session = w->session;
+	c->end_session = ending && w->session;
 	c->added = (const struct pack_added *)(const void *)w->added.ptr;
 	c->added_count = w->added.len / sizeof *c->added;
 	c->against = (const uint32_t *)(const void *)w->ordinals.ptr;

@@ -44,8 +44,11 @@ MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);
 /* True when something was put that is not in a committed pack yet. */
 bool writer_dirty(const struct writer *w);
 uint64_t writer_uncommitted_bytes(const struct writer *w);
-/* The part of a commit that is the writer's: session, packs added, packs deduplicated against. Borrowed until the next put. */
-void writer_commit_part(const struct writer *w, struct commit *c);
+/*
+ * The part of a commit that is the writer's: session, packs added, packs deduplicated against. Borrowed until the next put. With
+ * ENDING it also ends the session, if one is open.
+ */
+void writer_commit_part(const struct writer *w, bool ending, struct commit *c);
 /* The commit is in the ledger: what it named counts as committed. SESSION_ENDED: the next pack needs a new session. */
 void writer_committed(struct writer *w, bool session_ended);
 /* The open session, 0 when there is none. */

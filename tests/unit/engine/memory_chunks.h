@@ -86,8 +86,10 @@ static inline size_t below(size_t n)
 static inline void random_start(const char *test)
 {
 	const char *given = getenv("MAILHOLD_TEST_SEED");
+	struct timespec now;
 
-	random_state = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
+	clock_gettime(CLOCK_REALTIME, &now);
+	random_state = given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec;
 	if (!random_state)
 		random_state = 1;
 	printf("%s: seed %llu (MAILHOLD_TEST_SEED repeats it)\n", test, (unsigned long long)random_state);

@@ -1,0 +1,1016 @@
+/*
+ * Snapshot runs and restores of a scriptable world, compared with a plain model after every step: what the newest snapshot
+ * holds, what older ones still hold, what is fetched, what diff, deleted and find say.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/repo/repo.h"
+#include "engine/snapshot/snapshot.h"
+#include "unit/engine/work/fake_world.h"
+
+static struct err err;
+
+static void ok(enum err_code rc)
+{
+	if (rc)
+		fail_msg("%s: %s", err_code_name(rc), err.text);
+}
+
+#define SNAPSHOTS_KEPT 64
+
+struct lab {
+	char folder[64], url[80], cache[80];
+	struct secret *secret;
+	struct repo *repo;
+	volatile sig_atomic_t stop;
+	struct fake_world now;      /* what the source has */
+	struct fake_world *kept[SNAPSHOTS_KEPT]; /* what each snapshot must hold */
+	struct snapshot_id ids[SNAPSHOTS_KEPT];
+	size_t count;
+	uint32_t next_number, next_version;
+	bool with_cursors;
+};
+
+static void lab_open(struct lab *l)
+{
+	struct repo_options o = { .url = l->url,
+		                  .secret = l->secret,
+		                  .secret_kind = SLOT_KEY_FILE,
+		                  .cache_folder = l->cache };
+
+	ok(repo_open(&o, &l->repo, &err));
+	engine_stop_flag(l->repo, &l->stop);
+}
+
+static void lab_reopen(struct lab *l)
+{
+	repo_free(&l->repo);
+	lab_open(l);
+}
+
+static void lab_start(struct lab *l)
+{
+	const char *tmp = getenv("TMPDIR");
+	uint8_t bytes[SLOT_KEY_FILE_BYTES] = { 7 };
+	struct repo_options o = { .secret_kind = SLOT_KEY_FILE };
+
+	memset(l, 0, sizeof *l);
+	snprintf(l->folder, sizeof l->folder, "%.30s/mailhold-run-XXXXXX", tmp ? tmp : "/tmp");
+	assert_non_null(mkdtemp(l->folder));
+	snprintf(l->url, sizeof l->url, "%s/repo", l->folder);
+	snprintf(l->cache, sizeof l->cache, "%s/cache", l->folder);
+	ok(crypto_start(&err));
+	ok(secret_new(span_of(bytes, sizeof bytes), &l->secret, &err));
+	o.url = l->url;
+	o.secret = l->secret;
+	o.cache_folder = l->cache;
+	ok(repo_init(&o, &(struct slot_options){ .kind = SLOT_KEY_FILE }, &l->repo, &err));
+	engine_stop_flag(l->repo, &l->stop);
+	for (size_t f = 0; f < FAKE_FOLDERS; f++)
+		l->now.folders[f].there = f < 5;
+}
+
+static void lab_end(struct lab *l)
+{
+	repo_free(&l->repo);
+	secret_free(&l->secret);
+	for (size_t i = 0; i < l->count; i++)
+		free(l->kept[i]);
+	ok(file_remove_tree(l->folder, &err));
+}
+
+/* ---- what happens at the source ---- */
+
+static uint32_t random_size(void)
+{
+	switch (below(40)) {
+	case 0:
+		return 0;
+	case 1:
+		return (uint32_t)below(200);
+	case 2:
+		return (uint32_t)(100000 + below(900000));
+	default:
+		return (uint32_t)(200 + below(8000));
+	}
+}
+
+static void item_new(struct lab *l, struct fake_folder *f, bool huge)
+{
+	struct fake_item *i = &f->items[f->count];
+	uint32_t seed = (uint32_t)below(1 << 20);
+
+	if (f->count == FAKE_ITEMS)
+		return;
+	f->count++;
+	*i = (struct fake_item){ .number = l->next_number++,
+		                 .seed = seed,
+		                 .size = huge ? (uint32_t)(2100000 + below(3000000)) : random_size(),
+		                 .version = l->next_version++,
+		                 .flags = (uint8_t)below(8) };
+}
+
+static void item_remove(struct fake_folder *f, size_t at)
+{
+	memmove(&f->items[at], &f->items[at + 1], (f->count - at - 1) * sizeof *f->items);
+	f->count--;
+}
+
+static void item_move(struct lab *l, struct fake_folder *from, size_t at, struct fake_folder *to)
+{
+	struct fake_item moved = from->items[at];
+
+	if (to->count == FAKE_ITEMS || from->items[at].trouble)
+		return;
+	item_remove(from, at);
+	moved.number = l->next_number++;
+	to->items[to->count++] = moved;
+}
+
+static struct fake_folder *any_folder(struct lab *l)
+{
+	for (;;) {
+		struct fake_folder *f = &l->now.folders[below(FAKE_FOLDERS)];
+
+		if (f->there)
+			return f;
+	}
+}
+
+static void change_item(struct lab *l, struct fake_folder *f, size_t at)
+{
+	struct fake_item *i = &f->items[at];
+
+	switch (below(6)) {
+	case 0:
+		item_remove(f, at);
+		break;
+	case 1:
+		item_move(l, f, at, any_folder(l));
+		break;
+	case 2:
+		i->seed = (uint32_t)below(1 << 20);
+		i->size = random_size();
+		i->version = l->next_version++;
+		break;
+	case 3:
+		i->trouble = below(4) ? FAKE_FINE : FAKE_UNREADABLE;
+		break;
+	default:
+		i->flags++;
+	}
+}
+
+static void change_world(struct lab *l, size_t changes)
+{
+	for (size_t n = 0; n < changes; n++) {
+		struct fake_folder *f = any_folder(l);
+
+		if (f->count == 0 || below(3) == 0)
+			item_new(l, f, below(80) == 0);
+		else
+			change_item(l, f, below(f->count));
+	}
+	if (below(4) == 0)
+		any_folder(l)->stamp++;
+	if (below(5) == 0)
+		any_folder(l)->failing ^= true;
+	if (below(6) == 0) {
+		struct fake_folder *f = &l->now.folders[1 + below(FAKE_FOLDERS - 1)];
+
+		f->there = !f->there;
+		f->failing = false;
+	}
+	if (below(8) == 0) {
+		struct fake_folder *f = any_folder(l);
+
+		if (f->count)
+			f->items[below(f->count)].trouble = FAKE_VANISHES;
+	}
+}
+
+/* ---- the model of a run ---- */
+
+static const struct fake_item *find_number(const struct fake_folder *f, uint32_t number)
+{
+	for (size_t i = 0; f && i < f->count; i++)
+		if (f->items[i].number == number)
+			return &f->items[i];
+	return NULL;
+}
+
+/* What a snapshot of NOW on BASE (NULL: none) holds. */
+static struct fake_world *expected_of(const struct fake_world *now, const struct fake_world *base)
+{
+	struct fake_world *out = calloc(1, sizeof *out);
+
+	assert_non_null(out);
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		const struct fake_folder *from = &now->folders[f], *old = base ? &base->folders[f] : NULL;
+		struct fake_folder *to = &out->folders[f];
+
+		if (!from->there)
+			continue;
+		if (from->failing) {
+			if (old && old->there)
+				*to = *old;
+			continue;
+		}
+		to->there = true;
+		to->stamp = from->stamp;
+		for (size_t i = 0; i < from->count; i++) {
+			const struct fake_item *item = &from->items[i];
+			const struct fake_item *before = old && old->there ? find_number(old, item->number) : NULL;
+			bool fetches = !before || before->version != item->version;
+
+			if (!fetches) {
+				/* Its bytes are those of the snapshot; its state is of now. */
+				to->items[to->count] = *before;
+				to->items[to->count++].flags = item->flags;
+			} else if (item->trouble == FAKE_FINE) {
+				to->items[to->count++] = *item;
+			} else if (item->trouble == FAKE_UNREADABLE && before) {
+				to->items[to->count++] = *before; /* as it was, to be tried again */
+			}
+		}
+	}
+	return out;
+}
+
+/* ---- comparing a snapshot with its model ---- */
+
+struct looking {
+	const struct fake_folder *folder;
+	size_t at;
+	struct view *view;
+	struct buf state, body;
+};
+
+static enum err_code same_item(void *ctx, size_t c, const struct view_item *item, struct err *e)
+{
+	struct looking *k = ctx;
+	const struct fake_item *want = &k->folder->items[k->at];
+	char key[16];
+
+	(void)c;
+	assert_true(k->at++ < k->folder->count);
+	assert_true(span_equal(item->key, fake_key(want, key)));
+	ok(fake_state(want, &k->state, e));
+	assert_true(span_equal(item->state, buf_span(&k->state)));
+	assert_int_equal(item->bytes, want->size);
+	return ERR_OK;
+}
+
+static enum err_code gather(void *ctx, struct span bytes, struct err *e)
+{
+	return buf_append(ctx, bytes, e);
+}
+
+static void same_body(struct view *v, size_t c, const struct fake_item *want)
+{
+	struct buf got = BUF_WITH_MAX(64 * MIB), wanted = BUF_EMPTY;
+	char key[16];
+
+	ok(view_body(v, c, fake_key(want, key), SPAN_EMPTY, gather, &got, &err));
+	ok(fake_bytes(want, &wanted, &err));
+	assert_true(span_equal(buf_span(&got), buf_span(&wanted)));
+	buf_release(&got);
+	buf_release(&wanted);
+}
+
+static void same_attributes(const struct view_collection *shown, const struct fake_folder *folder, size_t f)
+{
+	char stamp[16];
+
+	snprintf(stamp, sizeof stamp, "stamp %u", folder->stamp);
+	assert_int_equal(shown->c.attribute_count, 2);
+	assert_int_equal(shown->c.attributes[0].value.len, 600 + 100 * f);
+	assert_int_equal(shown->c.attributes[0].value.ptr[599], (uint8_t)folder->stamp);
+	assert_true(span_equal(shown->c.attributes[1].value, span_cstr(stamp)));
+}
+
+/* One body of ONE_IN is compared. */
+static void same_snapshot(struct lab *l, const struct snapshot_id *id, const struct fake_world *want, size_t one_in)
+{
+	struct looking k = { 0 };
+	struct view *v = NULL;
+	size_t c = 0;
+	uint64_t items = 0, bytes = 0;
+
+	ok(view_open(l->repo, id, &v, &err));
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		const struct view_collection *shown;
+		char path[32];
+
+		if (!want->folders[f].there)
+			continue;
+		assert_true(c < view_collection_count(v));
+		ok(view_collection(v, c, &shown, &err));
+		assert_true(span_equal(shown->c.path, fake_path(f, path)));
+		assert_int_equal(shown->items, want->folders[f].count);
+		same_attributes(shown, &want->folders[f], f);
+		k.folder = &want->folders[f];
+		k.at = 0;
+		ok(view_items(v, c, below(2), same_item, &k, &err));
+		assert_int_equal(k.at, k.folder->count);
+		for (size_t i = 0; i < k.folder->count; i++) {
+			items++;
+			bytes += k.folder->items[i].size;
+			if (below(one_in) == 0)
+				same_body(v, c, &k.folder->items[i]);
+		}
+		c++;
+	}
+	assert_int_equal(c, view_collection_count(v));
+	assert_int_equal(view_snapshot(v)->items, items);
+	assert_int_equal(view_snapshot(v)->bytes, bytes);
+	view_free(&v);
+	buf_release(&k.state);
+}
+
+/* ---- runs ---- */
+
+static struct fake_world *newest(const struct lab *l)
+{
+	return l->count ? l->kept[l->count - 1] : NULL;
+}
+
+static void keep(struct lab *l, const struct snapshot_id *id, struct fake_world *model)
+{
+	assert_true(l->count < SNAPSHOTS_KEPT);
+	l->ids[l->count] = *id;
+	l->kept[l->count++] = model;
+}
+
+static bool shrunk(const struct fake_world *model, const struct fake_world *before)
+{
+	size_t now = 0, then = 0;
+
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		now += model->folders[f].count;
+		then += before ? before->folders[f].count : 0;
+	}
+	return now * 2 < then;
+}
+
+/* Everything that must be fetched was, and nothing else. Partial snapshots never make it more. */
+static void fetched_what_was_needed(const struct lab *l, const struct fake_world *base, bool at_most)
+{
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		const struct fake_folder *now = &l->now.folders[f];
+
+		for (size_t i = 0; now->there && !now->failing && i < now->count; i++) {
+			const struct fake_item *before =
+				base && base->folders[f].there ? find_number(&base->folders[f], now->items[i].number) : NULL;
+			bool needed = !before || before->version != now->items[i].version;
+
+			if (now->items[i].fetched && !needed)
+				fail_msg("folder %zu, item %u was fetched again", f, now->items[i].number);
+			if (needed && !at_most && !now->items[i].fetched)
+				fail_msg("folder %zu, item %u was not fetched", f, now->items[i].number);
+		}
+	}
+}
+
+static void run_whole(struct lab *l, const struct snapshot_options *more)
+{
+	struct snapshot_options o = *more;
+	struct fake_source *s = calloc(1, sizeof *s);
+	struct snapshot_report report;
+	struct fake_world *model = expected_of(&l->now, newest(l));
+	bool gaps = false;
+
+	assert_non_null(s);
+	fake_source_init(s, &l->now);
+	s->with_cursors = l->with_cursors;
+	s->base.parallel_fetch = below(4) != 0;
+	o.account = "ann";
+	ok(engine_snapshot(l->repo, &s->base, &o, &report, &err));
+	if (!s->base.parallel_fetch)
+		assert_true(atomic_load(&s->most_at_once) <= 1);
+	fetched_what_was_needed(l, o.rescan ? NULL : newest(l), false);
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		const struct fake_folder *folder = &l->now.folders[f];
+
+		gaps |= folder->there && folder->failing;
+		for (size_t i = 0; folder->there && !folder->failing && i < folder->count; i++)
+			gaps |= folder->items[i].trouble == FAKE_UNREADABLE && folder->items[i].fetched;
+	}
+	assert_int_equal((report.info.flags & ENGINE_SNAPSHOT_GAPS) != 0, gaps);
+	assert_int_equal(s->reports != 0, gaps);
+	assert_int_equal((report.info.flags & ENGINE_SNAPSHOT_SHRUNK) != 0, shrunk(model, newest(l)));
+	keep(l, &report.info.id, model);
+	free(s);
+}
+
+/* ---- diff, deleted and find against the model ---- */
+
+struct tally {
+	size_t added, removed, moved, state, content, collections;
+};
+
+static enum err_code count_change(void *ctx, const struct change *c, struct err *e)
+{
+	struct tally *t = ctx;
+
+	(void)e;
+	switch (c->kind) {
+	case CHANGE_ADDED:
+		t->added++;
+		break;
+	case CHANGE_REMOVED:
+		t->removed++;
+		break;
+	case CHANGE_MOVED:
+		t->moved++;
+		break;
+	case CHANGE_STATE:
+		t->state++;
+		break;
+	case CHANGE_CONTENT:
+		t->content++;
+		break;
+	default:
+		t->collections++;
+	}
+	return ERR_OK;
+}
+
+static bool same_content(const struct fake_item *a, const struct fake_item *b)
+{
+	return a->size == b->size && (a->size == 0 || a->seed == b->seed);
+}
+
+/* Items that only one of the two has, by key. */
+static size_t only_in(const struct fake_world *a, const struct fake_world *b, const struct fake_item **out)
+{
+	size_t count = 0;
+
+	for (size_t f = 0; f < FAKE_FOLDERS; f++)
+		for (size_t i = 0; a->folders[f].there && i < a->folders[f].count; i++)
+			if (!b->folders[f].there || !find_number(&b->folders[f], a->folders[f].items[i].number))
+				out[count++] = &a->folders[f].items[i];
+	return count;
+}
+
+static struct tally tally_of(const struct fake_world *a, const struct fake_world *b)
+{
+	static const struct fake_item *added[FAKE_FOLDERS * FAKE_ITEMS], *removed[FAKE_FOLDERS * FAKE_ITEMS];
+	struct tally t = { 0 };
+	size_t added_count = only_in(b, a, added), removed_count = only_in(a, b, removed);
+
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		t.collections += a->folders[f].there != b->folders[f].there;
+		for (size_t i = 0; a->folders[f].there && b->folders[f].there && i < a->folders[f].count; i++) {
+			const struct fake_item *x = &a->folders[f].items[i], *y = find_number(&b->folders[f], x->number);
+
+			if (y && !same_content(x, y))
+				t.content++;
+			else if (y && (x->flags != y->flags || x->version != y->version))
+				t.state++;
+		}
+	}
+	for (size_t i = 0; i < added_count; i++) {
+		size_t k = 0;
+
+		while (k < removed_count && !(removed[k] && same_content(removed[k], added[i])))
+			k++;
+		if (k < removed_count)
+			removed[k] = NULL;
+		t.moved += k < removed_count;
+	}
+	t.added = added_count - t.moved;
+	t.removed = removed_count - t.moved;
+	return t;
+}
+
+static void same_diff(struct lab *l, size_t a, size_t b)
+{
+	struct tally got = { 0 }, want = tally_of(l->kept[a], l->kept[b]);
+
+	ok(engine_diff(l->repo, &l->ids[a], &l->ids[b], count_change, &got, &err));
+	assert_int_equal(got.collections, want.collections);
+	assert_int_equal(got.content, want.content);
+	assert_int_equal(got.state, want.state);
+	assert_int_equal(got.moved, want.moved);
+	assert_int_equal(got.added, want.added);
+	assert_int_equal(got.removed, want.removed);
+}
+
+static bool world_has(const struct fake_world *w, const struct fake_item *i)
+{
+	for (size_t f = 0; f < FAKE_FOLDERS; f++)
+		for (size_t k = 0; w->folders[f].there && k < w->folders[f].count; k++)
+			if (same_content(&w->folders[f].items[k], i))
+				return true;
+	return false;
+}
+
+static enum err_code count_deleted(void *ctx, const struct deleted_item *d, struct err *e)
+{
+	(void)d;
+	(void)e;
+	++*(size_t *)ctx;
+	return ERR_OK;
+}
+
+static void same_deleted(struct lab *l)
+{
+	const struct fake_item **gone = calloc(SNAPSHOTS_KEPT * FAKE_ITEMS, sizeof *gone);
+	static const struct fake_item *only[FAKE_FOLDERS * FAKE_ITEMS];
+	size_t count = 0, got = 0;
+
+	assert_non_null(gone);
+	for (size_t s = 0; s + 1 < l->count; s++) {
+		size_t n = only_in(l->kept[s], l->kept[s + 1], only);
+
+		for (size_t i = 0; i < n; i++) {
+			size_t k = 0;
+
+			while (k < count && !same_content(gone[k], only[i]))
+				k++;
+			if (k == count && !world_has(newest(l), only[i]) && count < SNAPSHOTS_KEPT * FAKE_ITEMS)
+				gone[count++] = only[i];
+		}
+	}
+	ok(engine_deleted(l->repo, "ann", INT64_MIN, count_deleted, &got, &err));
+	assert_int_equal(got, count);
+	free(gone);
+}
+
+struct found {
+	size_t hits, in_latest;
+};
+
+static enum err_code count_hit(void *ctx, const struct find_hit *hit, struct err *e)
+{
+	struct found *f = ctx;
+
+	(void)e;
+	f->hits++;
+	f->in_latest += hit->in_latest;
+	return ERR_OK;
+}
+
+/* Is the item of snapshot S, with this key and content, the first of its kind? */
+static bool seen_before(const struct lab *l, size_t s, size_t f, const struct fake_item *i)
+{
+	for (size_t k = 0; k < s; k++) {
+		const struct fake_folder *folder = &l->kept[k]->folders[f];
+		const struct fake_item *other = folder->there ? find_number(folder, i->number) : NULL;
+
+		if (other && same_content(other, i))
+			return true;
+	}
+	return false;
+}
+
+static void same_find(struct lab *l)
+{
+	struct find_query q = { .title = SPAN_LIT("TOPIC3"), .after_ms = INT64_MIN, .before_ms = INT64_MAX };
+	struct found got = { 0 }, want = { 0 };
+
+	for (size_t s = 0; s < l->count; s++)
+		for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+			const struct fake_folder *folder = &l->kept[s]->folders[f];
+
+			for (size_t i = 0; folder->there && i < folder->count; i++) {
+				if (!fake_has_header(&folder->items[i]) || fake_topic(folder->items[i].seed) != 3)
+					continue;
+				want.hits += !seen_before(l, s, f, &folder->items[i]);
+				want.in_latest += s + 1 == l->count;
+			}
+		}
+	ok(engine_find(l->repo, &q, count_hit, &got, &err));
+	assert_int_equal(got.hits, want.hits);
+	assert_int_equal(got.in_latest, want.in_latest);
+}
+
+static void no_problem(void *ctx, const struct check_problem *p)
+{
+	(void)ctx;
+	fail_msg("%s: %s", p->object, p->what->text);
+}
+
+static void repository_is_good(struct lab *l)
+{
+	struct check_report report;
+
+	ok(engine_check(l->repo, &(struct check_options){ .read_data = true }, no_problem, NULL, &report, &err));
+	assert_int_equal(report.problems, 0);
+	assert_int_equal(report.items_affected, 0);
+}
+
+/* ---- the tests ---- */
+
+static void random_steps(const char *name, bool with_cursors, const struct snapshot_options *o, int steps)
+{
+	static struct lab l;
+
+	random_start(name);
+	lab_start(&l);
+	l.with_cursors = with_cursors;
+	for (int step = 0; step < steps; step++) {
+		size_t old;
+
+		change_world(&l, below(4) ? below(30) : 200 + below(400));
+		run_whole(&l, o);
+		same_snapshot(&l, &l.ids[l.count - 1], newest(&l), 6);
+		old = below(l.count);
+		same_snapshot(&l, &l.ids[old], l.kept[old], 40);
+		same_diff(&l, old, l.count - 1);
+		same_diff(&l, l.count - 1, old);
+		same_deleted(&l);
+		same_find(&l);
+		/* Vanished ones are gone for good. */
+		for (size_t f = 0; f < FAKE_FOLDERS; f++)
+			for (size_t i = l.now.folders[f].count; i-- > 0;)
+				if (l.now.folders[f].items[i].trouble == FAKE_VANISHES)
+					item_remove(&l.now.folders[f], i);
+		if (below(5) == 0)
+			ok(file_remove_tree(l.cache, &err));
+		if (below(3) == 0)
+			lab_reopen(&l);
+	}
+	lab_reopen(&l);
+	for (size_t s = 0; s < l.count; s++)
+		same_snapshot(&l, &l.ids[s], l.kept[s], 10);
+	repository_is_good(&l);
+	lab_end(&l);
+}
+
+static void snapshots_equal_their_model(void **state)
+{
+	(void)state;
+	random_steps("snapshots_equal_their_model", false, &(struct snapshot_options){ 0 }, 20);
+}
+
+static void snapshots_equal_their_model_with_cursors(void **state)
+{
+	(void)state;
+	random_steps("snapshots_equal_their_model_with_cursors", true, &(struct snapshot_options){ 0 }, 20);
+}
+
+static void snapshots_equal_their_model_with_many_partial_commits(void **state)
+{
+	(void)state;
+	random_steps("snapshots_equal_their_model_with_many_partial_commits", true,
+	             &(struct snapshot_options){ .partial_every_ms = 1 }, 10);
+}
+
+static void a_run_without_changes_adds_one_record_and_no_pack(void **state)
+{
+	static struct lab l;
+
+	(void)state;
+	random_start("a_run_without_changes_adds_one_record_and_no_pack");
+	for (int with_cursors = 0; with_cursors < 2; with_cursors++) {
+		lab_start(&l);
+		l.with_cursors = with_cursors;
+		for (size_t i = 0; i < 300; i++)
+			item_new(&l, any_folder(&l), false);
+		run_whole(&l, &(struct snapshot_options){ 0 });
+		for (int round = 0; round < 4; round++) {
+			uint64_t records = ledger_head(l.repo->ledger).number;
+			uint32_t packs = ledger_pack_count(l.repo->ledger);
+
+			run_whole(&l, &(struct snapshot_options){ .rescan = round == 2 });
+			assert_int_equal(ledger_head(l.repo->ledger).number, records + 1);
+			assert_int_equal(ledger_pack_count(l.repo->ledger), packs);
+			same_snapshot(&l, &l.ids[l.count - 1], newest(&l), 100);
+			if (round == 1)
+				ok(file_remove_tree(l.cache, &err));
+			lab_reopen(&l);
+			if (round == 2)
+				break;
+		}
+		lab_end(&l);
+	}
+}
+
+static void nothing_stays_open_after_a_run(void **state)
+{
+	static struct lab l;
+
+	(void)state;
+	random_start("nothing_stays_open_after_a_run");
+	lab_start(&l);
+	for (int round = 0; round < 4; round++) {
+		change_world(&l, 300);
+		run_whole(&l, &(struct snapshot_options){ .partial_every_ms = 1 });
+		for (uint64_t n = 1; n <= ledger_head(l.repo->ledger).number; n++)
+			assert_int_not_equal(ledger_session(l.repo->ledger, n), SESSION_OPEN);
+	}
+	lab_end(&l);
+}
+
+/* Notes in the folder CTX that this item need not be fetched again. */
+static enum err_code note_safe(void *ctx, size_t c, const struct view_item *item, struct err *e)
+{
+	struct fake_folder *safe = ctx;
+	uint64_t version = 0;
+	uint32_t number = 0;
+	size_t at = 0;
+
+	(void)c;
+	(void)e;
+	assert_true(fake_key_number(item->key, &number));
+	assert_true(fields_get_u64(item->state, STATE_VERSION, &version));
+	while (at < safe->count && safe->items[at].number != number)
+		at++;
+	assert_true(at < FAKE_ITEMS);
+	safe->count += at == safe->count;
+	safe->items[at] = (struct fake_item){ .number = number, .version = (uint32_t)version };
+	return ERR_OK;
+}
+
+/* What need not be fetched again after an interrupted run: the last complete snapshot and the partial one, together. */
+static size_t add_safe(struct lab *l, struct fake_world *safe)
+{
+	struct account_id account = keys_account(l->repo->keys, SPAN_LIT("ann"));
+	const struct snapshot_fact *fact = snapshot_latest(l->repo, &account, true);
+	struct view *v = NULL;
+	size_t items = 0;
+
+	if (!fact || !(fact->entry.flags & SNAPSHOT_PARTIAL))
+		return 0;
+	ok(view_open(l->repo, &fact->entry.id, &v, &err));
+	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
+		char path[32];
+		size_t c;
+
+		if (view_find_collection(v, fake_path(f, path), &c, &err))
+			continue;
+		safe->folders[f].there = true;
+		ok(view_items(v, c, false, note_safe, &safe->folders[f], &err));
+		items += v->table.rows[c].state.items;
+	}
+	view_free(&v);
+	return items;
+}
+
+/* One interrupted run; gives how many items its partial snapshot holds (0: none was made). */
+static size_t run_interrupted(struct lab *l, int after, struct fake_world *safe)
+{
+	struct fake_source *s = calloc(1, sizeof *s);
+	struct snapshot_report report;
+	struct fake_world *base = newest(l);
+
+	assert_non_null(s);
+	fake_source_init(s, &l->now);
+	s->stop_after = after;
+	s->stop = &l->stop;
+	assert_int_equal(engine_snapshot(l->repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err),
+	                 ERR_CANCELLED);
+	l->stop = 0;
+	free(s);
+	*safe = base ? *base : (struct fake_world){ 0 };
+	return add_safe(l, safe);
+}
+
+static void an_interrupted_run_keeps_what_it_had(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+	size_t kept_at_all = 0;
+
+	(void)state;
+	random_start("an_interrupted_run_keeps_what_it_had");
+	for (int round = 0; round < 6; round++) {
+		struct fake_source *s = calloc(1, sizeof *s);
+		struct snapshot_report report;
+		struct fake_world *model;
+
+		assert_non_null(s);
+		lab_start(&l);
+		for (size_t i = 0; i < 300; i++)
+			item_new(&l, any_folder(&l), false);
+		if (round % 2)
+			run_whole(&l, &(struct snapshot_options){ 0 });
+		/* New ones come last in each folder; the changed ones lie anywhere. */
+		for (size_t i = 0; i < 700; i++)
+			item_new(&l, any_folder(&l), false);
+		for (size_t i = 0; i < 40; i++) {
+			struct fake_folder *f = any_folder(&l);
+
+			f->items[below(f->count)].version = l.next_version++;
+		}
+		kept_at_all += run_interrupted(&l, 150 + (int)below(500), &safe);
+		if (below(2))
+			lab_reopen(&l);
+		model = expected_of(&l.now, newest(&l));
+		fake_source_init(s, &l.now);
+		ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+		fetched_what_was_needed(&l, &safe, false);
+		keep(&l, &report.info.id, model);
+		same_snapshot(&l, &report.info.id, model, 10);
+		repository_is_good(&l);
+		free(s);
+		lab_end(&l);
+	}
+	assert_true(kept_at_all >= 6 * 100);
+}
+
+/* A source that lost half while a run was cut short is still told. */
+static void a_source_that_shrank_is_told_after_an_interruption(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+	struct fake_source *s = calloc(1, sizeof *s);
+	struct snapshot_report report;
+
+	(void)state;
+	assert_non_null(s);
+	random_start("a_source_that_shrank_is_told_after_an_interruption");
+	lab_start(&l);
+	for (size_t i = 0; i < 600; i++)
+		item_new(&l, any_folder(&l), false);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	for (size_t f = 0; f < FAKE_FOLDERS; f++)
+		l.now.folders[f].count = 0;
+	for (size_t i = 0; i < 200; i++)
+		item_new(&l, any_folder(&l), false);
+	run_interrupted(&l, 100, &safe);
+	fake_source_init(s, &l.now);
+	ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+	assert_true(report.info.flags & ENGINE_SNAPSHOT_SHRUNK);
+	free(s);
+	lab_end(&l);
+}
+
+/* ---- restore ---- */
+
+static void same_puts(const struct fake_sink *s, const struct fake_world *want, bool all)
+{
+	struct buf bytes = BUF_EMPTY;
+	size_t expected = 0;
+
+	for (size_t f = 0; f < FAKE_FOLDERS; f++)
+		for (size_t i = 0; want->folders[f].there && i < want->folders[f].count; i++)
+			expected += !s->refuse_one_in || want->folders[f].items[i].number % s->refuse_one_in != 0;
+	if (all)
+		assert_int_equal(s->put_count, expected);
+	for (size_t p = 0; p < s->put_count; p++) {
+		const struct fake_put *put = &s->puts[p];
+		const struct fake_item *item = NULL;
+		char path[32];
+
+		for (size_t f = 0; f < FAKE_FOLDERS; f++)
+			if (span_equal(fake_path(f, path), span_cstr(s->paths[put->handle])))
+				item = find_number(&want->folders[f], put->number);
+		assert_non_null(item);
+		ok(fake_bytes(item, &bytes, &err));
+		assert_true(span_equal(buf_span(&bytes), buf_span(&put->bytes)));
+		assert_int_equal(item->flags, put->flags);
+	}
+	buf_release(&bytes);
+}
+
+static enum err_code count_failed(void *ctx, const struct restore_step *s, struct err *e)
+{
+	(void)e;
+	*(size_t *)ctx += s->failed != NULL;
+	return ERR_OK;
+}
+
+static void restore_gives_back_what_was_kept(void **state)
+{
+	static struct lab l;
+
+	(void)state;
+	random_start("restore_gives_back_what_was_kept");
+	lab_start(&l);
+	for (size_t i = 0; i < 600; i++)
+		item_new(&l, any_folder(&l), i < 2);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	for (int round = 0; round < 4; round++) {
+		struct restore_options o = { .plan_only = round == 3 };
+		struct restore_report report;
+		struct fake_sink sink;
+		struct view *v = NULL;
+		size_t told = 0;
+
+		fake_sink_init(&sink);
+		sink.refuse_one_in = round == 2 ? 10 : 0;
+		lab_reopen(&l);
+		ok(view_open(l.repo, &l.ids[0], &v, &err));
+		ok(engine_restore(v, &sink.base, &o, count_failed, &told, &report, &err));
+		if (o.plan_only) {
+			assert_int_equal(sink.calls_that_change, 0);
+			assert_false(sink.finished);
+			assert_int_equal(report.items_put, 600);
+		} else {
+			same_puts(&sink, newest(&l), true);
+			assert_true(sink.finished);
+			assert_int_equal(report.items_put, sink.put_count);
+			assert_int_equal(report.items_failed, 600 - sink.put_count);
+			assert_int_equal(told, report.items_failed);
+			assert_int_equal(report.items_failed != 0, round == 2);
+		}
+		view_free(&v);
+		fake_sink_release(&sink);
+	}
+	lab_end(&l);
+}
+
+/* ---- memory that runs out ---- */
+
+static void memory_may_run_out_anywhere(void **state)
+{
+	static struct lab l;
+	size_t failed = 0;
+
+	(void)state;
+	random_start("memory_may_run_out_anywhere");
+	lab_start(&l);
+	for (size_t i = 0; i < 30; i++)
+		item_new(&l, any_folder(&l), false);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	for (uint64_t n = 1; n < 1200; n += n < 40 ? 1 : 7 + below(30)) {
+		struct fake_source *s = calloc(1, sizeof *s);
+		struct fake_world *model;
+		struct snapshot_report report;
+		enum err_code rc;
+
+		assert_non_null(s);
+		lab_reopen(&l);
+		item_new(&l, any_folder(&l), n == 30);
+		model = expected_of(&l.now, newest(&l));
+		fake_source_init(s, &l.now);
+		mem_fail_nth(n);
+		rc = engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err);
+		mem_fail_nth(0);
+		failed += rc != ERR_OK;
+		lab_reopen(&l);
+		if (rc)
+			ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+		same_snapshot(&l, &report.info.id, model, 20);
+		if (l.count == SNAPSHOTS_KEPT)
+			free(l.kept[--l.count]);
+		keep(&l, &report.info.id, model);
+		free(s);
+	}
+	assert_true(failed > 30);
+	repository_is_good(&l);
+	lab_end(&l);
+}
+
+static void memory_may_run_out_in_a_restore(void **state)
+{
+	static struct lab l;
+	size_t failed = 0;
+
+	(void)state;
+	random_start("memory_may_run_out_in_a_restore");
+	lab_start(&l);
+	for (size_t i = 0; i < 30; i++)
+		item_new(&l, any_folder(&l), i == 3);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	for (uint64_t n = 1; n < 600; n += n < 40 ? 1 : 5 + below(20)) {
+		struct restore_report report;
+		struct fake_sink sink;
+		struct view *v = NULL;
+		size_t told = 0;
+		enum err_code rc;
+
+		fake_sink_init(&sink);
+		lab_reopen(&l);
+		mem_fail_nth(n);
+		rc = view_open(l.repo, &l.ids[0], &v, &err);
+		if (!rc)
+			rc = engine_restore(v, &sink.base, &(struct restore_options){ 0 }, count_failed, &told, &report, &err);
+		mem_fail_nth(0);
+		failed += rc != ERR_OK;
+		/* Whatever was put is right, and success means everything. */
+		same_puts(&sink, newest(&l), rc == ERR_OK && report.items_failed == 0);
+		view_free(&v);
+		fake_sink_release(&sink);
+	}
+	assert_true(failed > 20);
+	lab_end(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(snapshots_equal_their_model),
+		cmocka_unit_test(snapshots_equal_their_model_with_cursors),
+		cmocka_unit_test(snapshots_equal_their_model_with_many_partial_commits),
+		cmocka_unit_test(a_run_without_changes_adds_one_record_and_no_pack),
+		cmocka_unit_test(nothing_stays_open_after_a_run),
+		cmocka_unit_test(an_interrupted_run_keeps_what_it_had),
+		cmocka_unit_test(a_source_that_shrank_is_told_after_an_interruption),
+		cmocka_unit_test(restore_gives_back_what_was_kept),
+		cmocka_unit_test(memory_may_run_out_anywhere),
+		cmocka_unit_test(memory_may_run_out_in_a_restore),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
