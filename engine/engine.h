@@ -275,7 +275,7 @@ struct restore_options {
 };
 struct restore_step {
 	struct span collection;
-	const struct view_item *item;  /* without summary; NULL: the collection itself is made */
+	const struct view_item *item;  /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
 	struct span target;            /* its place, printable; plans only */
 	enum sink_verdict verdict;
 	const struct err *failed;      /* NULL when it worked */

@@ -845,6 +845,34 @@ static void a_source_that_shrank_is_told_after_an_interruption(void **state)
 	lab_end(&l);
 }
 
+static void nothing_counts_as_gone_because_a_run_was_interrupted(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+	struct fake_folder *folder;
+	struct find_query q = { .after_ms = INT64_MIN, .before_ms = INT64_MAX };
+	struct found found = { 0 };
+	size_t gone = 0;
+
+	(void)state;
+	random_start("nothing_counts_as_gone_because_a_run_was_interrupted");
+	lab_start(&l);
+	folder = any_folder(&l);
+	for (size_t i = 0; i < 300; i++)
+		item_new(&l, folder, false);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	/* Every item is fetched again, and the run ends among them. */
+	for (size_t i = 0; i < folder->count; i++)
+		folder->items[i].version = l.next_version++;
+	assert_true(run_interrupted(&l, 150, &safe) > 0);
+	ok(engine_deleted(l.repo, "ann", INT64_MIN, count_deleted, &gone, &err));
+	assert_int_equal(gone, 0);
+	ok(engine_find(l.repo, &q, count_hit, &found, &err));
+	assert_true(found.hits >= 250);
+	assert_int_equal(found.in_latest, found.hits);
+	lab_end(&l);
+}
+
 /* ---- restore ---- */
 
 static void same_puts(const struct fake_sink *s, const struct fake_world *want, bool all)
@@ -1007,6 +1035,7 @@ int main(void)
 		cmocka_unit_test(nothing_stays_open_after_a_run),
 		cmocka_unit_test(an_interrupted_run_keeps_what_it_had),
 		cmocka_unit_test(a_source_that_shrank_is_told_after_an_interruption),
+		cmocka_unit_test(nothing_counts_as_gone_because_a_run_was_interrupted),
 		cmocka_unit_test(restore_gives_back_what_was_kept),
 		cmocka_unit_test(memory_may_run_out_anywhere),
 		cmocka_unit_test(memory_may_run_out_in_a_restore),
