@@ -239,9 +239,10 @@ static enum err_code add(struct cli *c, const struct values *v, struct err *e)
 		rc = look_and_tell(c, &id, "key-added", "added", e);
 	if (!rc)
 		cli_note(c, "%s",
-		         role == ROLE_FULL ? "whoever has it can read everything, add and remove snapshots and keys"
-		                           : "whoever has it can list, check, forget, pin and count snapshots, and read no "
-		                             "names, mails or other items");
+		         role == ROLE_FULL
+		                 ? "whoever has it can read everything, add and remove snapshots and keys"
+		                 : "whoever has it can list, check, forget, pin and count snapshots, and read no "
+		                   "names, mails or other items");
 	return rc;
 }
 
@@ -267,7 +268,8 @@ static enum err_code passwd(struct cli *c, const struct values *v, struct err *e
 	if (!rc)
 		rc = look_and_tell(c, &self, "key-changed", "changed", e);
 	if (!rc)
-		cli_note(c, "a copy of the repository from before still opens with the old one; if somebody else may know it, "
+		cli_note(c, "a copy of the repository from before still opens with the old one; if somebody else may "
+		            "know it, "
 		            "add a new key and remove this one");
 	return rc;
 }
@@ -289,7 +291,8 @@ static enum err_code remove_key(struct cli *c, const char *text, struct err *e)
 	buf_release(&t.label);
 	if (rc)
 		return rc;
-	cli_note(c, "it can add, forget and change nothing any more. But whoever kept a copy of its key objects and can read "
+	cli_note(c, "it can add, forget and change nothing any more. But whoever kept a copy of its key objects and "
+	            "can read "
 	            "the store still reads what it could read, new snapshots included, until the keys are rotated, "
 	            "which this version cannot do");
 	cli_note(c, "if that matters: take its access to the store away, too, or back up into a new repository");
@@ -358,37 +361,27 @@ static enum err_code new_random_secret(struct secret **out, struct err *e)
 	return rc;
 }
 
-static enum err_code export(struct cli *c, const struct values *v, struct err *e)
-{
-	char date[11], label[64];
-	struct slot_options slot = { .kind = SLOT_KEY_FILE };
-	struct secret *secret = NULL;
-	struct told t = { 0 };
-	enum err_code rc;
+static enum err_code export(struct cli *c, const struct values *v, struct err *e) {
+	char date[11], label[64]; struct slot_options slot = { .kind = SLOT_KEY_FILE }; struct secret *secret = NULL;
+	struct told t = { 0 }; enum err_code rc;
 
-	if (c->g.json)
-		return err_set(e, ERR_USAGE, "a recovery sheet is for paper; for scripts there is key add --new-key-file");
-	if (v->role || v->new_key_file || v->new_password_file || v->new_password_command)
-		return err_set(e, ERR_USAGE, "a recovery sheet is a new full key of its own; export takes --label only");
+	if (c->g.json) return err_set(e, ERR_USAGE,
+	                              "a recovery sheet is for paper; for scripts there is key add --new-key-file");
+	if (v->role || v->new_key_file || v->new_password_file || v->new_password_command) return err_set(
+	        e, ERR_USAGE, "a recovery sheet is a new full key of its own; export takes --label only");
 	snprintf(date, sizeof date, "%.10s", time_text(c->now_ms).text);
-	snprintf(label, sizeof label, "recovery sheet %s", date);
-	slot.label = span_cstr(v->label ? v->label : label);
-	rc = new_random_secret(&secret, e);
-	if (!rc)
-		rc = repo_key_add(c->repo, ROLE_FULL, secret, &slot, &t.id, e);
-	if (rc) {
-		secret_free(&secret);
-		return rc;
-	}
-	rc = repo_keys(c->repo, remember, &t, e);
-	if (!rc)
-		rc = print_sheet(c, &t, secret_span(secret), date, e);
-	/* A sheet that nobody has in full is a key that nobody looks after. */
-	if (rc && repo_key_remove(c->repo, &t.id, &(struct err){ 0 }))
-		err_note(e, "and the key that was to be printed is still there; mailhold key list shows it");
-	secret_free(&secret);
-	buf_release(&t.label);
-	return rc;
+	snprintf(label, sizeof label, "recovery sheet %s", date); slot.label = span_cstr(v->label ? v->label : label);
+	rc = new_random_secret(&secret, e); if (!rc) rc = repo_key_add(c->repo, ROLE_FULL, secret, &slot, &t.id, e);
+	if (rc){ secret_free(&secret); return rc; }
+rc = repo_keys(c->repo, remember, &t, e);
+if (!rc)
+	rc = print_sheet(c, &t, secret_span(secret), date, e);
+/* A sheet that nobody has in full is a key that nobody looks after. */
+if (rc && repo_key_remove(c->repo, &t.id, &(struct err){ 0 }))
+	err_note(e, "and the key that was to be printed is still there; mailhold key list shows it");
+secret_free(&secret);
+buf_release(&t.label);
+return rc;
 }
 
 /* ---- dispatch ---- */
@@ -451,14 +444,15 @@ const struct command command_key = {
 	.name = "key",
 	.words = "list|add|passwd|export|remove ID|LABEL",
 	.summary = "add, remove and list who may open the repository",
-	.details =
-	        "list    the keys, with what they may do\n"
-	        "add     one more key: a password (asked for twice), or --new-key-file. --role full may do everything;\n"
-	        "        keeper lists, checks, forgets, pins and counts snapshots, and reads nothing in them\n"
-	        "remove  a key by its label, or by at least 4 digits of its id. It can change nothing any more; who kept a\n"
-	        "        copy of it still reads what it could read\n"
-	        "passwd  another password, or key file, for the key that opened the repository\n"
-	        "export  a recovery sheet to print: a key of its own, typed into a file it is a key file\n",
+	.details = "list    the keys, with what they may do\n"
+	           "add     one more key: a password (asked for twice), or --new-key-file. --role full may do "
+	           "everything;\n"
+	           "        keeper lists, checks, forgets, pins and counts snapshots, and reads nothing in them\n"
+	           "remove  a key by its label, or by at least 4 digits of its id. It can change nothing any more; who "
+	           "kept a\n"
+	           "        copy of it still reads what it could read\n"
+	           "passwd  another password, or key file, for the key that opened the repository\n"
+	           "export  a recovery sheet to print: a key of its own, typed into a file it is a key file\n",
 	.examples = "mailhold key add --label \"Ann's laptop\"\n"
 	            "mailhold key add --label nightly --new-key-file /etc/mailhold.key\n"
 	            "mailhold key export | lp\nmailhold key remove \"Ann's laptop\"",

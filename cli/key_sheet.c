@@ -6,7 +6,8 @@
 
 enum { LINE_BYTES = SLOT_KEY_FILE_BYTES / KEY_SHEET_LINES, LINE_DIGITS = 2 * LINE_BYTES, CHECK_DIGITS = 2 };
 
-/* One slip in 256 goes unseen per line; the slot's tag then says "wrong key file". Lines that changed places are seen. */
+/* One slip in 256 goes unseen per line; the slot's tag then says "wrong key file". Lines that changed places are seen.
+ */
 static uint8_t check_of(const uint8_t bytes[LINE_BYTES], unsigned number)
 {
 	uint8_t message[1 + LINE_BYTES], hash[16];
@@ -74,7 +75,8 @@ enum err_code key_sheet_decode(struct span text, uint8_t out[SLOT_KEY_FILE_BYTES
 		unsigned number = line_decode(span_of(text.ptr, len), bytes, &good);
 
 		if (number && !good)
-			return err_set(e, ERR_USAGE, "line %u of the key is mistyped: 16 digits 0-9 a-f, and 2 to check them",
+			return err_set(e, ERR_USAGE,
+			               "line %u of the key is mistyped: 16 digits 0-9 a-f, and 2 to check them",
 			               number);
 		if (number) {
 			memcpy(out + (number - 1) * LINE_BYTES, bytes, LINE_BYTES);

@@ -98,7 +98,10 @@ MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const stru
                                       const struct slot_options *slot, struct holder_id *out, struct err *e);
 /* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
 MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
-/* Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both. */
+/*
+ * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and so does
+ * ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
+ */
 MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
                                          struct err *e);
 enum role repo_role(const struct repo *r);

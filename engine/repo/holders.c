@@ -40,7 +40,8 @@ enum err_code holder_check(const struct repo *r, struct err *e)
 		return err_set(e, ERR_WRONG_KEY, "this key was removed from the repository");
 	if (!p && !ledger_in_doubt(r->ledger))
 		return err_set(e, ERR_WRONG_KEY,
-		               "this key was never announced (an interrupted mailhold key add); make it again with another key");
+		               "this key was never announced (an interrupted mailhold key add); make it again with "
+		               "another key");
 	return ERR_OK;
 }
 
@@ -79,7 +80,8 @@ static enum err_code put_label(struct store *s, const struct keys *namer, struct
 	enum err_code rc;
 
 	if (text.len > LABEL_TEXT_MAX)
-		return err_set(e, ERR_USAGE, "a label has at most %d bytes, this one has %zu", LABEL_TEXT_MAX, text.len);
+		return err_set(e, ERR_USAGE, "a label has at most %d bytes, this one has %zu", LABEL_TEXT_MAX,
+		               text.len);
 	if (text.len)
 		memcpy(label.text, text.ptr, text.len);
 	rc = label_seal(namer, &label, &bytes, e);
@@ -331,8 +333,8 @@ static enum err_code announce(struct repo *r, const struct keys *k, struct err *
 	return ledger_put_holder(r->ledger, &p, e);
 }
 
-enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
-                           const struct slot_options *slot, struct holder_id *out, struct err *e)
+enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
+                           struct holder_id *out, struct err *e)
 {
 	struct keys *k = NULL;
 	struct holder_id id;
@@ -419,7 +421,8 @@ static enum err_code others_remain(struct repo *r, const struct holder_id *id, b
 	}
 	mem_free(l.rows);
 	if (!rc && is_full && !others)
-		return err_set(e, ERR_STATE, "this is the only full key that opens the repository; add another one first");
+		return err_set(e, ERR_STATE,
+		               "this is the only full key that opens the repository; add another one first");
 	return rc;
 }
 
@@ -451,6 +454,7 @@ enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum 
 	struct key_path path = key_path_of(self, KEY_SLOT_LATER);
 	struct key_row row = { .info = { .id = self } };
 	struct slot_options slot = { .kind = kind };
+	struct err why;
 	enum err_code rc = secret_is_new(r, secret, kind, e);
 
 	if (rc)
@@ -467,6 +471,8 @@ enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum 
 	}
 	/* Rule 9: only now may the old one go. */
 	r->slot = path;
-	rc = delete_objects(r, &self, path.text, true, e);
-	return rc ? err_note(e, "the new one is good, but the old one was not taken away; do it again") : ERR_OK;
+	if (delete_objects(r, &self, path.text, true, &why))
+		return err_set(e, ERR_OUTCOME_UNKNOWN,
+		               "the new one opens the repository, but so may the old one: %.400s", why.text);
+	return ERR_OK;
 }

@@ -42,7 +42,9 @@ static struct secret *key_of(uint32_t number)
 
 static enum err_code open_as(struct world *w, const struct secret *key, struct repo **out)
 {
-	struct repo_options o = { .url = w->url, .secret = key, .secret_kind = SLOT_KEY_FILE, .cache_folder = w->cache };
+	struct repo_options o = {
+		.url = w->url, .secret = key, .secret_kind = SLOT_KEY_FILE, .cache_folder = w->cache
+	};
 
 	return repo_open(&o, out, &err);
 }
@@ -345,9 +347,15 @@ static void only_our_names_are_keys(void **state)
 	static const struct {
 		const char *tail;
 		enum key_object want;
-	} names[] = { { "", KEY_SLOT },           { ".0123abcd", KEY_SLOT_LATER }, { ".bundle", KEY_BUNDLE },
-		      { ".label", KEY_LABEL },    { ".0123abc", KEY_OTHER },       { ".0123abcde", KEY_OTHER },
-		      { ".0123abcg", KEY_OTHER }, { "0", KEY_OTHER },              { ".bundle.bak", KEY_OTHER } };
+	} names[] = { { "", KEY_SLOT },
+		      { ".0123abcd", KEY_SLOT_LATER },
+		      { ".bundle", KEY_BUNDLE },
+		      { ".label", KEY_LABEL },
+		      { ".0123abc", KEY_OTHER },
+		      { ".0123abcde", KEY_OTHER },
+		      { ".0123abcg", KEY_OTHER },
+		      { "0", KEY_OTHER },
+		      { ".bundle.bak", KEY_OTHER } };
 	struct holder_id id;
 
 	(void)state;
