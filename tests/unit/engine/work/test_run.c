@@ -818,6 +818,46 @@ static void an_interrupted_run_keeps_what_it_had(void **state)
 	assert_true(kept_at_all >= 6 * 100);
 }
 
+/* The base's items behind the place of a stop need not be fetched again, nor those of small folders done before it. */
+static void a_stop_anywhere_leaves_the_rest_safe(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+
+	(void)state;
+	random_start("a_stop_anywhere_leaves_the_rest_safe");
+	for (int round = 0; round < 4; round++) {
+		struct fake_source *s = calloc(1, sizeof *s);
+		struct snapshot_report report;
+		struct fake_folder *f = &l.now.folders[0];
+		size_t kept;
+
+		assert_non_null(s);
+		lab_start(&l);
+		if (round % 2) {
+			/* One folder whose first half changes: the stop comes there. */
+			while (f->count < 500)
+				item_new(&l, f, false);
+			run_whole(&l, &(struct snapshot_options){ 0 });
+			for (size_t i = 0; i < 250; i++)
+				f->items[i].version = l.next_version++;
+		} else {
+			/* Folders too small for a look at the clock inside. */
+			for (size_t i = 0; i < 250; i++)
+				item_new(&l, &l.now.folders[i / 50], false);
+		}
+		kept = run_interrupted(&l, 200, &safe);
+		assert_true(kept >= (round % 2 ? 500 : 150));
+		fake_source_init(s, &l.now);
+		ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+		fetched_what_was_needed(&l, &safe, false);
+		for (size_t i = 250; i < f->count; i++)
+			assert_false(f->items[i].fetched);
+		free(s);
+		lab_end(&l);
+	}
+}
+
 /* A source that lost half while a run was cut short is still told. */
 static void a_source_that_shrank_is_told_after_an_interruption(void **state)
 {
@@ -1034,6 +1074,7 @@ int main(void)
 		cmocka_unit_test(a_run_without_changes_adds_one_record_and_no_pack),
 		cmocka_unit_test(nothing_stays_open_after_a_run),
 		cmocka_unit_test(an_interrupted_run_keeps_what_it_had),
+		cmocka_unit_test(a_stop_anywhere_leaves_the_rest_safe),
 		cmocka_unit_test(a_source_that_shrank_is_told_after_an_interruption),
 		cmocka_unit_test(nothing_counts_as_gone_because_a_run_was_interrupted),
 		cmocka_unit_test(restore_gives_back_what_was_kept),
