@@ -14,6 +14,9 @@ enum err_code view_open(struct repo *r, const struct snapshot_id *id, struct vie
 	struct view *v;
 	enum err_code rc;
 
+	rc = repo_need_names(r, "look into snapshots", e);
+	if (rc)
+		return rc;
 	if (!fact)
 		return err_set(e, ERR_NOT_FOUND, "there is no such snapshot");
 	v = mem_zalloc(1, sizeof *v);
