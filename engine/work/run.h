@@ -53,6 +53,7 @@ struct run {
 	struct page_builder *pages, *list; /* of a collection; of the collection list */
 	struct item_job *jobs;         /* RUN_RING of them */
 	uint64_t skipped;
+	uint64_t bytes_safe;           /* bytes read that the last commit covers */
 	int64_t partial_at_ms;         /* monotonic: when the next partial snapshot is due */
 };
 

@@ -379,7 +379,8 @@ static void plan_next_partial(struct run *r)
 bool run_partial_wanted(struct run *r)
 {
 	plan_next_partial(r);
-	return r->writer && !r->options->dry_run && writer_dirty(r->writer);
+	/* Also what was only read again is work that the next run need not repeat. */
+	return r->writer && !r->options->dry_run && (writer_dirty(r->writer) || r->report->bytes_read > r->bytes_safe);
 }
 
 /* A partial snapshot of the first DONE collections, with the base's for the rest. */
@@ -401,6 +402,7 @@ static enum err_code commit_partial(struct run *r, size_t done, bool ending, str
 	r->has_base = true;
 	r->base = entry;
 	r->replaces = entry.id;
+	r->bytes_safe = r->report->bytes_read;
 	return ERR_OK;
 }
 
