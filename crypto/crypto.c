@@ -29,6 +29,11 @@ enum err_code crypto_start(struct err *e)
 	return ERR_OK;
 }
 
+const char *crypto_library_version(void)
+{
+	return sodium_version_string();
+}
+
 void crypto_random(void *out, size_t len)
 {
 	randombytes_buf(out, len);

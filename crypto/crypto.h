@@ -42,6 +42,8 @@ enum scope { SCOPE_CONTENT = 1, SCOPE_STRUCT = 2, SCOPE_SYNC = 3, SCOPE_END };
 
 /* Prepares the library and forbids core dumps of this process (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). Call it again freely. */
 MUST_CHECK enum err_code crypto_start(struct err *e);
+/* "1.0.18": of the libsodium that runs. */
+const char *crypto_library_version(void);
 void crypto_random(void *out, size_t len);
 bool crypto_equal(const void *a, const void *b, size_t len); /* constant time */
 /* Unkeyed BLAKE2b of OUT_LEN 16..64 bytes. */

@@ -506,6 +506,11 @@ enum err_code index_open(const char *folder, struct store *store, const struct k
 	return ERR_OK;
 }
 
+const char *index_library_version(void)
+{
+	return MAILHOLD_ROCKSDB_VERSION;
+}
+
 enum err_code index_update(struct index *i, const struct ledger *l, struct err *e)
 {
 	enum err_code rc;

@@ -30,6 +30,8 @@ MUST_CHECK enum err_code index_open(const char *folder, struct store *store, con
                                     const struct ledger *l, enum index_mode mode, ledger_notice notice, void *ctx,
                                     struct index **out, struct err *e);
 void index_free(struct index **i);
+/* "7.8.3": of the RocksDB that it was built with. */
+const char *index_library_version(void);
 
 /* Adds live packs that L learned of since. */
 MUST_CHECK enum err_code index_update(struct index *i, const struct ledger *l, struct err *e);

@@ -147,6 +147,11 @@ enum err_code block_codec_open(int level, struct block_codec **out, struct err *
 	return ERR_OK;
 }
 
+const char *block_library_version(void)
+{
+	return ZSTD_versionString();
+}
+
 void block_codec_free(struct block_codec **c)
 {
 	if (!*c)

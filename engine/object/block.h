@@ -68,6 +68,8 @@ void block_draft_release(struct block_draft *d);
 struct block_codec;
 MUST_CHECK enum err_code block_codec_open(int level, struct block_codec **out, struct err *e);
 void block_codec_free(struct block_codec **c);
+/* "1.5.4": of the zstd that runs. */
+const char *block_library_version(void);
 
 /*
  * Compresses and seals DRAFT under W and COUNTER (drawn by the owner of W), then opens and compares the result

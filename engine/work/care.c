@@ -104,5 +104,8 @@ enum err_code engine_versions(struct buf *out, struct err *e)
 		rc = buf_printf(out, e, "ledger-format %d\n", RECORD_VERSION);
 	if (!rc)
 		rc = buf_printf(out, e, "splitter %d\ncutter %d\n", SPLITTER_VERSION, CUTTER_VERSION);
+	if (!rc)
+		rc = buf_printf(out, e, "libsodium %s\nzstd %s\nrocksdb %s\n", crypto_library_version(),
+		                block_library_version(), index_library_version());
 	return rc;
 }
