@@ -378,6 +378,12 @@ enum err_code writer_put(struct writer *w, enum block_class class, const struct 
 	return writer_put_all(w, &one, 1, e);
 }
 
+enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id, struct span plain,
+                          struct err *e)
+{
+	return is_pending(w, id) ? ERR_OK : keep_new(w, class, id, plain, e);
+}
+
 static enum err_code io_put(void *ctx, enum block_class class, struct span plain, struct chunk_id *id, struct err *e)
 {
 	struct writer *w = ctx;
