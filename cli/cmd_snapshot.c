@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include <stdlib.h>
+
 #include "account_name.h"
 #include "base/text.h"
 #include "connector/connector.h"
@@ -206,12 +208,22 @@ static enum err_code name_accounts(const struct text_list *sources, const char *
 
 #define SOURCES_MAX 64
 
+/* For tests of crashes: partial snapshots so often that a short run has several. */
+static int64_t partial_every_ms(void)
+{
+	const char *given = getenv("MAILHOLD_PARTIAL_MS");
+	uint64_t ms = 0;
+
+	return given && text_number(span_cstr(given), 1000000000, &ms) ? (int64_t)ms : 0;
+}
+
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
 	const struct values *v = values;
 	struct snapshot_options o = { .tags = v->tags.items,
 		                      .tag_count = v->tags.count,
 		                      .rescan = v->rescan,
+		                      .partial_every_ms = partial_every_ms(),
 		                      .dry_run = v->dry_run,
 		                      .no_parent = v->no_parent };
 	struct buf accounts[SOURCES_MAX] = { 0 };

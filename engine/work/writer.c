@@ -441,7 +441,7 @@ uint64_t writer_uncommitted_bytes(const struct writer *w)
 
 void writer_commit_part(const struct writer *w, bool ending, struct commit *c)
 {
-	c->session = w->added.len || ending ? w->session : 0;
+	c->session = w->session;
 	c->end_session = ending && w->session;
 	c->added = (const struct pack_added *)(const void *)w->added.ptr;
 	c->added_count = w->added.len / sizeof *c->added;

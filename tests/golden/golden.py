@@ -6,11 +6,12 @@ Repositories that must stay readable for ever, and the two readers that read the
     golden.py program --program MAILHOLD --golden DIR              lists, checks and restores DIR with the program
     golden.py reader  --golden DIR                                 the same with the reader of ../reader
     golden.py refuse  --program MAILHOLD --golden DIR [--seed N]   flips bits in a copy of DIR: both must see each
+    golden.py go-on   --program MAILHOLD --golden DIR              the program adds to a copy of DIR, the reader reads it
     golden.py fresh   --program MAILHOLD [--seed N]                the program makes one now, the reader reads it
 
 Every snapshot has a manifest, written from its source and never from a restore: a line for each file (mode, time in ns,
 SHA-256, path) and each folder (mode, a dash each, path). Exit code: 0, 1, 2 usage, 77 skipped (the reader lacks a
-library).
+library; 1 where MAILHOLD_TEST_NO_SKIP is set).
 """
 import argparse
 import hashlib
@@ -31,10 +32,15 @@ READER = os.path.join(HERE, "..", "reader", "read_repository.py")
 PASSWORD = "correct horse battery staple"
 FORGOTTEN = "shared-1"
 PINNED = "ann-2"
+RANDOM_MESSAGES = 200
 
 
 class Failed(Exception):
-    pass
+    """What a reader refused, or gave back otherwise than it should."""
+
+
+class Crashed(Exception):
+    """A reader ended as nobody meant it to: no test may take that for a refusal."""
 
 
 # ---- manifests ----
@@ -91,9 +97,10 @@ class Program:
             os.makedirs(self.env[name], exist_ok=True)
 
     def run(self, repository, secret, *words):
-        # A sanitizer that found something tells it on stderr and in the exit code.
         done = subprocess.run([self.path, "-r", repository, *secret, *words], env=self.env, capture_output=True,
                               stdin=subprocess.DEVNULL, check=False)
+        if done.returncode < 0 or b"Sanitizer" in done.stderr or b"runtime error" in done.stderr:
+            raise Crashed(f"mailhold {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
         if done.returncode:
             raise Failed(f"mailhold {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
         return done.stdout
@@ -107,7 +114,9 @@ def reader(repository, *words):
                           env={**os.environ, "GOLDEN_PASSWORD": PASSWORD, "PYTHONDONTWRITEBYTECODE": "1"})
     if done.returncode == 77:
         print(os.fsdecode(done.stderr).strip())
-        sys.exit(77)
+        sys.exit(1 if os.environ.get("MAILHOLD_TEST_NO_SKIP") else 77)
+    if b"Traceback" in done.stderr:
+        raise Crashed(f"the reader, {' '.join(words)}:\n{os.fsdecode(done.stderr)}")
     if done.returncode:
         raise Failed(f"the reader, {' '.join(words)}: exit code {done.returncode}\n{os.fsdecode(done.stderr)}")
     return done.stdout.decode()
@@ -115,9 +124,9 @@ def reader(repository, *words):
 
 # ---- making ----
 
-def take_snapshots(program, repository, secret, sources, seed):
+def take_snapshots(program, repository, secret, sources):
     """Yields (name, account, id, manifest) of every step."""
-    for name, account, source in invent.Sources(sources, seed).steps():
+    for name, account, source in sources.steps():
         out = json.loads(program.run(repository, secret, "snapshot", "--json", "--account", account, source))
         yield name, account, out["id"], manifest(source.split(":", 1)[1])
 
@@ -129,8 +138,8 @@ def make_main(program, folder, seed):
     os.makedirs(os.path.join(folder, "manifests"))
     program.run(repository, secret, "init", "--label", "golden")
     rows = []
-    with tempfile.TemporaryDirectory(dir=program.scratch) as sources:
-        for name, account, snapshot, lines in take_snapshots(program, repository, secret, sources, seed):
+    with tempfile.TemporaryDirectory(dir=program.scratch) as root:
+        for name, account, snapshot, lines in take_snapshots(program, repository, secret, invent.Sources(root, seed)):
             write_lines(os.path.join(folder, "manifests", name), lines)
             if name == FORGOTTEN:
                 program.run(repository, secret, "forget", snapshot)
@@ -213,7 +222,7 @@ def read_with_reader(golden, scratch, more=()):
               for n, (name, account, snapshot) in enumerate(golden_rows(golden))]
     if listed != wanted:
         raise Failed(f"the reader lists {listed} instead of {wanted}")
-    print("  " + reader(repository, *key, "--verify").strip())
+    print("  " + reader(repository, *key, "--verify").splitlines()[0])
     with tempfile.TemporaryDirectory(dir=scratch) as into:
         for name, _, snapshot in golden_rows(golden):
             out = os.path.join(into, name)
@@ -231,6 +240,33 @@ def check_features(golden):
     missing = reader(os.path.join(golden, "repository"), *key, "--missing-features").splitlines()
     if missing:
         raise Failed("the golden repository does not hold: " + "; ".join(missing))
+
+
+def content_chunks(repository, key):
+    """How many chunks of content there are: ["item=…", "text=…", "binary=…"]."""
+    return reader(repository, *key, "--verify").splitlines()[1].split()[1:4]
+
+
+def go_on(program, golden):
+    """
+    The same mail again, of another account: today's program must split and cut as the one that made the repository did, or
+    every user would store all attachments once more.
+    """
+    with tempfile.TemporaryDirectory(dir=program.scratch) as scratch:
+        copy, key = os.path.join(scratch, "repository"), ("--key-file", os.path.join(golden, "key"))
+        out, again = os.path.join(scratch, "out"), os.path.join(scratch, "again")
+        shutil.copytree(os.path.join(golden, "repository"), copy)
+        before = content_chunks(copy, key)
+        program.run(copy, key, "restore", dict((r[0], r[2]) for r in golden_rows(golden))["ann-2"], "--to", out,
+                    "--into", ".")
+        program.run(copy, key, "snapshot", "--account", "heir", "maildir:" + out)
+        program.run(copy, key, "check", "--read-data")
+        after = content_chunks(copy, key)
+        if after != before:
+            raise Failed(f"content that is there already is stored again: {before} chunks before, {after} after")
+        reader(copy, *key, "--out", again)
+        compare("ann-2, put back into the repository", read_lines(os.path.join(golden, "manifests", "ann-2")),
+                manifest(again))
 
 
 def fails(action, *words):
@@ -276,17 +312,21 @@ def read_fresh(program, scratch, seed):
     print(f"seed {seed}")
     repository, key = os.path.join(scratch, "repository"), ("--key-file", os.path.join(scratch, "key"))
     program.run(repository, key, "init")
-    sources = os.path.join(scratch, "sources")
-    for name, _, snapshot, wanted in take_snapshots(program, repository, key, sources, seed):
-        out = os.path.join(scratch, "out-" + name)
-        reader(repository, *key, "--snapshot", snapshot, "--out", out)
-        compare(f"{name}, restored by the reader", wanted, manifest(out))
-    print("  " + reader(repository, *key, "--verify").strip())
+    sources = invent.Sources(os.path.join(scratch, "sources"), seed, RANDOM_MESSAGES)
+    for name, _, snapshot, wanted in take_snapshots(program, repository, key, sources):
+        for who in ("reader", "program"):
+            out = os.path.join(scratch, name + "-" + who)
+            if who == "reader":
+                reader(repository, *key, "--snapshot", snapshot, "--out", out, "--cuts")
+            else:
+                program.run(repository, key, "restore", snapshot, "--to", out, "--into", ".")
+            compare(f"{name}, restored by the {who}", wanted, manifest(out))
+    print("  " + reader(repository, *key, "--verify").splitlines()[0])
 
 
 def arguments():
     p = argparse.ArgumentParser(description="golden repositories")
-    p.add_argument("what", choices=("make", "program", "reader", "refuse", "fresh"))
+    p.add_argument("what", choices=("make", "program", "reader", "refuse", "go-on", "fresh"))
     p.add_argument("--program", help="the built mailhold")
     p.add_argument("--golden", help="the folder of a golden repository")
     p.add_argument("--seed", type=int, help="else MAILHOLD_TEST_SEED, else a random one (make: 1)")
@@ -310,7 +350,9 @@ def main():
         elif given.what == "program":
             read_with_program(program, given.golden)
         elif given.what == "reader":
-            read_with_reader(given.golden, scratch)
+            read_with_reader(given.golden, scratch, ("--cuts",))
+        elif given.what == "go-on":
+            go_on(program, given.golden)
         elif given.what == "refuse":
             refuse_flips(program, given.golden, given.seed)
         else:
@@ -320,6 +362,6 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except Failed as problem:
+    except (Failed, Crashed) as problem:
         print(f"golden: {problem}", file=sys.stderr)
         sys.exit(1)

@@ -104,11 +104,41 @@ def odd_messages(rnd):
     }
 
 
-class Sources:
-    """Four accounts below one folder. steps() changes them, and gives after each what to take a snapshot of."""
+def random_piece(rnd):
+    """Text, bytes, or a base64 run with any parameters, now and then cut or spoiled."""
+    kind, size = rnd.below(8), rnd.below(2500 if rnd.below(8) else 40000)
+    end = (b"\n", b"\r\n")[rnd.below(2)]
+    if kind == 0:
+        return rnd.words(size)
+    if kind == 1:
+        return rnd.bytes(size)
+    if kind == 2:
+        return (b"", b"From here\n", b"\0", end, b"name: ", b"ATTACH;VALUE=BINARY:", b"a," * 9)[rnd.below(7)]
+    data = rnd.bytes(size) if rnd.below(2) else rnd.words(size)
+    width = (76, 72, 64, 16 + rnd.below(1100))[rnd.below(4)]
+    first = width if rnd.below(3) else 1 + rnd.below(width)
+    prefix = (b"", b"", b" ", b"\t", b"  ")[rnd.below(5)]
+    text = bytearray(wrapped(data, width, end, prefix, first))
+    if text and not rnd.below(4):
+        text[rnd.below(len(text))] = rnd.below(256)
+    if not rnd.below(4):
+        del text[rnd.below(len(text) + 1):]
+    return bytes(text)
 
-    def __init__(self, root, seed):
-        self.root, self.rnd = root, Seeded(seed)
+
+def random_message(rnd, n):
+    body = b"".join(random_piece(rnd) for _ in range(rnd.below(7)))
+    return message(b"random %d" % n, body, n, (b"\n", b"\r\n")[rnd.below(2)]) if rnd.below(4) else body
+
+
+class Sources:
+    """
+    Three accounts below one folder. steps() changes them, and gives after each what to take a snapshot of. RANDOM
+    messages are more than the format needs, to look for bytes that nobody thought of.
+    """
+
+    def __init__(self, root, seed, random=0):
+        self.root, self.rnd, self.random = root, Seeded(seed), random
         self.maildir = os.path.join(root, "ann", "Maildir")
         self.tree = os.path.join(root, "shared")
         self.mbox = os.path.join(root, "old")
@@ -183,6 +213,9 @@ class Sources:
                           MULTIPART), 60)
         self.mail(".Projects.New", "new", "1601000001.plain", message(b"plain", self.rnd.words(2100)), 61)
         shutil.rmtree(os.path.join(self.maildir, ".Empty"))
+        for n in range(self.random):
+            self.folder(".Random")
+            self.mail(".Random", "cur", f"1603{n:06d}.random:2,", random_message(self.rnd, n), n)
 
     def empty_inbox(self):
         for place in ("cur", "new"):

@@ -27,7 +27,7 @@ except ImportError as missing:
 
 from mailhold_reader import features, keys as key_page
 from mailhold_reader.ledger import read_ledger
-from mailhold_reader.pack import Chunks
+from mailhold_reader.pack import CLASS_NAMES, Chunks
 from mailhold_reader.pages import check_summary, read_details, read_snapshot, walk_rows
 from mailhold_reader.wire import Damaged, Refused, Unsupported
 from mailhold_reader.worlds import Restore
@@ -92,18 +92,19 @@ def choose(snapshots, word):
 
 
 def verify(chunks, snapshots):
-    count = chunks.verify_all()
+    counts = chunks.verify_all()
     summaries = 0
     for s in snapshots:
         for c in read_snapshot(chunks, s):
             for row in walk_rows(chunks, c.spine, c.state_root):
                 summaries += bool(check_summary(chunks, row))
-    print(f"verified {count} chunks and {summaries} summaries of {len(snapshots)} snapshots")
+    print(f"verified {sum(counts.values())} chunks and {summaries} summaries of {len(snapshots)} snapshots")
+    print("chunks:", *(f"{name}={counts[name]}" for name in CLASS_NAMES.values()))
 
 
 def restore(keys, chunks, given, snapshot):
     details_of(keys, snapshot)
-    run = Restore(chunks, given.out, keys.gear() if given.cuts else None)
+    run = Restore(keys, chunks, given.out, keys.gear() if given.cuts else None)
     run.run(read_snapshot(chunks, snapshot))
     if (run.items, run.bytes) != (snapshot.items, snapshot.size):
         raise Damaged(f"the snapshot counts {snapshot.items} items of {snapshot.size} bytes, "
@@ -116,7 +117,7 @@ def print_missing(keys, chunks, snapshots):
     chunks.verify_all()
     for s in snapshots:
         with tempfile.TemporaryDirectory(prefix="mailhold-reader-") as scratch:
-            Restore(chunks, scratch).run(read_snapshot(chunks, s))
+            Restore(keys, chunks, scratch).run(read_snapshot(chunks, s))
     for what in features.missing():
         print(what)
 

@@ -1,7 +1,7 @@
 """docs/format/pack.md: directories, id lists and blocks of packs, and the plainest index there can be."""
 import os
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 import zstandard
@@ -15,8 +15,11 @@ ITEM, TEXT, BINARY, SUMMARY, REFS, NODE, MANIFEST, KEYS, FACTS, STATE, ATTRIBUTE
 SCOPE_OF_CLASS = {ITEM: crypto.CONTENT, TEXT: crypto.CONTENT, BINARY: crypto.CONTENT, SUMMARY: crypto.CONTENT,
                   REFS: crypto.STRUCT, NODE: crypto.STRUCT, MANIFEST: crypto.STRUCT,
                   KEYS: crypto.SYNC, FACTS: crypto.SYNC, STATE: crypto.SYNC, ATTRIBUTE: crypto.SYNC}
+CLASS_NAMES = dict(zip(SCOPE_OF_CLASS, ("item text binary summary refs node manifest keys facts state "
+                                        "attribute").split(), strict=True))
 STORED, ZSTD = 0, 1
 HEADER_BYTES, FOOTER_BYTES, FOOTER_CLEAR_BYTES = 64, 160, 32
+PACK_MAX = 256 << 20
 RAW_MAX, CHUNKS_MAX = 8 << 20, 65536
 PART_LIST, PART_DIRECTORY, PART_FOOTER = 1, 2, 3
 BLOCKS_CACHED = 64
@@ -46,6 +49,7 @@ class OpenPack:
         self.keys, self.known, self.what = keys, known, known.path()
         self.path = os.path.join(repository, self.what)
         need(os.path.getsize(self.path) == known.size, f"{self.what} has another length than the ledger says")
+        need(known.size <= PACK_MAX, f"{self.what} is too large")
         need(known.size == padme(known.size, 0), f"the length of {self.what} is not padded")
         footer = self.read(known.size - FOOTER_BYTES, FOOTER_BYTES)
         self.epoch = self.read_footer_clear(footer)
@@ -208,12 +212,12 @@ class Chunks:
         raise problem
 
     def verify_all(self):
-        """Every chunk of every block against the id list. Gives their number."""
-        count = 0
+        """Every chunk of every block against the id list. Gives {class: number of chunks}."""
+        counts = Counter()
         for pack in self.packs:
             for b in pack.blocks:
                 scope = SCOPE_OF_CLASS[b.block_class]
                 for chunk_id, plain in zip(pack.ids(b), pack.chunks(b), strict=True):
                     need(self.keys.chunk_id(scope, plain) == chunk_id, f"chunk {chunk_id.hex()} has other bytes")
-                    count += 1
-        return count
+                    counts[CLASS_NAMES[b.block_class]] += 1
+        return counts

@@ -7,9 +7,9 @@ from .item import read_streams
 from .pages import walk_rows
 from .wire import Refused, fields, need
 
-SIZE, TIME, MODE, FROM_LINE, TAIL = 1, 2, 9, 7, 8     # facts
-FLAGS, PLACE, POSITION, SUFFIX = 1, 2, 4, 5           # state
-FOLDER_MODE = 0o700                                   # of folders that no collection tells of
+SIZE, TIME, ANCHOR, FROM_LINE, TAIL, MODE = 1, 2, 5, 7, 8, 9   # facts
+PLACE, POSITION, SUFFIX = 2, 4, 5                              # state
+FOLDER_MODE = 0o700                                            # of folders that no collection tells of
 
 
 def inside(root, *names):
@@ -53,11 +53,23 @@ def stat_words(text):
     return int(mode, 8), int(time_ns)
 
 
+def header_block(data):
+    """What an anchor is made of: up to and with the first empty line, at most 256 KiB."""
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        line, at = data[at:end], end
+        if line in (b"\n", b"\r\n"):
+            break
+    return data[:min(at, 256 << 10)]
+
+
 class Restore:
     """One snapshot into one folder."""
 
-    def __init__(self, chunks, root, gear=None):
-        self.chunks, self.root, self.gear = chunks, os.fsencode(root), gear
+    def __init__(self, keys, chunks, root, gear=None):
+        self.keys, self.chunks, self.gear = keys, chunks, gear
+        self.root = os.fsencode(root)
         self.items = self.bytes = 0
         self.late_modes = []  # a folder without write permission gets its mode last
 
@@ -91,6 +103,7 @@ class Restore:
                 saw(f"state {tag}")
             data = read_streams(self.chunks, row, self.gear)[b""]
             need(number(facts, SIZE, "Q") == len(data), f"{row.key!r} has {len(data)} bytes")
+            need(facts.get(ANCHOR) == self.keys.anchor(header_block(data)), f"{row.key!r} has another anchor")
             items, size = items + 1, size + len(data)
             yield row, facts, state, data
         need((items, size) == (c.items, c.size), f"collection {c.path!r} counts {c.items} items, has {items}")

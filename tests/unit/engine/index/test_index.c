@@ -311,6 +311,7 @@ static void a_second_writer_is_told_that_it_is_busy(void **state)
 	w->index = first;
 }
 
+#ifndef __SANITIZE_THREAD__
 /* The child writes and waits; we read beside it, also what it has not written down yet. */
 static void a_reader_runs_beside_a_writer_of_another_process(void **state)
 {
@@ -348,6 +349,7 @@ static void a_reader_runs_beside_a_writer_of_another_process(void **state)
 		close(to_parent[i]);
 	}
 }
+#endif
 
 static void what_a_killed_writer_left_is_whole_or_read_again(void **state)
 {
@@ -549,7 +551,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 	const struct CMUnitTest tests[] = {
 		/* These fork, which RocksDB's background threads do not survive: before this process has any. */
+#ifndef __SANITIZE_THREAD__ /* which cannot follow a fork that starts threads */
 		TEST(a_reader_runs_beside_a_writer_of_another_process),
+#endif
 		TEST(what_a_killed_writer_left_is_whole_or_read_again),
 		TEST(an_empty_index_is_certainly_empty),
 		TEST(live_packs_are_added_at_open_and_at_update),

@@ -5,11 +5,11 @@
 #ifndef MAILHOLD_TESTS_ENGINE_FAKE_WORLD_H
 #define MAILHOLD_TESTS_ENGINE_FAKE_WORLD_H
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 
 #include "base/text.h"
+#include "crypto/crypto.h"
 #include "item/item.h"
 #include "unit/engine/memory_chunks.h"
 
@@ -41,12 +41,12 @@ struct fake_world {
 	struct fake_folder folders[FAKE_FOLDERS];
 };
 
-static inline struct span fake_path(size_t folder, char out[16])
+static inline struct span fake_path(size_t folder, char out[32])
 {
 	if (folder == 0)
-		snprintf(out, 16, "INBOX");
+		snprintf(out, 32, "INBOX");
 	else
-		snprintf(out, 16, "folder-%zu", folder);
+		snprintf(out, 32, "folder-%zu", folder);
 	return span_cstr(out);
 }
 
@@ -330,7 +330,6 @@ struct fake_put {
 
 struct fake_sink {
 	struct item_sink base;
-	pthread_mutex_t lock;
 	char paths[FAKE_FOLDERS][32];
 	size_t count;
 	struct fake_put *puts;
@@ -404,13 +403,11 @@ static inline enum err_code fake_sink_put(struct item_sink *base, size_t handle,
 		buf_release(&put.bytes);
 		return rc;
 	}
-	pthread_mutex_lock(&s->lock);
 	s->puts = realloc(s->puts, (s->put_count + 1) * sizeof *s->puts);
 	if (!s->puts)
 		abort();
 	s->puts[s->put_count++] = put;
 	s->calls_that_change++;
-	pthread_mutex_unlock(&s->lock);
 	*verdict = SINK_PUT;
 	return ERR_OK;
 }
@@ -447,7 +444,6 @@ static inline void fake_sink_init(struct fake_sink *s)
 
 	memset(s, 0, sizeof *s);
 	s->base = (struct item_sink){ .ops = &ops, .world = "fake" };
-	pthread_mutex_init(&s->lock, NULL);
 }
 
 static inline void fake_sink_release(struct fake_sink *s)
@@ -455,7 +451,6 @@ static inline void fake_sink_release(struct fake_sink *s)
 	for (size_t i = 0; i < s->put_count; i++)
 		buf_release(&s->puts[i].bytes);
 	free(s->puts);
-	pthread_mutex_destroy(&s->lock);
 }
 
 #endif

@@ -307,7 +307,7 @@ static void same_snapshot(struct lab *l, const struct snapshot_id *id, const str
 	ok(view_open(l->repo, id, &v, &err));
 	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
 		const struct view_collection *shown;
-		char path[16];
+		char path[32];
 
 		if (!want->folders[f].there)
 			continue;
@@ -743,7 +743,7 @@ static size_t add_safe(struct lab *l, struct fake_world *safe)
 		return 0;
 	ok(view_open(l->repo, &fact->entry.id, &v, &err));
 	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
-		char path[16];
+		char path[32];
 		size_t c;
 
 		if (view_find_collection(v, fake_path(f, path), &c, &err))
@@ -860,7 +860,7 @@ static void same_puts(const struct fake_sink *s, const struct fake_world *want, 
 	for (size_t p = 0; p < s->put_count; p++) {
 		const struct fake_put *put = &s->puts[p];
 		const struct fake_item *item = NULL;
-		char path[16];
+		char path[32];
 
 		for (size_t f = 0; f < FAKE_FOLDERS; f++)
 			if (span_equal(fake_path(f, path), span_cstr(s->paths[put->handle])))

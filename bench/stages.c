@@ -1,0 +1,457 @@
+/*
+ * stages: how fast each step of a message's way into the repository is, on one thread, each beside its own limit: a
+ * plainer call over the same bytes that does the least a step of its kind must do. Numbers are defined in
+ * BENCHMARKS.md. usage: stages FOLDER    the files below it, up to 256 MiB
+ */
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <zstd.h>
+
+#include "base/file.h"
+#include "base/idmap.h"
+#include "chunker/base64.h"
+#include "chunker/chunker.h"
+#include "chunker/cut.h"
+#include "crypto/crypto.h"
+#include "engine/index/index_db.h"
+#include "engine/object/block.h"
+
+#define INPUT_BYTES_MAX (256 * MIB)
+#define ROUNDS          5
+#define LEVEL           3 /* the default of snapshots */
+
+struct piece {
+	enum chunk_kind kind;
+	size_t at, bytes;
+};
+
+/* What every stage reads and the next one needs. Pieces lie in CHUNKS one after the other. */
+struct bench {
+	struct buf mail;    /* all messages */
+	struct buf lengths; /* size_t each */
+	struct buf chunks;
+	struct buf pieces; /* struct piece */
+	struct buf ids;    /* struct chunk_id, one for each piece */
+	struct buf scratch;
+	struct keys *keys;
+	struct chunker_params params;
+	struct chunker *chunker;
+	struct block_codec *codec;
+	struct seal_writer *seal;
+	struct index_db *db;
+	struct idmap table;
+	uint64_t sum; /* of what stages found, so that nothing is left out by the compiler */
+};
+
+static struct bench b = { .mail.max = INPUT_BYTES_MAX,
+	                  .lengths.max = 64 * MIB,
+	                  .chunks.max = 2 * INPUT_BYTES_MAX,
+	                  .pieces.max = 256 * MIB,
+	                  .ids.max = 256 * MIB,
+	                  .scratch.max = 2 * INPUT_BYTES_MAX };
+
+static _Noreturn void stop(const char *what, const struct err *e)
+{
+	fprintf(stderr, "stages: %s: %s\n", what, e->text);
+	exit(1);
+}
+
+static const struct piece *piece(size_t i)
+{
+	return (const struct piece *)(const void *)b.pieces.ptr + i;
+}
+
+static size_t piece_count(void)
+{
+	return b.pieces.len / sizeof(struct piece);
+}
+
+static struct span piece_bytes(size_t i)
+{
+	return span_of(b.chunks.ptr + piece(i)->at, piece(i)->bytes);
+}
+
+static struct chunk_id *piece_id(size_t i)
+{
+	return (struct chunk_id *)(void *)b.ids.ptr + i;
+}
+
+/* ---- the stages: each does all of its work once and returns the bytes, or things, that it did ---- */
+
+static enum err_code keep_piece(void *ctx, enum chunk_kind kind, struct span bytes, struct err *e)
+{
+	struct piece one = { kind, b.chunks.len, bytes.len };
+	enum err_code rc;
+
+	(void)ctx;
+	rc = buf_append(&b.pieces, span_of(&one, sizeof one), e);
+	return rc ? rc : buf_append(&b.chunks, bytes, e);
+}
+
+static double split(struct err *e)
+{
+	const size_t *lengths = (const size_t *)(const void *)b.lengths.ptr;
+	size_t at = 0;
+
+	buf_clear(&b.chunks);
+	buf_clear(&b.pieces);
+	for (size_t i = 0; i < b.lengths.len / sizeof *lengths; i++) {
+		buf_clear(&b.scratch);
+		chunker_begin(b.chunker, keep_piece, NULL);
+		if (chunker_feed(b.chunker, span_of(b.mail.ptr + at, lengths[i]), e) ||
+		    chunker_finish(b.chunker, &b.scratch, e))
+			stop("split", e);
+		at += lengths[i];
+	}
+	return (double)b.mail.len;
+}
+
+/* Whoever looks at lines must find their ends. */
+static double split_limit(struct err *e)
+{
+	const uint8_t *p = b.mail.ptr, *end = p + b.mail.len;
+
+	(void)e;
+	while (p && p < end) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		b.sum++;
+		p = p ? p + 1 : NULL;
+	}
+	return (double)b.mail.len;
+}
+
+static double encode(struct err *e)
+{
+	(void)e;
+	for (size_t i = 0; i < piece_count(); i++)
+		b.sum += base64_encode(b.chunks.ptr + piece(i)->at, piece(i)->bytes, b.scratch.ptr);
+	return (double)b.chunks.len;
+}
+
+static double decode(struct err *e)
+{
+	double bytes = 0;
+
+	(void)e;
+	/* one stretch again and again: how fast it is does not hang on the bytes */
+	base64_encode(b.chunks.ptr, 48 * KIB, b.scratch.ptr);
+	for (size_t done = 0; done < b.chunks.len; done += 48 * KIB) {
+		b.sum += base64_decode(b.scratch.ptr, 16 * KIB, b.scratch.ptr + MIB);
+		bytes += 48 * KIB;
+	}
+	return bytes;
+}
+
+static double copy(struct err *e)
+{
+	(void)e;
+	for (size_t i = 0; i < piece_count(); i++) {
+		memcpy(b.scratch.ptr, b.chunks.ptr + piece(i)->at, piece(i)->bytes);
+		b.sum += b.scratch.ptr[piece(i)->bytes / 2];
+	}
+	return (double)b.chunks.len;
+}
+
+static double cut(struct err *e)
+{
+	size_t at = 0;
+
+	(void)e;
+	while (at < b.chunks.len) {
+		at += cut_length(b.params.gear, b.chunks.ptr + at, b.chunks.len - at);
+		b.sum++;
+	}
+	return (double)b.chunks.len;
+}
+
+/* The hash of every byte, with nothing decided; cutting leaves out what is too near to the last cut. */
+static double cut_limit(struct err *e)
+{
+	uint64_t h = 0;
+
+	(void)e;
+	for (size_t i = 0; i < b.chunks.len; i++)
+		h = (h << 1) + b.params.gear[b.chunks.ptr[i]];
+	b.sum += h;
+	return (double)b.chunks.len;
+}
+
+static double name(struct err *e)
+{
+	(void)e;
+	for (size_t i = 0; i < piece_count(); i++)
+		keys_chunk_id(b.keys, SCOPE_CONTENT, piece_bytes(i), piece_id(i));
+	return (double)b.chunks.len;
+}
+
+static double name_limit(struct err *e)
+{
+	uint8_t digest[ID_BYTES];
+
+	(void)e;
+	crypto_digest(buf_span(&b.chunks), digest, sizeof digest);
+	b.sum += digest[0];
+	return (double)b.chunks.len;
+}
+
+static void seal_draft(struct block_draft *draft, struct err *e)
+{
+	struct block_info info;
+
+	buf_clear(&b.scratch);
+	if (block_draft_count(draft) == 0)
+		return;
+	if (block_seal(b.codec, draft, b.seal, seal_writer_next(b.seal), keys_repo(b.keys), &info, &b.scratch, e))
+		stop("block", e);
+	b.sum += b.scratch.len;
+	block_draft_clear(draft);
+}
+
+/* Compressed, sealed, opened and compared, as snapshots do it. */
+static double block_stage(struct err *e)
+{
+	struct block_draft drafts[2];
+
+	block_draft_init(&drafts[0], CLASS_TEXT);
+	block_draft_init(&drafts[1], CLASS_BINARY);
+	for (size_t i = 0; i < piece_count(); i++) {
+		struct block_draft *draft = &drafts[piece(i)->kind == CHUNK_BINARY];
+
+		if (draft->bytes.len + piece(i)->bytes > block_class_target(draft->class))
+			seal_draft(draft, e);
+		if (block_draft_add(draft, piece_id(i), piece_bytes(i), e))
+			stop("block", e);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		seal_draft(&drafts[i], e);
+		block_draft_release(&drafts[i]);
+	}
+	return (double)b.chunks.len;
+}
+
+static double block_limit(struct err *e)
+{
+	ZSTD_CCtx *context = ZSTD_createCCtx();
+
+	(void)e;
+	for (size_t at = 0; context && at < b.chunks.len; at += MIB)
+		b.sum += ZSTD_compressCCtx(context, b.scratch.ptr, ZSTD_compressBound(MIB), b.chunks.ptr + at,
+		                           b.chunks.len - at < MIB ? b.chunks.len - at : MIB, LEVEL);
+	ZSTD_freeCCtx(context);
+	return (double)b.chunks.len;
+}
+
+static double seal(struct err *e)
+{
+	for (size_t at = 0; at < b.chunks.len; at += MIB) {
+		struct span plain = span_first(span_skip(buf_span(&b.chunks), at),
+		                               b.chunks.len - at < MIB ? b.chunks.len - at : MIB);
+
+		buf_clear(&b.scratch);
+		if (seal_writer_seal(b.seal, seal_writer_next(b.seal), span_cstr("stages"), plain, &b.scratch, e))
+			stop("seal", e);
+	}
+	return (double)b.chunks.len;
+}
+
+#define INDEX_ENTRIES 1000000u
+
+/* An id that looks like any other: keyed hashes are uniform. */
+static struct chunk_id made_id(uint32_t i)
+{
+	struct chunk_id id;
+
+	crypto_digest(span_of(&i, sizeof i), id.bytes, sizeof id.bytes);
+	return id;
+}
+
+/* The same in memory alone. */
+static double table_put(struct err *e)
+{
+	idmap_clear(&b.table);
+	for (uint32_t i = 0; i < INDEX_ENTRIES; i++)
+		if (idmap_put(&b.table, made_id(i).bytes, i, e))
+			stop("table", e);
+	return INDEX_ENTRIES;
+}
+
+static double table_get(struct err *e)
+{
+	uint64_t value = 0;
+
+	for (uint32_t i = 0; i < INDEX_ENTRIES; i++) {
+		if (!idmap_get(&b.table, made_id((i * 7919u) % INDEX_ENTRIES).bytes, &value))
+			stop("table: an entry is gone", e);
+		b.sum += value;
+	}
+	return INDEX_ENTRIES;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+	(void)st, (void)kind, (void)where;
+	return remove(path);
+}
+
+static char folder[] = P_tmpdir "/stages-XXXXXX";
+
+static double index_put(struct err *e)
+{
+	struct index_entry *entries = calloc(INDEX_ENTRIES, sizeof *entries);
+	struct index_mark mark = { .number = 0, .chunks = INDEX_ENTRIES };
+	char path[64], temporary[64];
+
+	if (!entries) {
+		fputs("stages: out of memory\n", stderr);
+		exit(1);
+	}
+	for (uint32_t i = 0; i < INDEX_ENTRIES; i++)
+		entries[i] = (struct index_entry){ made_id(i), { 0, i / 100, i % 100 } };
+	snprintf(path, sizeof path, "%s/index", folder);
+	snprintf(temporary, sizeof temporary, "%s/index.sst", folder);
+	index_db_free(&b.db);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	if (index_db_open(path, keys_repo(b.keys), false, &b.db, e) ||
+	    index_db_put(b.db, temporary, entries, INDEX_ENTRIES, &mark, 1, e))
+		stop("index", e);
+	free(entries);
+	return INDEX_ENTRIES;
+}
+
+static double index_get(struct err *e)
+{
+	struct index_cursor *cursor = index_cursor_open(b.db);
+	struct place place;
+
+	if (!cursor) {
+		fputs("stages: out of memory\n", stderr);
+		exit(1);
+	}
+	for (uint32_t i = 0; i < INDEX_ENTRIES; i++) {
+		struct chunk_id id = made_id((i * 7919u) % INDEX_ENTRIES);
+
+		index_cursor_seek(cursor, &id);
+		if (!index_cursor_next(cursor, &place))
+			stop("index: an entry is gone", e);
+		b.sum += place.slot;
+	}
+	index_cursor_free(&cursor);
+	return INDEX_ENTRIES;
+}
+
+/* ---- running them ---- */
+
+typedef double (*stage_run)(struct err *e);
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The best of ROUNDS, in units a second: what disturbs only ever slows down. */
+static double rate(stage_run run)
+{
+	double best = 0;
+
+	for (int round = 0; run && round < ROUNDS; round++) {
+		struct err e = { 0 };
+		double begin = seconds(), done = run(&e), took = seconds() - begin;
+
+		if (took > 0 && done / took > best)
+			best = done / took;
+	}
+	return best;
+}
+
+static const struct {
+	const char *name, *unit, *limit_name;
+	double divisor;
+	stage_run run, limit;
+} stages[] = {
+	{ "split, decode, cut", "MB/s", "memchr for line ends", 1e6, split, split_limit },
+	{ "cut", "MB/s", "the hash alone", 1e6, cut, cut_limit },
+	{ "chunk ids", "MB/s", "BLAKE2b in one call", 1e6, name, name_limit },
+	{ "base64 encode", "MB/s", "memcpy", 1e6, encode, copy },
+	{ "base64 decode", "MB/s", "memcpy", 1e6, decode, copy },
+	{ "block, checked", "MB/s", "zstd alone", 1e6, block_stage, block_limit },
+	{ "seal", "MB/s", "memcpy", 1e6, seal, copy },
+	{ "index put", "k/s", "a table in memory", 1e3, index_put, table_put },
+	{ "index get", "k/s", "a table in memory", 1e3, index_get, table_get },
+};
+
+static int load_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+	struct err e = { 0 };
+	size_t len = (size_t)st->st_size;
+	uint8_t *dst;
+	FILE *file;
+
+	(void)where;
+	if (kind != FTW_F || len == 0 || b.mail.len + len > INPUT_BYTES_MAX)
+		return 0;
+	file = fopen(path, "rb");
+	if (!file)
+		return 0;
+	if (buf_extend(&b.mail, len, &dst, &e) || buf_append(&b.lengths, span_of(&len, sizeof len), &e))
+		stop(path, &e);
+	if (fread(dst, 1, len, file) != len)
+		stop(path, &e);
+	fclose(file);
+	return 0;
+}
+
+static void prepare(const char *from)
+{
+	struct err e = { 0 };
+	struct buf wrapped = { .max = KIB };
+	uint8_t *room;
+
+	if (crypto_start(&e) || keys_new(&b.keys, &e) ||
+	    seal_writer_open(b.keys, SCOPE_CONTENT, &b.seal, &wrapped, &e) || block_codec_open(LEVEL, &b.codec, &e))
+		stop("start", &e);
+	keys_gear_table(b.keys, b.params.gear);
+	if (chunker_open(&b.params, &b.chunker, &e) || buf_extend(&b.scratch, 4 * MIB, &room, &e))
+		stop("start", &e);
+	nftw(from, load_one, 32, FTW_PHYS);
+	split(&e);
+	if (b.chunks.len < MIB) {
+		fprintf(stderr, "stages: %s has too little mail to measure\n", from);
+		exit(1);
+	}
+	if (buf_extend(&b.ids, piece_count() * sizeof(struct chunk_id), &room, &e) || !mkdtemp(folder))
+		stop("start", &e);
+	name(&e);
+	buf_release(&wrapped);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: stages FOLDER\n");
+		return 2;
+	}
+	prepare(argv[1]);
+	printf("%zu messages, %.1f MB; %zu parts, %.1f MB\n", b.lengths.len / sizeof(size_t), (double)b.mail.len / 1e6,
+	       piece_count(), (double)b.chunks.len / 1e6);
+	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+		double limit = rate(stages[i].limit) / stages[i].divisor;
+		double found = rate(stages[i].run) / stages[i].divisor;
+
+		printf("%-20s %8.0f %-5s %5.2f of %-22s %8.0f\n", stages[i].name, found, stages[i].unit, found / limit,
+		       stages[i].limit_name, limit);
+	}
+	index_db_free(&b.db);
+	idmap_release(&b.table);
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return b.sum == 0; /* never: it keeps the work from being left out */
+}
