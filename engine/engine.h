@@ -123,7 +123,10 @@ struct snapshot_report {
 	bool resumed;             /* built on a partial snapshot */
 	char head[80];
 };
-/* Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS. */
+/*
+ * When somebody else took away what the run leaned on (a prune), it begins again by itself, with a notice; ERR_STATE when that
+ * happened several times. Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS.
+ */
 MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source,
                                          const struct snapshot_options *o, struct snapshot_report *out,
                                          struct err *e);

@@ -127,6 +127,9 @@ void writer_free(struct writer **wp)
 	}
 	for (int c = 1; c < CLASS_END; c++)
 		block_draft_release(&w->drafts[c]);
+	/* The index still takes these for ours; a later run would lean on packs that no commit will ever name. */
+	if (w->added.len)
+		repo_drop_index(w->repo);
 	buf_release(&w->added);
 	buf_release(&w->against);
 	buf_release(&w->ordinals);

@@ -343,6 +343,107 @@ static void a_snapshot_in_the_middle_of_a_prune_is_whole(void **state)
 	}
 }
 
+/* A source that has somebody prune when it is read for the N-th time. */
+struct pruning_source {
+	struct fake_source fake;
+	enum err_code (*fetch)(struct item_source *s, size_t c, const struct item_listing *l, uint64_t place,
+	                       const struct item_receiver *to, struct buf *facts, struct err *e);
+	struct item_source_ops ops;
+	struct repo *pruner;
+	struct snapshot_id forgotten; /* just before */
+	int at, fetched;
+	bool done;
+};
+
+static enum err_code fetch_and_prune(struct item_source *base, size_t c, const struct item_listing *l, uint64_t place,
+                                     const struct item_receiver *to, struct buf *facts, struct err *e)
+{
+	struct pruning_source *s = (struct pruning_source *)(void *)base;
+	struct prune_options o = { .silent_ms = PRUNE_SILENT_MS, .max_repack_bytes = UINT64_MAX };
+
+	if (s->fetched++ == s->at) {
+		s->done = true;
+		ok(engine_forget(s->pruner, &s->forgotten, 1, false, e));
+		prune(s->pruner, &o);
+	}
+	return s->fetch(base, c, l, place, to, facts, e);
+}
+
+static int begun_again;
+
+static void count_beginnings(void *ctx, const char *text)
+{
+	(void)ctx;
+	begun_again += strstr(text, "begins again") != NULL;
+}
+
+static void run_while_pruned(struct lab *l, int at, struct snapshot_id forgotten, struct repo *pruner, bool *done)
+{
+	static struct pruning_source s;
+	struct snapshot_report report;
+	struct fake_world *model = expected_of(&l->now, newest(l));
+
+	memset(&s, 0, sizeof s);
+	fake_source_init(&s.fake, &l->now);
+	s.ops = *s.fake.base.ops;
+	s.fetch = s.ops.fetch;
+	s.ops.fetch = fetch_and_prune;
+	s.fake.base.ops = &s.ops;
+	s.fake.base.parallel_fetch = false;
+	s.at = at;
+	s.forgotten = forgotten;
+	s.pruner = pruner;
+	l->repo->notice = count_beginnings;
+	ok(engine_snapshot(l->repo, &s.fake.base,
+	                   &(struct snapshot_options){ .account = "ann", .partial_every_bytes = below(2) ? 0 : 20000 }, &report,
+	                   &err));
+	keep(l, &report.info.id, model);
+	*done = s.done;
+}
+
+/*
+ * The other way round: somebody forgets and prunes, with all the rigour there is, while a run is at work that deduplicates against what
+ * goes, or builds on the very snapshot that goes. The run is whole afterwards, if need be because it began again.
+ */
+static void a_prune_in_the_middle_of_a_run_takes_nothing_from_it(void **state)
+{
+	static struct lab l, other;
+	bool more = true;
+
+	(void)state;
+	random_start("a_prune_in_the_middle_of_a_run_takes_nothing_from_it");
+	for (int at = 0; more && at < 200; at += 7) {
+		struct fake_folder gone;
+		size_t victim = (size_t)at / 7 % 2;
+
+		lab_start(&l);
+		for (int i = 0; i < 100; i++)
+			item_new(&l, &l.now.folders[i % 5], false);
+		run_whole(&l, &(struct snapshot_options){ 0 });
+		gone = l.now.folders[1];
+		l.now.folders[1].count = 3;
+		run_whole(&l, &(struct snapshot_options){ 0 });
+		l.now.folders[1] = gone;
+		for (int i = 0; i < 40; i++)
+			item_new(&l, &l.now.folders[2 + i % 3], false);
+		other = l;
+		snprintf(other.cache, sizeof other.cache, "%s/cache-2", l.folder);
+		lab_open(&other);
+		run_while_pruned(&l, at, l.ids[victim], other.repo, &more);
+		repo_free(&other.repo);
+		if (more) {
+			free(l.kept[victim]);
+			l.kept[victim] = NULL;
+		}
+		ok(ledger_refresh(l.repo->ledger, &err));
+		what_is_kept_is_whole(&l, 1);
+		prune(l.repo, &at_once);
+		what_is_kept_is_whole(&l, 2);
+		lab_end(&l);
+	}
+	assert_true(begun_again > 0);
+}
+
 static void memory_may_run_out_in_a_prune(void **state)
 {
 	static struct lab l;
@@ -457,6 +558,7 @@ int main(void)
 		cmocka_unit_test(the_trash_and_the_wait_hold),
 		cmocka_unit_test(what_no_commit_names_is_swept),
 		cmocka_unit_test(a_snapshot_in_the_middle_of_a_prune_is_whole),
+		cmocka_unit_test(a_prune_in_the_middle_of_a_run_takes_nothing_from_it),
 		cmocka_unit_test(memory_may_run_out_in_a_prune),
 		cmocka_unit_test(a_policy_forgets_into_the_trash),
 		cmocka_unit_test(a_policy_is_held_back),
