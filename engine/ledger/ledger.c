@@ -451,10 +451,11 @@ size_t ledger_session_count(const struct ledger *l)
 
 bool ledger_session_at(const struct ledger *l, size_t i, struct session_fact *out)
 {
-	const struct fold_session *s = &l->fold.sessions[i];
+	const struct fold_session *s;
 
 	if (i >= l->fold.session_count)
 		return false;
+	s = &l->fold.sessions[i];
 	*out = (struct session_fact){ s->number, s->holder, s->state, s->last_ms };
 	return true;
 }
