@@ -7,6 +7,8 @@
 
 enum { JOB_QUEUED = 1, JOB_DONE = 2 };
 
+#define SPIN_LOOKS 1000 /* some ten microseconds */
+
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* a job was queued, or stopping */
@@ -47,6 +49,13 @@ static void run_one(struct pool *p, struct pool_job *job)
 	pthread_mutex_lock(&p->lock);
 	atomic_store_explicit(&job->state, JOB_DONE, memory_order_release);
 	pthread_cond_broadcast(&p->done);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#endif
 }
 
 static void *worker(void *arg)
@@ -111,8 +120,12 @@ void pool_wait(struct pool *p, struct pool_job *job)
 {
 	struct pool_job *other;
 
-	if (pool_is_done(job))
-		return;
+	/* Most jobs end within microseconds: looking for a moment costs less than going to sleep and being woken. */
+	for (int look = 0; look < SPIN_LOOKS; look++) {
+		if (pool_is_done(job))
+			return;
+		relax();
+	}
 	pthread_mutex_lock(&p->lock);
 	while (!pool_is_done(job)) {
 		other = take(p);

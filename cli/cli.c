@@ -74,7 +74,7 @@ static void remedy(const struct cli *c, enum err_code code, char *out, size_t ma
 		snprintf(out, max, "mailhold init -r %.200s", c->url ? c->url : "URL");
 		break;
 	case ERR_WRONG_KEY:
-		snprintf(out, max, "the password or key file that this repository was made with");
+		snprintf(out, max, "the password or key file of somebody who may open this repository");
 		break;
 	case ERR_BUSY:
 		snprintf(out, max, "the same command when the other mailhold has ended, or with --cache-folder FOLDER");

@@ -68,7 +68,8 @@ static enum err_code visit(void *ctx, const struct snapshot_info *s, struct err 
 		return ERR_OK;
 	}
 	table_text(t, snapshot_short(s).text);
-	table_cell(t, s->account);
+	/* What a keeper can say after "@" in a snapshot's name. */
+	table_cell(t, s->names_hidden ? span_of(s->account_id_hex, 8) : s->account);
 	table_text(t, time_text(s->time_ms).text);
 	table_text(t, number_text(s->items).text);
 	table_text(t, text_size(s->bytes).text);

@@ -51,8 +51,8 @@ struct keep_values {
 /* Is there any rule? */
 bool keep_given(const struct keep_values *v);
 /*
- * Reads the options, judges, tells (those that stay only with --dry-run or --json) and, unless DRY_RUN, forgets. What would go is appended
- * to GONE (struct snapshot_id each) if it is not NULL. ERR_USAGE names an option that makes no sense.
+ * Reads the options, judges, tells (those that stay only with --dry-run or --json) and, unless DRY_RUN, forgets. What
+ * would go is appended to GONE (struct snapshot_id each) if it is not NULL. ERR_USAGE names an option that makes no sense.
  */
 MUST_CHECK enum err_code keep_apply(struct cli *c, const struct keep_values *v, bool dry_run, struct buf *gone,
                                     struct err *e);

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "key_sheet.h"
 
 enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES, KEY_WAIT_MS = 200 };
 
@@ -59,8 +60,11 @@ enum err_code key_file_decode(struct span text, struct secret **out, struct err 
 		return secret_new(text, out, e);
 	while (digits.len && (digits.ptr[digits.len - 1] == '\n' || digits.ptr[digits.len - 1] == '\r'))
 		digits.len--;
-	if (!text_unhex(digits, key, sizeof key))
-		return err_set(e, ERR_USAGE, "a key file holds 64 hex digits and a line end, this one does not");
+	if (!text_unhex(digits, key, sizeof key)) {
+		rc = key_sheet_decode(text, key, e);
+		if (rc)
+			return rc;
+	}
 	rc = secret_new(span_of(key, sizeof key), out, e);
 	explicit_bzero(key, sizeof key);
 	return rc;
@@ -92,7 +96,7 @@ typedef enum err_code (*secret_decode)(struct span text, struct secret **out, st
 
 static enum err_code read_file(const char *path, secret_decode decode, struct secret **out, struct err *e)
 {
-	uint8_t text[PASSWORD_BYTES_MAX + 64];
+	uint8_t text[KEY_SHEET_BYTES_MAX];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;
 	enum err_code rc;
@@ -311,4 +315,17 @@ enum err_code secret_input(const struct secret_options *o, struct secret_got *ou
 	out->asked = true;
 	return o->create ? ask_twice(o->stop, &out->secret, e)
 	                 : ask("Password of the repository: ", o->stop, &out->secret, e);
+}
+
+enum err_code secret_input_new(const struct secret_options *o, struct secret_got *out, struct err *e)
+{
+	int given = !!o->key_file + !!o->password_file + !!o->password_command;
+
+	*out = (struct secret_got){ .kind = SLOT_PASSWORD };
+	if (given > 1)
+		return err_set(e, ERR_USAGE, "give one of --new-key-file, --new-password-file and --new-password-command");
+	if (given)
+		return from_options(o, out, e);
+	out->asked = true;
+	return ask_twice(o->stop, &out->secret, e);
 }

@@ -28,13 +28,19 @@ struct secret_got {
 /* ERR_USAGE when nothing was given and there is no terminal, or when the two new passwords differ or are empty. */
 MUST_CHECK enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e);
 
+/*
+ * A new secret, for a key that is to be made: from O, whose create must be set, else the terminal is asked twice. The
+ * environment is not looked at: what stands there opens the repository already.
+ */
+MUST_CHECK enum err_code secret_input_new(const struct secret_options *o, struct secret_got *out, struct err *e);
+
 /* Reads MAILHOLD_PASSWORD out of the environment and wipes it there: once, early, before any child is started. */
 MUST_CHECK enum err_code secret_take_environment(struct err *e);
 void secret_drop_environment(void);
 
 /* The first line of TEXT as a password; ERR_USAGE when it is empty, ERR_LIMIT when too long. For tests, too. */
 MUST_CHECK enum err_code password_first_line(struct span text, struct secret **out, struct err *e);
-/* 64 hex digits with or without a line end, or 32 raw bytes. ERR_USAGE for anything else. */
+/* 64 hex digits with or without a line end, 32 raw bytes, or the lines of a recovery sheet. ERR_USAGE for anything else. */
 MUST_CHECK enum err_code key_file_decode(struct span text, struct secret **out, struct err *e);
 
 #endif

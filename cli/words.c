@@ -20,7 +20,9 @@ enum err_code snapshot_words(const struct snapshot_info *s, struct buf *out, str
 {
 	enum err_code rc = buf_printf(out, e, "%s of ", snapshot_short(s).text);
 
-	if (!rc)
+	if (!rc && s->names_hidden)
+		rc = buf_printf(out, e, "account %.8s", s->account_id_hex);
+	else if (!rc)
 		rc = output_safe(out, s->account, 0, NULL, e);
 	return rc ? rc : buf_printf(out, e, ", %s", time_text(s->time_ms).text);
 }
@@ -49,6 +51,7 @@ struct row snapshot_row(const struct snapshot_info *s, const char *type)
 
 	row_cstr(&r, "id", s->id_hex);
 	row_text(&r, "account", s->account);
+	row_cstr(&r, "account_id", s->account_id_hex);
 	row_time_zone(&r, "time", s->time_ms, s->zone_minutes);
 	row_number(&r, "items", s->items);
 	row_number(&r, "bytes", s->bytes);

@@ -138,20 +138,12 @@ static enum err_code clear_decode(struct span bundle, const struct holder_secret
 /* What every role must hold, and may not hold. A full key that lacks something would fail much later. */
 static enum err_code role_check(const struct keys *k, struct err *e)
 {
-	static const uint32_t want[ROLE_END] = {
-		[ROLE_FULL] = EPOCH_FIELDS_ALL,
-		[ROLE_DEPOSIT] = EPOCH_FIELDS_ALL & ~(1u << EPOCH_CONTENT_SECRET),
-		[ROLE_KEEPER] = 1u << EPOCH_STRUCT,
-	};
 	unsigned flags = k->flags & (HAS_ID_KEY | HAS_ROOT_SEED);
-	unsigned want_flags = k->role == ROLE_FULL      ? HAS_ID_KEY | HAS_ROOT_SEED
-	                      : k->role == ROLE_DEPOSIT ? HAS_ID_KEY
-	                                                : 0;
 
-	if (flags != want_flags || (k->role != ROLE_FULL && k->shape.holders))
+	if (flags != role_flags(k->role) || (k->role != ROLE_FULL && k->shape.holders))
 		return err_set(e, ERR_CORRUPT, "key bundle does not hold what role %u has", k->role);
 	for (size_t i = 0; i < k->shape.epochs; i++)
-		if (k->epochs[i].present != want[k->role])
+		if (k->epochs[i].present != role_present(k->role))
 			return err_set(e, ERR_CORRUPT, "key bundle does not hold what role %u has in epoch %u", k->role,
 			               k->epochs[i].number);
 	return ERR_OK;

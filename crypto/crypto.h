@@ -58,16 +58,22 @@ void secret_free(struct secret **s);             /* wipes */
 /* ---- keys: everything that a holder's bundle opens ---- */
 
 struct keys;
+/* What the bundle gives (docs/format/key.md, section 3). Values are format. */
+enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
 
 /* The keys of a new repository: the full role with epoch 1, fresh random secrets, a fresh root signing key. */
 MUST_CHECK enum err_code keys_new(struct keys **out, struct err *e);
+/*
+ * The keys of one more holder of K's repository: a fresh holder id and secret, and of K's keys those that ROLE has.
+ * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. No account is granted to a depositor yet.
+ */
+MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e);
 void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k);     /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
-/* What the bundle gives (design section 6). Values are format. Version 1 creates only full. */
-enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
 enum role keys_role(const struct keys *k);
+bool keys_read_names(const struct keys *k); /* whether K_id and K_sync are there: all but a keeper */
 uint32_t keys_epoch(const struct keys *k);          /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
@@ -117,6 +123,22 @@ MUST_CHECK enum err_code bundle_seal(const struct keys *k, struct buf *out, stru
 /* ERR_CORRUPT also when the root public key in the bundle is not the slot's. */
 MUST_CHECK enum err_code bundle_open(struct span bundle, const struct holder_secret *h, struct keys **out,
                                      struct err *e);
+
+/* ---- labels: object key/HOLDER.label: what a holder is called, sealed for those who read names (K_sync) ---- */
+
+#define LABEL_BYTES 176 /* of the object, whatever the label */
+#define LABEL_TEXT_MAX 64
+struct label {
+	struct holder_id holder;
+	int64_t time_ms;            /* when the key was made, as its maker claims */
+	size_t len;
+	uint8_t text[LABEL_TEXT_MAX];
+};
+/* Appends LABEL_BYTES. ERR_WRONG_KEY when K does not read names. */
+MUST_CHECK enum err_code label_seal(const struct keys *k, const struct label *l, struct buf *out, struct err *e);
+/* ERR_WRONG_KEY for a keeper; ERR_CORRUPT also for the label of another holder or repository. */
+MUST_CHECK enum err_code label_open(const struct keys *k, const struct holder_id *holder, struct span sealed,
+                                    struct label *out, struct err *e);
 
 /* ---- names made from bytes: for the roles full and deposit only, a keeper has no K_id ---- */
 

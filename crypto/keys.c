@@ -118,6 +118,76 @@ enum err_code keys_new(struct keys **out, struct err *e)
 	return ERR_OK;
 }
 
+unsigned role_flags(enum role role)
+{
+	return role == ROLE_FULL ? HAS_ID_KEY | HAS_ROOT_SEED : role == ROLE_DEPOSIT ? HAS_ID_KEY : 0;
+}
+
+uint32_t role_present(enum role role)
+{
+	static const uint32_t present[ROLE_END] = {
+		[ROLE_FULL] = EPOCH_FIELDS_ALL,
+		[ROLE_DEPOSIT] = EPOCH_FIELDS_ALL & ~(1u << EPOCH_CONTENT_SECRET),
+		[ROLE_KEEPER] = 1u << EPOCH_STRUCT,
+	};
+
+	return present[role];
+}
+
+enum err_code keys_for_holder(const struct keys *k, enum role role, const struct holder_id *holder,
+                              const uint8_t holder_key[KEY_BYTES], struct keys **out, struct err *e)
+{
+	uint32_t present = role_present(role);
+	struct keys *got;
+	enum err_code rc;
+
+	if (k->role != ROLE_FULL)
+		return err_set(e, ERR_WRONG_KEY, "this key cannot make keys: it does not hold all of them itself");
+	rc = keys_alloc((struct keys_shape){ .epochs = k->shape.epochs }, &got, e);
+	if (rc)
+		return rc;
+	got->role = role;
+	got->flags = role_flags(role) | (role == ROLE_FULL ? GRANT_ALL_ACCOUNTS : 0);
+	got->holder = *holder;
+	memcpy(got->holder_key, holder_key, KEY_BYTES);
+	memcpy(got->root_public, k->root_public, KEY_BYTES);
+	if (got->flags & HAS_ID_KEY)
+		memcpy(got->id_key, k->id_key, KEY_BYTES);
+	if (got->flags & HAS_ROOT_SEED)
+		memcpy(got->root_seed, k->root_seed, KEY_BYTES);
+	/* Field by field: what the role does not have stays zero, and never was in this memory. */
+	for (size_t i = 0; i < k->shape.epochs; i++) {
+		got->epochs[i].number = k->epochs[i].number;
+		got->epochs[i].present = present;
+		for (unsigned f = 0; f < EPOCH_FIELD_END; f++)
+			if (present >> f & 1)
+				memcpy(got->epochs[i].field[f], k->epochs[i].field[f], KEY_BYTES);
+	}
+	keys_settle(got);
+	*out = got;
+	return ERR_OK;
+}
+
+enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e)
+{
+	uint8_t *holder_key = locked_new(KEY_BYTES);
+	struct holder_id holder;
+	enum err_code rc;
+
+	if (!holder_key)
+		return err_no_memory(e, KEY_BYTES);
+	crypto_random(holder_key, KEY_BYTES);
+	crypto_random(holder.bytes, sizeof holder.bytes);
+	rc = keys_for_holder(k, role, &holder, holder_key, out, e);
+	locked_free(holder_key);
+	return rc;
+}
+
+bool keys_read_names(const struct keys *k)
+{
+	return k->flags & HAS_ID_KEY && epoch_has(&k->epochs[k->shape.epochs - 1], EPOCH_SYNC);
+}
+
 struct repo_id keys_repo(const struct keys *k)
 {
 	return k->repo;

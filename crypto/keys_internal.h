@@ -95,6 +95,14 @@ void locked_free(void *ptr); /* wipes; NULL is fine */
 /* A 32-byte subkey: crypto_kdf with an 8-byte context. */
 void derive(uint8_t out[KEY_BYTES], const uint8_t key[KEY_BYTES], uint64_t number, const char context[8]);
 
+/* What a role's bundle holds (docs/format/key.md, section 3): HAS_ID_KEY and HAS_ROOT_SEED; `present` of an epoch. */
+unsigned role_flags(enum role role);
+uint32_t role_present(enum role role);
+
+/* keys_new_holder with a given id and secret, for golden files. */
+MUST_CHECK enum err_code keys_for_holder(const struct keys *k, enum role role, const struct holder_id *holder,
+                                         const uint8_t holder_key[KEY_BYTES], struct keys **out, struct err *e);
+
 MUST_CHECK enum err_code keys_alloc(struct keys_shape shape, struct keys **out, struct err *e);
 /* Fills in what follows from the secrets and makes the memory read-only. */
 void keys_settle(struct keys *k);

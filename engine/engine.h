@@ -65,12 +65,57 @@ struct repo_info {
 };
 void repo_describe(const struct repo *r, struct repo_info *out);
 
+/* ---- who may open it: docs/keys.md ----
+ * A holder has a role, a signing key, and one slot (a password or a key file) that opens them. Only a full holder adds and
+ * removes others: ERR_DENIED for a keeper. */
+
+enum key_state {
+	KEY_VALID = 1,  /* announced in the ledger, and its objects are there */
+	KEY_GONE,       /* announced, but its objects are missing: opens nothing */
+	KEY_UNFINISHED, /* objects that no record announces: of an interrupted repo_key_add; opens nothing */
+	KEY_REMOVED     /* SLOTS above 0: its objects are still there (an interrupted repo_key_remove); opens nothing */
+};
+struct key_info {
+	struct holder_id id;
+	char id_hex[33];
+	enum key_state state;
+	unsigned role;       /* enum role; 0: not known, of removed and unfinished ones */
+	unsigned kind;       /* enum slot_kind; 0: no slot */
+	unsigned slots;      /* 2 after an interrupted repo_key_change: both open */
+	bool self;           /* the one that opened the repository */
+	struct span label;   /* empty for a keeper, who does not read names */
+	int64_t added_ms;    /* INT64_MIN: not known */
+};
+typedef enum err_code (*key_visit)(void *ctx, const struct key_info *k, struct err *e);
+/* In order of announcement, unfinished ones last. */
+MUST_CHECK enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, struct err *e);
+/* By label, or by at least 4 digits of the id; not among removed ones without objects. ERR_NOT_FOUND, ERR_USAGE when ambiguous. */
+MUST_CHECK enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e);
+/*
+ * Makes one more holder of ROLE (full or keeper) whose slot opens with SECRET. ERR_EXISTS when the label is taken, or SECRET opens
+ * this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens, but
+ * ERR_OUTCOME_UNKNOWN may.
+ */
+MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
+                                      const struct slot_options *slot, struct holder_id *out, struct err *e);
+/* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
+MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
+/*
+ * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and so does
+ * ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
+ */
+MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
+                                         struct err *e);
+enum role repo_role(const struct repo *r);
+
 /* ---- snapshots ---- */
 
 struct snapshot_info {
 	struct snapshot_id id;
 	char id_hex[33];
 	struct account_id account_id;
+	char account_id_hex[33];
+	bool names_hidden;        /* to a keeper: account, host, source and tags are empty, counts of collections 0 */
 	struct span account;      /* name */
 	struct span host;
 	struct span source;       /* as the user typed it */
@@ -91,12 +136,12 @@ enum engine_snapshot_flag {
 };
 enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
 typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
-/* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name, or NULL for all. */
+/* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name (a keeper's: digits of the account id), or NULL for all. */
 MUST_CHECK enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account, snapshot_visit visit,
                                         void *ctx, struct err *e);
 /*
  * "[ACCOUNT@]" + an id prefix (at least 4 digits), "latest", "latest~N", or a date or time ("the last one before"; a bare
- * date means its end). ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous. WHICH as above (forget --undo looks into the trash).
+ * date means its end). To a keeper ACCOUNT is at least 4 digits of the account id. ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous. WHICH as above (forget --undo looks into the trash).
  */
 MUST_CHECK enum err_code repo_resolve(struct repo *r, const char *text, unsigned which, struct snapshot_id *out,
                                       struct err *e);
@@ -302,7 +347,7 @@ struct restore_options {
 };
 struct restore_step {
 	struct span collection;
-	const struct view_item *item;  /* without summary; NULL: the collection itself is made */
+	const struct view_item *item;  /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
 	struct span target;            /* its place, printable; plans only */
 	enum sink_verdict verdict;
 	const struct err *failed;      /* NULL when it worked */

@@ -23,6 +23,8 @@ _mailhold_options()
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
+	key)
+		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
@@ -32,7 +34,7 @@ _mailhold_options()
 _mailhold()
 {
 	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin check stats
-		version help'
+		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
 	COMPREPLY=()
@@ -51,11 +53,17 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --plan)
+	--password-file | --key-file | --new-password-file | --new-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)
 		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
+		return ;;
+	--role)
+		mapfile -t COMPREPLY < <(compgen -W 'full keeper' -- "$word")
+		return ;;
+	key)
+		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
 		return ;;
 	--collision)
 		mapfile -t COMPREPLY < <(compgen -W 'skip copy replace' -- "$word")

@@ -14,14 +14,14 @@
 #define TORN_MODE     0200
 #define SCRATCH_BYTES (64 * KIB)
 
-static _Thread_local uint8_t scratch[SCRATCH_BYTES];
+static _Thread_local uint8_t scratch[SCRATCH_BYTES + 1];
 
-/* Reads up to LEN bytes at OFFSET into the scratch; fewer only at the end of the file. */
+/* Reads LEN bytes at OFFSET into the scratch, and one more if it comes along; fewer only at the end of the file. */
 static enum err_code read_some(int fd, uint64_t offset, size_t len, size_t *got, struct err *e)
 {
 	*got = 0;
 	while (*got < len) {
-		ssize_t n = pread(fd, scratch + *got, len - *got, (off_t)(offset + *got));
+		ssize_t n = pread(fd, scratch + *got, len + 1 - *got, (off_t)(offset + *got));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -39,7 +39,8 @@ struct likeness {
 	uint64_t at;
 	bool differs; /* somewhere before AT */
 	bool other;   /* a byte that is neither right nor a missing one */
-	bool ended;   /* the file ends at or before AT */
+	bool ended;   /* the file ends before AT */
+	bool longer;  /* the file goes on behind AT */
 };
 
 static void compare_scratch(struct likeness *like, struct span want, size_t got)
@@ -47,6 +48,8 @@ static void compare_scratch(struct likeness *like, struct span want, size_t got)
 	size_t i = 0;
 
 	like->ended = got < want.len;
+	like->longer = got > want.len;
+	got = num_min(got, want.len);
 	if (!like->differs && memcmp(scratch, want.ptr, got) == 0)
 		return;
 	if (!like->differs)
@@ -87,10 +90,11 @@ static enum err_code compare_all(int fd, const struct item_body *body, bool *sam
 		if (!rc)
 			rc = compare_piece(fd, &like, piece, e);
 	} while (!rc && piece.len && !like.other && !like.ended);
-	if (!rc && !like.other && !like.ended)
-		rc = read_some(fd, like.at, 1, &more, e);
-	*same = !rc && !like.differs && !like.ended && !like.other && more == 0;
-	*torn = !rc && !*same && !like.other && more == 0;
+	if (!rc && like.at == 0)
+		rc = read_some(fd, 0, 1, &more, e);
+	like.longer |= more > 0;
+	*same = !rc && !like.differs && !like.ended && !like.other && !like.longer;
+	*torn = !rc && !*same && !like.other && !like.longer;
 	return rc;
 }
 

@@ -445,9 +445,13 @@ static enum err_code heal(struct index *i, const struct err *why, struct err *e)
 		tell_rebuild(i, why, count);
 		rc = remake_locked(i, &fresh, e);
 	}
+	i->filling = true;
 	pthread_rwlock_unlock(&i->lock);
 	if (!rc && count)
 		rc = index_fill(i, fresh, numbers, count, e);
+	pthread_rwlock_wrlock(&i->lock);
+	i->filling = false;
+	pthread_rwlock_unlock(&i->lock);
 	mem_free(numbers);
 	return rc;
 }

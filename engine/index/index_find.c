@@ -110,6 +110,18 @@ static uint64_t count_locked(const struct index *i)
 	return sum;
 }
 
+/* Takes the lock for a lookup; waits for another thread that makes the index anew (it holds CHANGE until it is done). */
+static void lock_for_lookup(struct index *i)
+{
+	pthread_rwlock_rdlock(&i->lock);
+	while (i->filling) {
+		pthread_rwlock_unlock(&i->lock);
+		pthread_mutex_lock(&i->change);
+		pthread_mutex_unlock(&i->change);
+		pthread_rwlock_rdlock(&i->lock);
+	}
+}
+
 /* Damage found by a lookup: the index is made anew once, and the lookup done again. */
 enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out, bool *found,
                          struct err *e)
@@ -117,7 +129,7 @@ enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t cou
 	uint32_t generation;
 	enum err_code rc;
 
-	pthread_rwlock_rdlock(&i->lock);
+	lock_for_lookup(i);
 	generation = i->generation;
 	rc = find_locked(i, ids, count, out, found, e);
 	pthread_rwlock_unlock(&i->lock);
@@ -127,7 +139,7 @@ enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t cou
 		rc = index_heal(i, generation, &why, e);
 		if (rc)
 			return rc;
-		pthread_rwlock_rdlock(&i->lock);
+		lock_for_lookup(i);
 		rc = find_locked(i, ids, count, out, found, e);
 		pthread_rwlock_unlock(&i->lock);
 	}
@@ -143,7 +155,7 @@ enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct 
 
 	if (!b.ranks)
 		return err_no_memory(e, max * sizeof *b.ranks);
-	pthread_rwlock_rdlock(&i->lock);
+	lock_for_lookup(i);
 	generation = i->generation;
 	rc = find_all_locked(i, id, &b, e);
 	pthread_rwlock_unlock(&i->lock);
@@ -152,7 +164,7 @@ enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct 
 
 		rc = index_heal(i, generation, &why, e);
 		if (!rc) {
-			pthread_rwlock_rdlock(&i->lock);
+			lock_for_lookup(i);
 			rc = find_all_locked(i, id, &b, e);
 			pthread_rwlock_unlock(&i->lock);
 		}

@@ -83,6 +83,7 @@ struct index {
 	struct known **packs; /* by number; NULL for numbers out of use */
 	uint32_t count, capacity;
 	uint32_t generation;  /* changes when DB does */
+	bool filling;         /* DB is being made anew: what it lacks means nothing yet; lookups wait */
 	uint32_t db_packs;    /* packs whose entries are in DB: with none there is nothing to ask */
 	struct idmap by_name; /* pack name → number */
 };

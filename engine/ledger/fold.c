@@ -167,6 +167,11 @@ static struct holder_payload *holder_find(const struct fold *f, const struct hol
 	return NULL;
 }
 
+const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *id)
+{
+	return holder_find(f, id);
+}
+
 const struct holder_payload *fold_signer(const struct fold *f, const struct holder_id *holder)
 {
 	const struct holder_payload *h = holder_find(f, holder);

@@ -89,6 +89,8 @@ MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const 
 					 struct err *e);
 /* Notes that a record of an unknown critical kind stands at NUMBER. */
 void fold_unknown(struct fold *f, uint64_t number);
+/* NULL when unknown; may be removed. */
+const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *holder);
 /* NULL when unknown or removed. */
 const struct holder_payload *fold_signer(const struct fold *f, const struct holder_id *holder);
 /* Brings the visible list up to date; call after a run of fold_record. */

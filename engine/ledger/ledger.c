@@ -429,6 +429,26 @@ bool ledger_pack_find(const struct ledger *l, const struct pack_name *name, uint
 	return fold_pack_find(&l->fold, name, ordinal);
 }
 
+size_t ledger_holder_count(const struct ledger *l)
+{
+	return l->fold.holder_count;
+}
+
+const struct holder_payload *ledger_holder(const struct ledger *l, size_t i)
+{
+	return &l->fold.holders[i];
+}
+
+const struct holder_payload *ledger_holder_find(const struct ledger *l, const struct holder_id *holder)
+{
+	return fold_holder(&l->fold, holder);
+}
+
+bool ledger_in_doubt(const struct ledger *l)
+{
+	return l->fold.doubt_count > 0;
+}
+
 size_t ledger_snapshot_count(const struct ledger *l)
 {
 	return l->fold.visible_count;

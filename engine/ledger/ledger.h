@@ -83,6 +83,15 @@ size_t ledger_session_count(const struct ledger *l);
 /* In order of opening. False behind the last. */
 bool ledger_session_at(const struct ledger *l, size_t i, struct session_fact *out);
 
+/* ---- holders: everyone who was ever announced, in that order; removed ones stay with HOLDER_REMOVED ---- */
+
+size_t ledger_holder_count(const struct ledger *l);
+const struct holder_payload *ledger_holder(const struct ledger *l, size_t i);
+/* NULL: never announced, or by a record that cannot be read (ledger_in_doubt). */
+const struct holder_payload *ledger_holder_find(const struct ledger *l, const struct holder_id *holder);
+/* True while a record cannot be read: what it said may be missing from all of the above. */
+bool ledger_in_doubt(const struct ledger *l);
+
 /* ---- appending, rule B: fold, decide, create, read what stands there ----
  * Each may fail with ERR_OUTCOME_UNKNOWN (it may or may not be in the ledger), with ERR_STATE when at the head it would
  * be illegal (text says which rule), or with the store's error when nothing was appended for sure. */
@@ -126,6 +135,12 @@ MUST_CHECK enum err_code ledger_fence(struct ledger *l, uint64_t session, struct
  * newest is made durable.
  */
 MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
+
+/*
+ * Announces a holder, or changes what one may do, from the next record on. ERR_STATE when no full holder would be left,
+ * ERR_DENIED when we are not one.
+ */
+MUST_CHECK enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e);
 
 /*
  * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had said

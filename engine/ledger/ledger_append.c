@@ -314,6 +314,17 @@ enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct 
 	return ledger_append(l, kind, decide_mark, &m, NULL, e);
 }
 
+enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e)
+{
+	struct buf payload = BUF_EMPTY;
+	enum err_code rc = holder_encode(p, &payload, e);
+
+	if (!rc)
+		rc = ledger_append_bytes(l, RECORD_HOLDER, buf_span(&payload), NULL, e);
+	buf_release(&payload);
+	return rc ? err_note(e, p->role == HOLDER_REMOVED ? "while removing a key" : "while announcing a key") : ERR_OK;
+}
+
 static enum err_code decide_void(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
 {
 	struct void_payload p;

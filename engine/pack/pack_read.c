@@ -142,8 +142,11 @@ static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_c
 	enum scope scope = block_class_scope(p->directory.blocks[block].class);
 	struct block got = { 0 };
 	uint8_t *at;
-	enum err_code rc = pack_read_block(p, block, c, &got, e);
+	enum err_code rc;
 
+	if (!keys_read_names(p->keys))
+		return err_set(e, ERR_WRONG_KEY, "this key does not make ids");
+	rc = pack_read_block(p, block, c, &got, e);
 	if (!rc)
 		rc = buf_extend(out, got.chunk_count * sizeof(struct chunk_id), &at, e);
 	for (uint32_t i = 0; !rc && i < got.chunk_count; i++) {

@@ -349,6 +349,26 @@ enum err_code page_load(const struct chunk_io *io, const struct page_entry *entr
 	return rc;
 }
 
+enum err_code page_load_refs(const struct chunk_io *io, const struct page_entry *entry, struct page *out, struct err *e)
+{
+	uint32_t count;
+	struct rd r;
+	enum err_code rc = io->get(io->ctx, CLASS_REFS, &entry->refs, &out->columns[3], e);
+
+	if (!rc)
+		rc = rows_make(out, entry->count, e);
+	if (rc)
+		return rc;
+	/* What the keys column would have told: how many summaries, and which. */
+	r = rd_of(buf_span(&out->columns[3]));
+	rc = column_start(&r, "refs", &count, e);
+	if (rc)
+		return rc;
+	out->summary_count = (uint32_t)num_min(rd_var(&r), PAGE_ITEMS_MAX + 1);
+	out->summary_ids = (struct chunk_id *)(uintptr_t)rd_take(&r, out->summary_count * sizeof(struct chunk_id)).ptr;
+	return r.bad || out->summary_count > PAGE_ITEMS_MAX ? cut_short(e, "refs") : page_decode_refs(buf_span(&out->columns[3]), out, e);
+}
+
 void page_release(struct page *p)
 {
 	for (size_t i = 0; i < ARRAY_LEN(p->columns); i++)

@@ -91,6 +91,9 @@ struct page {
 /* Loads the columns asked for (keys always). Reuses OUT's memory. */
 MUST_CHECK enum err_code page_load(const struct chunk_io *io, const struct page_entry *entry, unsigned columns,
                                    struct page *out, struct err *e);
+/* Loads refs alone, with the count that the node tells: all that a keeper can read. Keys, facts and states stay empty. */
+MUST_CHECK enum err_code page_load_refs(const struct chunk_io *io, const struct page_entry *entry, struct page *out,
+                                        struct err *e);
 void page_release(struct page *p);
 /* All ids of a row, list chunks resolved; appends struct chunk_id to OUT. */
 MUST_CHECK enum err_code page_ids_expand(const struct chunk_io *io, const struct page_row *row, struct buf *out,

@@ -281,6 +281,11 @@ static enum err_code get_at(struct reader *r, struct block_codec *codec, enum bl
 	if (rc)
 		return rc;
 	held.bytes = block_chunk(&held.block->block, place->slot);
+	/* A keeper has no key for ids: the id list and the block are each authentic, whether they fit others check. */
+	if (!keys_read_names(r->keys)) {
+		*out = held;
+		return ERR_OK;
+	}
 	keys_chunk_id(r->keys, block_class_scope(class), held.bytes, &found);
 	if (memcmp(&found, id, sizeof found) != 0) {
 		reader_drop(r, &held);

@@ -1,4 +1,5 @@
 #include "engine/repo/repo.h"
+#include "engine/repo/holders.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -34,7 +35,8 @@ static enum err_code make_cache_folder(struct repo *r, const char *given, struct
 
 	text_hex(span_of(id.bytes, sizeof id.bytes), hex);
 	if (!rc)
-		rc = buf_printf(&r->cache_folder, e, "/%s", hex);
+		/* What a keeper's index lacks because it opens less must not be missing to a full key of the same person. */
+		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex, keys_read_names(r->keys) ? "" : "-keeper");
 	if (!rc)
 		rc = buf_append(&r->cache_folder, span_of("", 1), e);
 	if (!rc)
@@ -109,95 +111,6 @@ void repo_describe(const struct repo *r, struct repo_info *out)
 }
 
 /* ---- opening ---- */
-
-/* Every slot of the wanted kind is tried: a repository may have several holders. */
-struct unlock {
-	struct repo *repo;
-	const struct repo_options *o;
-	size_t slots, of_kind;
-	bool other_kind;
-	struct err why; /* the last thing that went wrong with a slot */
-};
-
-static enum err_code open_bundle(struct unlock *u, const char *slot_name, const struct holder_secret *h,
-                                 struct err *e)
-{
-	char name[STORE_NAME_MAX + 1];
-	struct buf bundle = BUF_EMPTY;
-	enum err_code rc;
-
-	snprintf(name, sizeof name, "%.200s.bundle", slot_name);
-	rc = store_get(u->repo->store, name, BUNDLE_BYTES_MAX, &bundle, e);
-	if (!rc)
-		rc = bundle_open(buf_span(&bundle), h, &u->repo->keys, e);
-	if (rc)
-		err_note(e, "while opening %s", name);
-	buf_release(&bundle);
-	return rc;
-}
-
-static enum err_code try_slot(void *ctx, const char *name, uint64_t bytes, struct err *e)
-{
-	struct unlock *u = ctx;
-	struct holder_secret *h = NULL;
-	struct slot_info info;
-	struct buf slot = BUF_EMPTY;
-	enum err_code rc;
-	size_t len = strlen(name);
-
-	(void)bytes;
-	if (u->repo->keys || (len > 7 && !strcmp(name + len - 7, ".bundle")))
-		return ERR_OK;
-	u->slots++;
-	rc = store_get(u->repo->store, name, SLOT_BYTES, &slot, e);
-	if (!rc)
-		rc = slot_inspect(buf_span(&slot), &info, e);
-	if (!rc && info.kind != u->o->secret_kind) {
-		u->other_kind = true;
-		goto done;
-	}
-	if (!rc) {
-		u->of_kind++;
-		rc = slot_open(buf_span(&slot), u->o->secret, &h, e);
-	}
-	if (!rc)
-		rc = open_bundle(u, name, h, e);
-	/* One damaged or foreign slot must not keep out a holder whose own slot is fine. */
-	if (rc && (rc != ERR_WRONG_KEY || u->why.code == ERR_OK)) {
-		u->why = *e;
-		if (rc != ERR_WRONG_KEY)
-			err_note(&u->why, "in slot %s", name);
-	}
-	if (rc != ERR_NO_MEMORY)
-		rc = ERR_OK;
-done:
-	holder_secret_free(&h);
-	buf_release(&slot);
-	return rc;
-}
-
-static enum err_code unlock(struct repo *r, const struct repo_options *o, struct err *e)
-{
-	struct unlock u = { .repo = r, .o = o };
-	uint64_t bytes;
-	enum err_code rc = store_list(r->store, "key", try_slot, &u, e);
-
-	if (rc == ERR_NOT_FOUND)
-		rc = ERR_OK;
-	if (rc || r->keys)
-		return rc;
-	if (u.slots == 0) {
-		if (store_size(r->store, "ledger/0000000000000000", &bytes, e) == ERR_OK)
-			return err_set(e, ERR_CORRUPT, "%s has a ledger but no key slots; put the objects under key/ back from a copy",
-			               store_url(r->store));
-		return err_set(e, ERR_NO_REPOSITORY, "there is no repository at %s", store_url(r->store));
-	}
-	if (u.why.code == ERR_OK && u.other_kind)
-		return err_set(e, ERR_WRONG_KEY, "the repository has no %s slot",
-		               o->secret_kind == SLOT_PASSWORD ? "password" : "key file");
-	*e = u.why;
-	return e->code;
-}
 
 /* Does the record NUMBER hash to what stands in HEX (a prefix of at least 16 digits)? */
 static enum err_code check_record_hash(struct repo *r, uint64_t number, const char *hex, struct err *e)
@@ -280,9 +193,11 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 	if (!rc)
 		rc = store_open(o->url, &r->store, e);
 	if (!rc)
-		rc = unlock(r, o, e);
+		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->keys, &r->slot, e);
 	if (!rc)
 		rc = open_parts(r, o, e);
+	if (!rc)
+		rc = holder_check(r, e);
 	if (rc) {
 		repo_free(&r);
 		return rc;
@@ -297,31 +212,17 @@ static const char readme[] =
 	"To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
 	"The format is documented in docs/format/ of the program's source.\n";
 
-/* Slot and bundle first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
+/* Key objects first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
                                          struct err *e)
 {
-	struct holder_id holder = keys_holder(r->keys);
-	char hex[2 * ID16_BYTES + 1], name[80];
-	struct buf bytes = BUF_EMPTY;
-	enum err_code rc;
+	enum err_code rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
 
-	text_hex(span_of(holder.bytes, sizeof holder.bytes), hex);
-	rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
-	snprintf(name, sizeof name, "key/%s.bundle", hex);
+	r->slot = key_path_of(keys_holder(r->keys), KEY_SLOT);
 	if (!rc)
-		rc = bundle_seal(r->keys, &bytes, e);
-	if (!rc)
-		rc = store_put(r->store, name, buf_span(&bytes), e);
-	buf_clear(&bytes);
-	snprintf(name, sizeof name, "key/%s", hex);
-	if (!rc)
-		rc = slot_seal(r->keys, o->secret, slot, &bytes, e);
-	if (!rc)
-		rc = store_put(r->store, name, buf_span(&bytes), e);
+		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
 	if (!rc)
 		rc = ledger_create(r->store, r->keys, SPLITTER_VERSION, CUTTER_VERSION, e);
-	buf_release(&bytes);
 	return rc;
 }
 

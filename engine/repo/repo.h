@@ -11,9 +11,15 @@
 #include "engine/page/page.h"
 #include "engine/repo/reader.h"
 
+/* Name of an object under key/. */
+struct key_path {
+	char text[80];
+};
+
 struct repo {
 	struct store *store;
 	struct keys *keys;
+	struct key_path slot;      /* the one that opened it */
 	struct ledger *ledger;
 	struct index *index;       /* NULL until repo_need_index */
 	enum index_mode index_mode;
@@ -29,6 +35,9 @@ struct repo {
 };
 
 #define REPO_READER_CACHE_BYTES (24 * MIB)
+
+/* ERR_DENIED for a keeper: "this key may not WHAT …". */
+MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what, struct err *e);
 
 /* Opens index and reader, or turns a reading index into a writing one. */
 MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e);

@@ -150,7 +150,7 @@ static int64_t within_since(const struct judge *j, enum retention_period p)
 	return NONE;
 }
 
-/* The newest of each period, for one kind of period. Zones that change can make local time step back: each period counts once. */
+/* The newest of each period. Zones that change can make local time step back: each period counts once all the same. */
 static void walk_period(struct judge *j, enum retention_period p)
 {
 	int64_t since = within_since(j, p), last = NONE;
@@ -200,7 +200,7 @@ static bool is_burst(const struct judge *j, size_t *fresh)
 	return new_ones * days > RETENTION_BURST_TIMES * old_ones;
 }
 
-/* Would an older one stay if those of the last day did not count as last ones? Other rules go by time, which a burst does not move. */
+/* Would an older one stay if those of the last day did not count as last ones? A burst does not move the other rules. */
 static bool burst_pushes(const struct judge *j)
 {
 	uint32_t left = j->rules->count[RETENTION_LAST];

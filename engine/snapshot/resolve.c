@@ -7,6 +7,21 @@
 
 #define ID_PREFIX_DIGITS_MIN 4
 
+/* Does the snapshot belong to ACCOUNT? A keeper cannot turn names into ids and knows accounts by their ids alone. */
+static bool of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account)
+{
+	struct account_id id;
+	char hex[2 * ID16_BYTES + 1];
+
+	if (keys_read_names(r->keys)) {
+		id = keys_account(r->keys, account);
+		return memcmp(&fact->entry.account, &id, sizeof id) == 0;
+	}
+	text_hex(span_of(fact->entry.account.bytes, ID16_BYTES), hex);
+	return account.len >= ID_PREFIX_DIGITS_MIN && account.len <= 2 * ID16_BYTES &&
+	       text_equal_nocase(span_of(hex, account.len), account);
+}
+
 static bool wanted(const struct snapshot_fact *fact, unsigned which)
 {
 	return (fact->state == SNAPSHOT_LIVE && (which & SNAPSHOTS_LIVE)) ||
@@ -24,10 +39,10 @@ enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account
 	for (size_t i = 0; !rc && i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
-		if (!wanted(fact, which))
+		if (!wanted(fact, which) || (account && !of_account(r, fact, span_cstr(account))))
 			continue;
 		rc = snapshot_show(r, fact, &hold, &info, e);
-		if (!rc && (!account || span_equal(info.account, span_cstr(account))))
+		if (!rc)
 			rc = visit(ctx, &info, e);
 	}
 	buf_release(&hold);
@@ -44,7 +59,6 @@ struct candidates {
 static enum err_code gather(struct repo *r, unsigned which, struct span account, struct candidates *out, struct err *e)
 {
 	size_t count = ledger_snapshot_count(r->ledger);
-	struct account_id want = keys_account(r->keys, account);
 
 	out->numbers = mem_alloc((count + 1) * sizeof *out->numbers);
 	if (!out->numbers)
@@ -52,10 +66,10 @@ static enum err_code gather(struct repo *r, unsigned which, struct span account,
 	for (size_t i = 0; i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
-		if (!wanted(fact, which) || (account.len && memcmp(&fact->entry.account, &want, sizeof want) != 0))
+		if (!wanted(fact, which) || (account.len && !of_account(r, fact, account)))
 			continue;
 		if (out->count && memcmp(&fact->entry.account,
-		                         &ledger_snapshot(r->ledger, out->numbers[0])->entry.account, sizeof want) != 0)
+		                         &ledger_snapshot(r->ledger, out->numbers[0])->entry.account, ID16_BYTES) != 0)
 			out->several_accounts = true;
 		out->numbers[out->count++] = i;
 	}

@@ -104,14 +104,16 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
                             struct snapshot_info *out, struct err *e)
 {
 	const struct snapshot_entry *entry = &fact->entry;
-	struct snapshot_details d;
-	enum err_code rc = details_open(r->keys, &entry->id, entry->sealed, hold, &d, e);
+	struct snapshot_details d = { 0 };
+	enum err_code rc = keys_read_names(r->keys) ? details_open(r->keys, &entry->id, entry->sealed, hold, &d, e)
+	                                            : ERR_OK;
 
 	if (rc)
 		return rc;
 	*out = (struct snapshot_info){ .id = entry->id,
 		                       .account_id = entry->account,
 		                       .account = d.account,
+		                       .names_hidden = !keys_read_names(r->keys),
 		                       .host = d.host,
 		                       .source = d.source,
 		                       .tags = d.tags,
@@ -124,6 +126,7 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
 		                       .items_skipped = d.skipped,
 		                       .pinned = fact->pinned };
 	text_hex(span_of(entry->id.bytes, sizeof entry->id.bytes), out->id_hex);
+	text_hex(span_of(entry->account.bytes, sizeof entry->account.bytes), out->account_id_hex);
 	out->flags = (entry->flags & SNAPSHOT_PARTIAL ? ENGINE_SNAPSHOT_PARTIAL : 0u) |
 	             (entry->flags & SNAPSHOT_SHRUNK ? ENGINE_SNAPSHOT_SHRUNK : 0u) |
 	             (entry->flags & SNAPSHOT_GAPS ? ENGINE_SNAPSHOT_GAPS : 0u);

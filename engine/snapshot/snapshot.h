@@ -97,6 +97,7 @@ struct view {
 	struct page page;         /* scratch */
 	struct buf summary;       /* the last summary chunk read */
 	struct chunk_id summary_id;
+	bool told_lost_summaries;
 	struct buf row_ids;       /* list chunks resolved */
 };
 /* Pages of collection C. */

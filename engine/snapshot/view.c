@@ -14,6 +14,9 @@ enum err_code view_open(struct repo *r, const struct snapshot_id *id, struct vie
 	struct view *v;
 	enum err_code rc;
 
+	rc = repo_need_names(r, "look into snapshots", e);
+	if (rc)
+		return rc;
 	if (!fact)
 		return err_set(e, ERR_NOT_FOUND, "there is no such snapshot");
 	v = mem_zalloc(1, sizeof *v);
@@ -101,6 +104,18 @@ enum err_code view_pages(struct view *v, size_t c, struct page_list *out, struct
 	return rc ? err_note(e, "in collection '%s'", text_name(v->table.rows[c].shown.c.path).text) : ERR_OK;
 }
 
+/* A summary only shows what the item says itself: without it the item is listed and restored no less. */
+static enum err_code summary_lost(struct view *v, const struct err *why)
+{
+	if (!v->told_lost_summaries)
+		repo_notice(v->repo, "some summaries are damaged; their items are shown without, and find cannot see them: %s",
+		            why->text);
+	v->told_lost_summaries = true;
+	v->summary_id = (struct chunk_id){ { 0 } };
+	buf_clear(&v->summary);
+	return ERR_OK;
+}
+
 static enum err_code load_summary(struct view *v, const struct page *p, const struct page_row *row,
                                   struct view_item *out, struct err *e)
 {
@@ -112,6 +127,8 @@ static enum err_code load_summary(struct view *v, const struct page *p, const st
 	id = &p->summary_ids[row->summary_chunk];
 	if (v->summary.len == 0 || !chunk_id_equal(id, &v->summary_id)) {
 		rc = v->io.get(v->io.ctx, CLASS_SUMMARY, id, &v->summary, e);
+		if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND)
+			return summary_lost(v, e);
 		if (rc)
 			return rc;
 		v->summary_id = *id;

@@ -53,17 +53,22 @@ static void pack_trouble(void *ctx, uint32_t block, const struct err *what)
 	problem(c, object, what);
 }
 
-/* Every chunk of a block against its id in the list. */
+/*
+ * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids; the bytes of
+ * all blocks were compared with the hashes in the directory (pack_check_bytes).
+ */
 static enum err_code check_block(struct check *c, struct pack *pack, uint32_t number, struct err *e)
 {
 	const struct block_info *info = pack_block(pack, number);
+	bool names = keys_read_names(c->repo->keys);
+	bool opens = names || block_class_scope(info->class) == SCOPE_STRUCT;
 	struct block block = { 0 };
 	struct buf ids = BUF_EMPTY;
 	enum err_code rc = pack_ids(pack, number, c->repo->codec, &ids, e);
 
-	if (!rc)
+	if (!rc && opens)
 		rc = pack_read_block(pack, number, c->repo->codec, &block, e);
-	for (uint32_t i = 0; !rc && i < info->chunk_count; i++) {
+	for (uint32_t i = 0; !rc && names && i < info->chunk_count; i++) {
 		struct chunk_id found;
 
 		keys_chunk_id(c->repo->keys, block_class_scope(info->class), block_chunk(&block, i), &found);
@@ -216,6 +221,152 @@ static enum err_code check_snapshot(struct check *c, const struct snapshot_fact 
 	return rc;
 }
 
+/* ---- snapshots, as a keeper sees them: trees and references; every chunk they name must be in some pack ---- */
+
+struct spine_check {
+	struct check *check;
+	struct chunk_io io;
+	struct page list; /* a page of the list of collections */
+	struct page page; /* a page of one collection */
+	struct buf ids;
+};
+
+static void spine_missing(struct spine_check *s, const char *what, uint64_t missing, uint64_t items)
+{
+	struct err why;
+
+	if (!missing)
+		return;
+	s->check->report->items_affected += items;
+	err_set(&why, ERR_CORRUPT, "%s needs %" PRIu64 " chunks that cannot be read", what, missing);
+	problem(s->check, s->check->object, &why);
+}
+
+/* Loads the references of a page into PAGE and looks for its other columns and its summaries. *GOOD false: told as damaged. */
+static enum err_code spine_page(struct spine_check *s, const struct page_entry *entry, struct page *page, bool *good,
+                                struct err *e)
+{
+	const struct chunk_id columns[] = { entry->keys, entry->facts, entry->state };
+	uint64_t missing = 0, summaries = 0;
+	struct err what;
+	enum err_code rc = chunk_there(s->check, columns, ARRAY_LEN(columns), &missing, e);
+
+	*good = !rc && !page_load_refs(&s->io, entry, page, &what);
+	if (!rc && !*good) {
+		s->check->report->items_affected += entry->count;
+		err_note(&what, "in the references of a page");
+		problem(s->check, s->check->object, &what);
+	}
+	if (!rc && *good)
+		rc = chunk_there(s->check, page->summary_ids, page->summary_count, &summaries, e);
+	spine_missing(s, "a page", missing, *good ? entry->count : 0);
+	spine_missing(s, "a page's summaries", summaries, 0);
+	return rc;
+}
+
+static enum err_code spine_row(struct spine_check *s, uint32_t row, uint64_t *missing, struct err *e)
+{
+	struct err what;
+
+	buf_clear(&s->ids);
+	if (page_ids_expand(&s->io, &s->page.rows[row], &s->ids, &what)) {
+		++*missing;
+		return ERR_OK;
+	}
+	return chunk_there(s->check, (const struct chunk_id *)(const void *)s->ids.ptr,
+	                   s->ids.len / sizeof(struct chunk_id), missing, e);
+}
+
+static enum err_code spine_collection(struct spine_check *s, const struct page_roots *roots, struct err *e)
+{
+	struct page_list pages = PAGE_LIST_EMPTY;
+	struct err what;
+	enum err_code rc = ERR_OK;
+
+	if (page_list_load(&s->io, roots, &pages, &what)) {
+		problem(s->check, s->check->object, &what);
+		return ERR_OK;
+	}
+	for (size_t p = 0; !rc && p < pages.count; p++) {
+		uint64_t ignored;
+		bool good;
+
+		if (repo_stopped(s->check->repo))
+			rc = repo_cancelled(e);
+		if (rc || idmap_get(&s->check->pages_seen, pages.entries[p].refs.bytes, &ignored))
+			continue;
+		rc = idmap_put(&s->check->pages_seen, pages.entries[p].refs.bytes, 0, e);
+		if (!rc)
+			rc = spine_page(s, &pages.entries[p], &s->page, &good, e);
+		for (uint32_t row = 0; !rc && good && row < s->page.count; row++) {
+			uint64_t missing = 0;
+
+			rc = spine_row(s, row, &missing, e);
+			spine_missing(s, "an item", missing, 1);
+		}
+	}
+	page_list_release(&pages);
+	return rc;
+}
+
+/* A row of the list of collections: two roots, then chunks of long attributes. */
+static enum err_code spine_collection_row(struct spine_check *s, uint32_t row, struct err *e)
+{
+	const struct chunk_id *ids;
+	uint64_t missing = 0;
+	struct page_roots roots;
+	struct err what;
+	size_t count;
+	enum err_code rc;
+
+	buf_clear(&s->ids);
+	if (page_ids_expand(&s->io, &s->list.rows[row], &s->ids, &what)) {
+		problem(s->check, s->check->object, &what);
+		return ERR_OK;
+	}
+	ids = (const struct chunk_id *)(const void *)s->ids.ptr;
+	count = s->ids.len / sizeof *ids;
+	if (count < COLLECTION_REFS_FIXED) {
+		spine_missing(s, "a collection", 1, 0);
+		return ERR_OK;
+	}
+	roots = (struct page_roots){ ids[0], ids[1] };
+	rc = chunk_there(s->check, ids + COLLECTION_REFS_FIXED, count - COLLECTION_REFS_FIXED, &missing, e);
+	spine_missing(s, "a collection's attributes", missing, 0);
+	return rc ? rc : spine_collection(s, &roots, e);
+}
+
+static enum err_code check_spine(struct check *c, const struct snapshot_fact *fact, struct err *e)
+{
+	struct spine_check s = { .check = c, .io = repo_chunk_io(c->repo) };
+	struct page_roots roots = { fact->entry.spine_root, fact->entry.state_root };
+	struct page_list pages = PAGE_LIST_EMPTY;
+	char object[64], hex[2 * ID16_BYTES + 1];
+	struct err what;
+	enum err_code rc = ERR_OK;
+
+	text_hex(span_of(fact->entry.id.bytes, 4), hex);
+	snprintf(object, sizeof object, "snapshot %s", hex);
+	c->object = object;
+	c->report->snapshots++;
+	if (page_list_load(&s.io, &roots, &pages, &what)) {
+		c->report->items_affected += fact->entry.item_count;
+		problem(c, object, &what);
+	}
+	for (size_t p = 0; !rc && p < pages.count; p++) {
+		bool good;
+
+		rc = spine_page(&s, &pages.entries[p], &s.list, &good, e);
+		for (uint32_t row = 0; !rc && good && row < s.list.count; row++)
+			rc = spine_collection_row(&s, row, e);
+	}
+	page_list_release(&pages);
+	page_release(&s.list);
+	page_release(&s.page);
+	buf_release(&s.ids);
+	return rc;
+}
+
 enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                            struct check_report *out, struct err *e)
 {
@@ -243,7 +394,7 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
 		if (fact->state == SNAPSHOT_LIVE || fact->state == SNAPSHOT_TRASH)
-			rc = check_snapshot(&c, fact, e);
+			rc = keys_read_names(r->keys) ? check_snapshot(&c, fact, e) : check_spine(&c, fact, e);
 		p.items_done++;
 		p.what = "snapshots";
 		repo_tell(r, &p);

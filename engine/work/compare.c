@@ -437,12 +437,14 @@ static enum err_code deleted_of_account(struct repo *r, const struct account_id 
 enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit, void *ctx,
                              struct err *e)
 {
-	struct account_id only = account ? keys_account(r->keys, span_cstr(account)) : (struct account_id){ { 0 } };
+	struct account_id only = { { 0 } };
 	struct idmap seen = IDMAP_EMPTY;
 	size_t count = ledger_snapshot_count(r->ledger);
-	enum err_code rc = ERR_OK;
+	enum err_code rc = repo_need_names(r, "search items", e);
 	bool any = false;
 
+	if (!rc && account)
+		only = keys_account(r->keys, span_cstr(account));
 	for (size_t i = 0; !rc && i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 		struct account_id id = fact->entry.account;

@@ -278,10 +278,14 @@ static enum err_code tell_hit(struct find *f, struct hit *hit, find_visit visit,
 enum err_code engine_find(struct repo *r, const struct find_query *q, find_visit visit, void *ctx, struct err *e)
 {
 	struct find f = { .repo = r, .query = q };
-	struct account_id only = q->account ? keys_account(r->keys, span_cstr(q->account)) : (struct account_id){ { 0 } };
+	struct account_id only = { { 0 } };
 	size_t count = ledger_snapshot_count(r->ledger);
-	enum err_code rc = runs_push(&f.page_runs, 0, e);
+	enum err_code rc = repo_need_names(r, "search items", e);
 
+	if (!rc)
+		rc = runs_push(&f.page_runs, 0, e);
+	if (!rc && q->account)
+		only = keys_account(r->keys, span_cstr(q->account));
 	for (f.number = 0; !rc && f.number < count; f.number++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, f.number);
 

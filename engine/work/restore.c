@@ -396,6 +396,73 @@ static enum err_code visit_item(void *ctx, size_t c, const struct view_item *ite
 	return give_item(i->restore, i->handle, item, e);
 }
 
+/* ---- pages, as far as they can be read ---- */
+
+/* What damage of the repository says; anything else ends the restore. */
+static bool is_damage(enum err_code rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_NOT_FOUND;
+}
+
+/* Tells of something larger than an item that cannot be read. */
+static enum err_code tell_lost(struct restore *r, const struct err *why, struct err *e)
+{
+	struct restore_step step = { .collection = r->collection, .failed = why };
+
+	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
+}
+
+/*
+ * Loads what there is of a page: keys and references must be; items whose facts or state are lost come back without, and
+ * that is told. *LOST: nothing can be had; told, too, and counted.
+ */
+static enum err_code load_page(struct restore *r, const struct page_entry *entry, struct page *page, bool *lost,
+                               struct err *e)
+{
+	static const unsigned less[] = { PAGE_FACTS | PAGE_REFS, PAGE_STATE | PAGE_REFS, PAGE_REFS };
+	const struct chunk_io *io = &r->view->io;
+	enum err_code rc = page_load(io, entry, PAGE_ALL, page, e);
+	struct err why, other;
+
+	*lost = false;
+	if (!is_damage(rc))
+		return rc;
+	why = *e;
+	for (size_t i = 0; i < ARRAY_LEN(less); i++) {
+		if (page_load(io, entry, less[i], page, &other))
+			continue;
+		err_note(&why, "%s of %u items are lost; the items are restored without",
+		         less[i] & PAGE_FACTS ? "the flags" : less[i] & PAGE_STATE ? "the dates" : "dates and flags", page->count);
+		return tell_lost(r, &why, e);
+	}
+	*lost = true;
+	r->report->items_failed += entry->count;
+	err_note(&why, "%u items that cannot be told by name are lost", entry->count);
+	return tell_lost(r, &why, e);
+}
+
+static enum err_code items_by_key(struct restore *r, size_t c, const struct page_list *pages, size_t handle,
+                                  struct err *e)
+{
+	struct view *v = r->view;
+	enum item_kind kind = v->table.rows[c].shown.c.kind;
+	struct page page = PAGE_EMPTY;
+	struct view_item item;
+	enum err_code rc = ERR_OK;
+	bool lost;
+
+	for (size_t p = 0; !rc && p < pages->count; p++) {
+		rc = load_page(r, &pages->entries[p], &page, &lost, e);
+		for (uint32_t row = 0; !rc && !lost && row < page.count; row++) {
+			rc = view_row(v, &page, row, kind, false, &item, e);
+			if (!rc)
+				rc = give_item(r, handle, &item, e);
+		}
+	}
+	page_release(&page);
+	return rc;
+}
+
 /* ---- position order: an mbox wants its messages as they stood ---- */
 
 struct position {
@@ -423,38 +490,43 @@ static enum err_code gather_positions(struct view *v, const struct page_list *pa
 	enum err_code rc = ERR_OK;
 
 	for (size_t p = 0; !rc && p < pages->count; p++) {
+		bool known;
+
 		rc = page_load(&v->io, &pages->entries[p], PAGE_KEYS | PAGE_STATE, &v->page, e);
-		for (uint32_t row = 0; !rc && row < v->page.count; row++) {
+		known = rc == ERR_OK;
+		if (is_damage(rc))
+			rc = ERR_OK; /* they come last, and load_page tells why */
+		for (uint32_t row = 0; !rc && row < pages->entries[p].count; row++) {
 			uint64_t position = UINT64_MAX;
 
-			(void)fields_get_u64(v->page.rows[row].state, STATE_POSITION, &position);
+			if (known)
+				(void)fields_get_u64(v->page.rows[row].state, STATE_POSITION, &position);
 			out[at++] = (struct position){ position, (uint32_t)p, row };
 		}
 	}
 	return rc;
 }
 
-static enum err_code items_by_position(struct restore *r, size_t c, size_t handle, struct err *e)
+static enum err_code items_by_position(struct restore *r, size_t c, const struct page_list *pages, size_t handle,
+                                       struct err *e)
 {
 	struct view *v = r->view;
 	enum item_kind kind = v->table.rows[c].shown.c.kind;
-	struct page_list pages = PAGE_LIST_EMPTY;
 	struct page page = PAGE_EMPTY;
-	struct position *order = NULL;
+	struct position *order = mem_zalloc(pages->items, sizeof *order);
 	uint32_t loaded = UINT32_MAX;
 	struct view_item item;
-	enum err_code rc = view_pages(v, c, &pages, e);
+	bool lost = false;
+	enum err_code rc = order ? gather_positions(v, pages, order, e) : err_no_memory(e, pages->items * sizeof *order);
 
-	if (!rc) {
-		order = mem_zalloc(pages.items, sizeof *order);
-		rc = order ? gather_positions(v, &pages, order, e) : err_no_memory(e, pages.items * sizeof *order);
-	}
 	if (!rc)
-		qsort(order, pages.items, sizeof *order, by_position);
-	for (size_t i = 0; !rc && i < pages.items; i++) {
+		qsort(order, pages->items, sizeof *order, by_position);
+	for (size_t i = 0; !rc && i < pages->items; i++) {
 		if (order[i].page != loaded)
-			rc = page_load(&v->io, &pages.entries[order[i].page], PAGE_ALL, &page, e);
+			rc = load_page(r, &pages->entries[order[i].page], &page, &lost, e);
 		loaded = order[i].page;
+		if (lost)
+			continue;
 		if (!rc)
 			rc = view_row(v, &page, order[i].row, kind, false, &item, e);
 		if (!rc)
@@ -462,6 +534,25 @@ static enum err_code items_by_position(struct restore *r, size_t c, size_t handl
 	}
 	mem_free(order);
 	page_release(&page);
+	return rc;
+}
+
+/* All items of a collection. When its tree cannot be read it is lost as a whole, and the others go on. */
+static enum err_code all_items(struct restore *r, size_t c, size_t handle, struct err *e)
+{
+	struct page_list pages = PAGE_LIST_EMPTY;
+	enum err_code rc = view_pages(r->view, c, &pages, e);
+
+	if (is_damage(rc)) {
+		struct err why = *e;
+
+		r->report->items_failed += r->view->table.rows[c].state.items;
+		return tell_lost(r, &why, e);
+	}
+	if (!rc && r->sink->needs_position_order)
+		rc = items_by_position(r, c, &pages, handle, e);
+	else if (!rc)
+		rc = items_by_key(r, c, &pages, handle, e);
 	page_list_release(&pages);
 	return rc;
 }
@@ -537,10 +628,8 @@ static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
 		rc = r->visit(r->ctx, &step, e);
 	if (!rc && r->options->key.len)
 		rc = view_item(r->view, c, r->options->key, visit_item, &ctx, e);
-	else if (!rc && r->sink->needs_position_order)
-		rc = items_by_position(r, c, ctx.handle, e);
 	else if (!rc)
-		rc = view_items(r->view, c, false, visit_item, &ctx, e);
+		rc = all_items(r, c, ctx.handle, e);
 	ended = drain(r, rc ? &(struct err){ 0 } : e);
 	if (!rc)
 		rc = ended;

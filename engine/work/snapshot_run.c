@@ -626,6 +626,9 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	r.account_name = span_cstr(o->account ? o->account : "default");
 	if (r.account_name.len == 0 || r.account_name.len > 255 || !text_is_utf8(r.account_name))
 		return err_set(e, ERR_USAGE, "an account name has 1 to 255 bytes of UTF-8");
+	rc = repo_need_names(repo, "add snapshots", e);
+	if (rc)
+		return rc;
 	r.account = keys_account(repo->keys, r.account_name);
 	crypto_random(r.id.bytes, sizeof r.id.bytes);
 	r.started_ms = clock_now_ms();

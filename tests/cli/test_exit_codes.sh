@@ -76,7 +76,7 @@ run 1 snapshots --password-command 'exit 1'
 unset MAILHOLD_REPOSITORY
 run 0 help
 says "not available in this version:"
-for name in init snapshot backup snapshots ls cat find diff deleted restore forget pin unpin check stats version help prune; do
+for name in init snapshot backup snapshots ls cat find diff deleted restore forget pin unpin check stats key version help prune; do
 	run 0 help "$name"
 	says "usage: mailhold"
 	run 0 "$name" --help

@@ -1,5 +1,7 @@
 """What the crash tests share: a home of their own, a seeded Maildir, the program, and ways to compare and to damage."""
+import collections
 import filecmp
+import hashlib
 import os
 import random
 import shutil
@@ -110,7 +112,7 @@ def make_maildir(rng, path, count, total_mib):
         for part in ("cur", "new", "tmp"):
             os.makedirs(os.path.join(path, f, part))
     large = max(1, count // 20)
-    large_bytes = total_mib * 1024 * 1024 * 3 // 4 // large
+    large_bytes = max(1, total_mib * 1024 * 1024 * 3 // 4 // large)
     for n in range(count):
         size = large_bytes // 2 + rng.randrange(large_bytes) if n % 20 == 0 else 0
         name = f"{1700000000 + n}.M{n}P1.host"
@@ -142,6 +144,12 @@ def same_tree(source, restored):
     if missing or differ or more:
         raise Failed(f"{source} and {restored}: {len(missing)} missing {missing[:3]}, {len(differ)} differ {differ[:3]}, "
                      f"{len(more)} too many {more[:3]}")
+
+
+def contents(top):
+    """How often each content is there."""
+    return collections.Counter(hashlib.blake2b(open(p, "rb").read(), digest_size=16).digest()
+                               for p in files_of(top).values())
 
 
 def kill(child):

@@ -78,7 +78,7 @@ class Slot:
         self.salt, self.holder, self.repository = c.take(16), c.take(16), c.take(16)
         self.tag, self.nonce = c.take(32), c.take(24)
         self.ad, self.sealed, self.name = data[:104], c.take(384), name
-        need(self.holder.hex() == name, f"slot {name} names another holder")
+        need(self.holder.hex() == name[:32], f"slot {name} names another holder")
         if self.kind == 1:
             # The cost is the store's word: limits come before any derivation.
             need(1 <= self.ops <= 16 and 8192 <= self.mem <= 1 << 32 and self.mem % 1024 == 0,
@@ -214,7 +214,8 @@ def block_open(key, counter, ad, sealed, what):
 def slot_names(repository):
     folder = os.path.join(repository, "key")
     hexadecimal = set("0123456789abcdef")
-    return sorted(n for n in os.listdir(folder) if len(n) == 32 and set(n) <= hexadecimal)
+    return sorted(n for n in os.listdir(folder) if set(n[:32] + n[33:]) <= hexadecimal and
+                  (len(n) == 32 or (len(n) == 41 and n[32] == ".")))
 
 
 def open_keys(repository, password=None, key_file=None):
@@ -229,7 +230,7 @@ def open_keys(repository, password=None, key_file=None):
             continue
         saw("key file slot" if slot.kind == 2 else "password slot")
         secret, root, _ = got
-        with open(os.path.join(repository, "key", name + ".bundle"), "rb") as f:
+        with open(os.path.join(repository, "key", name[:32] + ".bundle"), "rb") as f:
             role, k_id, epochs = open_bundle(f.read(65537), slot, secret, root)
         return Keys(slot, role, root, k_id, epochs)
     raise Refused("wrong password or key file")

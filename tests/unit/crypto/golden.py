@@ -42,6 +42,7 @@ def public(curve, seed):
 
 H = run(0x10, 32)
 HOLDER = run(0xA0, 16)
+KEEPER_H, KEEPER = run(0x11, 32), run(0xA1, 16)
 ROOT_SEED = run(0x30, 32)
 ROOT_PUBLIC = public("Ed25519", ROOT_SEED)
 REPO = hashlib.blake2b(b"mailhold repository 1" + ROOT_PUBLIC, digest_size=32).digest()[:16]
@@ -68,6 +69,23 @@ def bundle_plain():
     return plain.ljust(whole - 72 - 16, b"\0")
 
 
+def bundle_keeper_plain():
+    plain = struct.pack("<BBHHH", 3, 0, 1, 0, 0) + ROOT_PUBLIC + bytes(32) + bytes(32)
+    plain += struct.pack("<II", 1, 1) + K_STRUCT + bytes(4 * 32)
+    return plain.ljust(424, b"\0")
+
+
+def bundle_keeper():
+    clear = b"mh-bndl\0" + struct.pack("<HHI", 1, 0, 0) + KEEPER + REPO
+    return clear + NONCE + seal(kdf(KEEPER_H, 1, b"mh_bundl"), NONCE, clear, bundle_keeper_plain())
+
+
+def label():
+    clear = b"mh-labl\0" + struct.pack("<HHI", 1, 0, 1) + KEEPER + REPO
+    plain = struct.pack("<q", 1795378500123) + bytes([len(LABEL)]) + LABEL.ljust(64, b"\0") + bytes(15)
+    return clear + NONCE + seal(kdf(K_SYNC, 1, b"mh_names"), NONCE, clear, plain)
+
+
 def bundle():
     clear = b"mh-bndl\0" + struct.pack("<HHI", 1, 0, 0) + HOLDER + REPO
     return clear + NONCE + seal(kdf(H, 1, b"mh_bundl"), NONCE, clear, bundle_plain())
@@ -85,6 +103,9 @@ GOLDEN = {
     "slot_password": SLOT_PASSWORD,
     "slot_key_file": SLOT_KEY_FILE,
     "bundle": bundle(),
+    "bundle_keeper": bundle_keeper(),
+    "keeper_sign_public": public("Ed25519", kdf(KEEPER_H, 2, b"mh_sign_")),
+    "label": label(),
     "repo": REPO,
     "sign_public": public("Ed25519", kdf(H, 2, b"mh_sign_")),
     "chunk_content": keyed(kdf(K_ID, 1, b"mh_chunk"), b"abc"),
@@ -107,7 +128,7 @@ GOLDEN = {
 
 def write_corpus(folder):
     files = {"key_slot/password": SLOT_PASSWORD, "key_slot/key_file": SLOT_KEY_FILE, "bundle/sealed": bundle(),
-             "bundle/plain": bundle_plain(), "bundle/cut": bundle_plain()[:100]}
+             "bundle/plain": bundle_plain(), "bundle/keeper": bundle_keeper_plain(), "bundle/cut": bundle_plain()[:100]}
     for name, data in files.items():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -403,6 +403,46 @@ static void an_interrupted_run_keeps_what_it_had(void **state)
 	assert_true(kept_at_all >= 6 * 100);
 }
 
+/* The base's items behind the place of a stop need not be fetched again, nor those of small folders done before it. */
+static void a_stop_anywhere_leaves_the_rest_safe(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+
+	(void)state;
+	random_start("a_stop_anywhere_leaves_the_rest_safe");
+	for (int round = 0; round < 4; round++) {
+		struct fake_source *s = calloc(1, sizeof *s);
+		struct snapshot_report report;
+		struct fake_folder *f = &l.now.folders[0];
+		size_t kept;
+
+		assert_non_null(s);
+		lab_start(&l);
+		if (round % 2) {
+			/* One folder whose first half changes: the stop comes there. */
+			while (f->count < 500)
+				item_new(&l, f, false);
+			run_whole(&l, &(struct snapshot_options){ 0 });
+			for (size_t i = 0; i < 250; i++)
+				f->items[i].version = l.next_version++;
+		} else {
+			/* Folders too small for a look at the clock inside. */
+			for (size_t i = 0; i < 250; i++)
+				item_new(&l, &l.now.folders[i / 50], false);
+		}
+		kept = run_interrupted(&l, 200, &safe);
+		assert_true(kept >= (round % 2 ? 500 : 150));
+		fake_source_init(s, &l.now);
+		ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+		fetched_what_was_needed(&l, &safe, false);
+		for (size_t i = 250; i < f->count; i++)
+			assert_false(f->items[i].fetched);
+		free(s);
+		lab_end(&l);
+	}
+}
+
 /* A source that lost half while a run was cut short is still told. */
 static void a_source_that_shrank_is_told_after_an_interruption(void **state)
 {
@@ -427,6 +467,34 @@ static void a_source_that_shrank_is_told_after_an_interruption(void **state)
 	ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
 	assert_true(report.info.flags & ENGINE_SNAPSHOT_SHRUNK);
 	free(s);
+	lab_end(&l);
+}
+
+static void nothing_counts_as_gone_because_a_run_was_interrupted(void **state)
+{
+	static struct lab l;
+	static struct fake_world safe;
+	struct fake_folder *folder;
+	struct find_query q = { .after_ms = INT64_MIN, .before_ms = INT64_MAX };
+	struct found found = { 0 };
+	size_t gone = 0;
+
+	(void)state;
+	random_start("nothing_counts_as_gone_because_a_run_was_interrupted");
+	lab_start(&l);
+	folder = any_folder(&l);
+	for (size_t i = 0; i < 300; i++)
+		item_new(&l, folder, false);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	/* Every item is fetched again, and the run ends among them. */
+	for (size_t i = 0; i < folder->count; i++)
+		folder->items[i].version = l.next_version++;
+	assert_true(run_interrupted(&l, 150, &safe) > 0);
+	ok(engine_deleted(l.repo, "ann", INT64_MIN, count_deleted, &gone, &err));
+	assert_int_equal(gone, 0);
+	ok(engine_find(l.repo, &q, count_hit, &found, &err));
+	assert_true(found.hits >= 250);
+	assert_int_equal(found.in_latest, found.hits);
 	lab_end(&l);
 }
 
@@ -591,7 +659,9 @@ int main(void)
 		cmocka_unit_test(a_run_without_changes_adds_one_record_and_no_pack),
 		cmocka_unit_test(nothing_stays_open_after_a_run),
 		cmocka_unit_test(an_interrupted_run_keeps_what_it_had),
+		cmocka_unit_test(a_stop_anywhere_leaves_the_rest_safe),
 		cmocka_unit_test(a_source_that_shrank_is_told_after_an_interruption),
+		cmocka_unit_test(nothing_counts_as_gone_because_a_run_was_interrupted),
 		cmocka_unit_test(restore_gives_back_what_was_kept),
 		cmocka_unit_test(memory_may_run_out_anywhere),
 		cmocka_unit_test(memory_may_run_out_in_a_restore),

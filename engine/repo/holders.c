@@ -1,0 +1,478 @@
+#include "engine/repo/holders.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define ID_PREFIX_DIGITS_MIN 4
+
+enum role repo_role(const struct repo *r)
+{
+	return keys_role(r->keys);
+}
+
+enum err_code repo_need_names(const struct repo *r, const char *what, struct err *e)
+{
+	if (keys_read_names(r->keys))
+		return ERR_OK;
+	return err_set(e, ERR_DENIED,
+	               "this key may not %s: it is a keeper's, which can list, check, forget, pin and count snapshots, "
+	               "and read nothing in them",
+	               what);
+}
+
+static enum err_code need_full(const struct repo *r, const char *what, struct err *e)
+{
+	if (keys_role(r->keys) == ROLE_FULL)
+		return ERR_OK;
+	return err_set(e, ERR_DENIED, "this key may not %s: only a full one may", what);
+}
+
+/* The objects open what they open; this tells honestly that records of this holder would count for nobody. */
+enum err_code holder_check(const struct repo *r, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	const struct holder_payload *p = ledger_holder_find(r->ledger, &self);
+
+	if (p && p->role == HOLDER_REMOVED)
+		return err_set(e, ERR_WRONG_KEY, "this key was removed from the repository");
+	if (!p && !ledger_in_doubt(r->ledger))
+		return err_set(e, ERR_WRONG_KEY,
+		               "this key was never announced (an interrupted mailhold key add); make it again with "
+		               "another key");
+	return ERR_OK;
+}
+
+/* ---- writing the objects ---- */
+
+static enum err_code put_slot(struct store *s, const struct key_path *path, const struct keys *k,
+                              const struct secret *secret, const struct slot_options *slot, struct err *e)
+{
+	struct buf bytes = BUF_EMPTY;
+	enum err_code rc = slot_seal(k, secret, slot, &bytes, e);
+
+	if (!rc)
+		rc = store_put(s, path->text, buf_span(&bytes), e);
+	buf_release(&bytes);
+	return rc;
+}
+
+static enum err_code put_bundle(struct store *s, const struct keys *k, struct err *e)
+{
+	struct key_path path = key_path_of(keys_holder(k), KEY_BUNDLE);
+	struct buf bytes = BUF_EMPTY;
+	enum err_code rc = bundle_seal(k, &bytes, e);
+
+	if (!rc)
+		rc = store_put(s, path.text, buf_span(&bytes), e);
+	buf_release(&bytes);
+	return rc;
+}
+
+static enum err_code put_label(struct store *s, const struct keys *namer, struct holder_id holder, struct span text,
+                               struct err *e)
+{
+	struct label label = { .holder = holder, .time_ms = clock_now_ms(), .len = text.len };
+	struct key_path path = key_path_of(holder, KEY_LABEL);
+	struct buf bytes = BUF_EMPTY;
+	enum err_code rc;
+
+	if (text.len > LABEL_TEXT_MAX)
+		return err_set(e, ERR_USAGE, "a label has at most %d bytes, this one has %zu", LABEL_TEXT_MAX,
+		               text.len);
+	if (text.len)
+		memcpy(label.text, text.ptr, text.len);
+	rc = label_seal(namer, &label, &bytes, e);
+	if (!rc)
+		rc = store_put(s, path.text, buf_span(&bytes), e);
+	buf_release(&bytes);
+	return rc;
+}
+
+enum err_code holder_objects_put(struct store *s, const struct keys *namer, const struct keys *k,
+                                 const struct secret *secret, const struct slot_options *slot, struct err *e)
+{
+	struct key_path path = key_path_of(keys_holder(k), KEY_SLOT);
+	enum err_code rc = put_label(s, namer, keys_holder(k), slot->label, e);
+
+	if (!rc)
+		rc = put_bundle(s, k, e);
+	if (!rc)
+		rc = put_slot(s, &path, k, secret, slot, e);
+	return rc ? err_note(e, "while writing the key objects") : ERR_OK;
+}
+
+/* What was stored opens, with the secret that its owner will come with, to the keys that were meant. */
+static enum err_code prove(struct repo *r, const struct key_path *slot, const struct secret *secret,
+                           const struct keys *meant, struct err *e)
+{
+	struct holder_id got_id, meant_id = keys_holder(meant);
+	struct keys *got = NULL;
+	enum err_code rc = unlock_slot(r->store, slot->text, secret, &got, e);
+
+	if (rc)
+		return rc;
+	got_id = keys_holder(got);
+	if (keys_role(got) != keys_role(meant) || memcmp(&got_id, &meant_id, sizeof got_id) != 0)
+		rc = err_set(e, ERR_CORRUPT, "the key that was stored opens to another one");
+	keys_free(&got);
+	return rc;
+}
+
+/* ---- listing ---- */
+
+struct key_row {
+	struct key_info info;
+	struct label label;
+	bool announced, bundle;
+};
+struct key_rows {
+	struct repo *repo;
+	struct key_row *rows;
+	size_t count;
+};
+
+static enum err_code row_of(struct key_rows *l, const struct holder_id *id, struct key_row **out, struct err *e)
+{
+	struct key_row *grown;
+
+	for (size_t i = 0; i < l->count; i++)
+		if (!memcmp(&l->rows[i].info.id, id, sizeof *id)) {
+			*out = &l->rows[i];
+			return ERR_OK;
+		}
+	grown = mem_grow(l->rows, (l->count + 1) * sizeof *grown);
+	if (!grown)
+		return err_no_memory(e, (l->count + 1) * sizeof *grown);
+	l->rows = grown;
+	*out = &grown[l->count++];
+	**out = (struct key_row){ .info = { .id = *id, .added_ms = INT64_MIN } };
+	text_hex(span_of(id->bytes, ID16_BYTES), (*out)->info.id_hex);
+	return ERR_OK;
+}
+
+static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	struct key_rows *l = ctx;
+	struct buf slot = BUF_EMPTY;
+	struct slot_info info;
+	struct holder_id id;
+	struct key_row *row;
+	enum key_object what = key_path_parse(name, &id);
+	enum err_code rc;
+
+	(void)bytes;
+	/* A label alone is what is left of a removed holder, whom the ledger knows. */
+	if (what == KEY_OTHER || what == KEY_LABEL)
+		return ERR_OK;
+	rc = row_of(l, &id, &row, e);
+	if (rc)
+		return rc;
+	row->bundle |= what == KEY_BUNDLE;
+	if (what == KEY_BUNDLE)
+		return ERR_OK;
+	row->info.slots++;
+	if (!store_get(l->repo->store, name, SLOT_BYTES, &slot, &(struct err){ 0 }) &&
+	    !slot_inspect(buf_span(&slot), &info, &(struct err){ 0 }))
+		row->info.kind = info.kind;
+	buf_release(&slot);
+	return ERR_OK;
+}
+
+/* A label that is missing or damaged costs a name, not the list. */
+static void read_label(struct repo *r, struct key_row *row)
+{
+	struct key_path path = key_path_of(row->info.id, KEY_LABEL);
+	struct buf bytes = BUF_EMPTY;
+	struct err why = { 0 };
+
+	if (keys_read_names(r->keys) && !store_get(r->store, path.text, LABEL_BYTES, &bytes, &why) &&
+	    !label_open(r->keys, &row->info.id, buf_span(&bytes), &row->label, &why))
+		row->info.added_ms = row->label.time_ms;
+	if (why.code && why.code != ERR_NOT_FOUND)
+		repo_notice(r, "%s: %s", path.text, why.text);
+	buf_release(&bytes);
+}
+
+static enum key_state row_state(const struct key_row *row)
+{
+	if (!row->announced)
+		return KEY_UNFINISHED;
+	if (!row->info.role)
+		return KEY_REMOVED;
+	return row->info.slots && row->bundle ? KEY_VALID : KEY_GONE;
+}
+
+static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	enum err_code rc = ledger_refresh(r->ledger, e);
+
+	*out = (struct key_rows){ .repo = r };
+	for (size_t i = 0; !rc && i < ledger_holder_count(r->ledger); i++) {
+		const struct holder_payload *p = ledger_holder(r->ledger, i);
+		struct key_row *row;
+
+		rc = row_of(out, &p->holder, &row, e);
+		if (!rc) {
+			row->announced = true;
+			row->info.role = (unsigned)p->role; /* the same numbers; 0 is removed */
+		}
+	}
+	if (!rc)
+		rc = store_list(r->store, "key", see_object, out, e);
+	for (size_t i = 0; !rc && i < out->count; i++) {
+		struct key_row *row = &out->rows[i];
+
+		read_label(r, row);
+		row->info.label = span_of(row->label.text, row->label.len);
+		row->info.state = row_state(row);
+		row->info.self = !memcmp(&row->info.id, &self, sizeof self);
+	}
+	if (rc) {
+		mem_free(out->rows);
+		*out = (struct key_rows){ 0 };
+	}
+	return rc;
+}
+
+enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, struct err *e)
+{
+	struct key_rows l;
+	enum err_code rc = gather(r, &l, e);
+
+	for (size_t i = 0; !rc && i < l.count; i++)
+		rc = visit(ctx, &l.rows[i].info, e);
+	mem_free(l.rows);
+	return rc;
+}
+
+static bool is_prefix(const char *text, const char *hex)
+{
+	size_t len = strlen(text);
+
+	return len >= ID_PREFIX_DIGITS_MIN && len <= 2 * ID16_BYTES &&
+	       text_equal_nocase(span_of(hex, len), span_of(text, len));
+}
+
+enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e)
+{
+	struct key_rows l;
+	size_t labels = 0, ids = 0, by_label = 0, by_id = 0;
+	enum err_code rc = gather(r, &l, e);
+
+	for (size_t i = 0; !rc && i < l.count; i++) {
+		const struct key_info *k = &l.rows[i].info;
+
+		if (k->state == KEY_REMOVED && !k->slots && !l.rows[i].bundle)
+			continue;
+		if (k->label.len && span_equal(k->label, span_cstr(text))) {
+			by_label = i;
+			labels++;
+		}
+		if (is_prefix(text, k->id_hex)) {
+			by_id = i;
+			ids++;
+		}
+	}
+	/* A label may look like digits: whoever gave it means the label. */
+	if (!rc && labels + (labels ? 0 : ids) == 0)
+		rc = err_set(e, ERR_NOT_FOUND, "there is no key '%s' (a label, or at least %d digits of an id)",
+		             text_name(span_cstr(text)).text, ID_PREFIX_DIGITS_MIN);
+	else if (!rc && (labels > 1 || (!labels && ids > 1)))
+		rc = err_set(e, ERR_USAGE, "several keys are called '%s'; write digits of the id",
+		             text_name(span_cstr(text)).text);
+	if (!rc)
+		*out = l.rows[labels ? by_label : by_id].info.id;
+	mem_free(l.rows);
+	return rc;
+}
+
+/* ---- adding ---- */
+
+static enum err_code label_is_free(struct repo *r, struct span label, struct err *e)
+{
+	struct key_rows l;
+	enum err_code rc;
+
+	if (!label.len)
+		return ERR_OK;
+	rc = gather(r, &l, e);
+	for (size_t i = 0; !rc && i < l.count; i++)
+		if (l.rows[i].info.state != KEY_REMOVED && span_equal(l.rows[i].info.label, label))
+			rc = err_set(e, ERR_EXISTS, "there is a key '%s' already", text_name(label).text);
+	mem_free(l.rows);
+	return rc;
+}
+
+/* Two slots with one password: nobody could say which of the two holders somebody is. */
+static enum err_code secret_is_new(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
+{
+	struct key_path slot;
+	struct keys *known = NULL;
+	struct err ignored;
+
+	if (unlock_any(r->store, secret, kind, &known, &slot, &ignored))
+		return ERR_OK;
+	keys_free(&known);
+	return err_set(e, ERR_EXISTS, "this %s opens the repository already; choose another one",
+	               kind == SLOT_PASSWORD ? "password" : "key file");
+}
+
+static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
+                                    struct err *e);
+
+static enum err_code announce(struct repo *r, const struct keys *k, struct err *e)
+{
+	/* The roles have the same numbers in bundles and records. */
+	struct holder_payload p = { .holder = keys_holder(k), .role = (enum holder_role)keys_role(k) };
+
+	memcpy(p.public_key, keys_sign_public(k), sizeof p.public_key);
+	return ledger_put_holder(r->ledger, &p, e);
+}
+
+enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
+                           struct holder_id *out, struct err *e)
+{
+	struct keys *k = NULL;
+	struct holder_id id;
+	struct key_path path;
+	enum err_code rc = need_full(r, "add keys", e);
+
+	if (!rc && role != ROLE_FULL && role != ROLE_KEEPER)
+		rc = err_set(e, ERR_UNSUPPORTED, "keys are made for the roles full and keeper only");
+	if (!rc)
+		rc = label_is_free(r, slot->label, e);
+	if (!rc)
+		rc = secret_is_new(r, secret, slot->kind, e);
+	if (!rc)
+		rc = keys_new_holder(r->keys, role, &k, e);
+	if (rc)
+		return rc;
+	id = keys_holder(k);
+	path = key_path_of(id, KEY_SLOT);
+	rc = holder_objects_put(r->store, r->keys, k, secret, slot, e);
+	if (!rc)
+		rc = prove(r, &path, secret, k, e);
+	if (!rc)
+		rc = announce(r, k, e);
+	/* Unless it may have been announced, nothing of it stays; what cannot be deleted is told by repo_keys. */
+	if (rc && rc != ERR_OUTCOME_UNKNOWN)
+		(void)!delete_objects(r, &id, NULL, false, &(struct err){ 0 });
+	if (!rc)
+		*out = id;
+	keys_free(&k);
+	return rc;
+}
+
+/* ---- taking away ---- */
+
+struct deletion {
+	struct repo *repo;
+	const struct holder_id *id;
+	const char *keep; /* or NULL */
+	bool slots_only;
+};
+
+static enum err_code delete_one(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	const struct deletion *d = ctx;
+	struct holder_id id;
+	enum key_object what = key_path_parse(name, &id);
+
+	(void)bytes;
+	if (what == KEY_OTHER || memcmp(&id, d->id, sizeof id) != 0 || (d->keep && !strcmp(name, d->keep)) ||
+	    (d->slots_only && what != KEY_SLOT && what != KEY_SLOT_LATER))
+		return ERR_OK;
+	/* The label stays, so that the list of keys can tell who was removed. */
+	if (what == KEY_LABEL && ledger_holder_find(d->repo->ledger, &id))
+		return ERR_OK;
+	return store_delete(d->repo->store, name, e);
+}
+
+static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
+                                    struct err *e)
+{
+	struct deletion d = { r, id, keep, slots_only };
+
+	return store_list(r->store, "key", delete_one, &d, e);
+}
+
+/* The ledger's own rule counts holders; this one counts those who can still come in. */
+static enum err_code others_remain(struct repo *r, const struct holder_id *id, bool *announced, struct err *e)
+{
+	struct key_rows l;
+	size_t others = 0;
+	bool is_full = false;
+	enum err_code rc = gather(r, &l, e);
+
+	*announced = false;
+	for (size_t i = 0; !rc && i < l.count; i++) {
+		const struct key_info *k = &l.rows[i].info;
+
+		if (!memcmp(&k->id, id, sizeof *id)) {
+			*announced = k->state == KEY_VALID || k->state == KEY_GONE;
+			is_full = k->role == ROLE_FULL;
+		} else if (k->state == KEY_VALID && k->role == ROLE_FULL) {
+			others++;
+		}
+	}
+	mem_free(l.rows);
+	if (!rc && is_full && !others)
+		return err_set(e, ERR_STATE,
+		               "this is the only full key that opens the repository; add another one first");
+	return rc;
+}
+
+enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e)
+{
+	struct holder_payload p = { .holder = *id, .role = HOLDER_REMOVED };
+	const struct holder_payload *now;
+	bool announced = false;
+	enum err_code rc = need_full(r, "remove keys", e);
+
+	if (!rc)
+		rc = others_remain(r, id, &announced, e);
+	if (!rc && !announced && ledger_in_doubt(r->ledger))
+		rc = err_set(e, ERR_CORRUPT, "a ledger record cannot be read, which may say that this key is good");
+	if (!rc && announced) {
+		now = ledger_holder_find(r->ledger, id);
+		memcpy(p.public_key, now->public_key, sizeof p.public_key);
+		rc = ledger_put_holder(r->ledger, &p, e);
+	}
+	if (rc)
+		return rc;
+	rc = delete_objects(r, id, NULL, false, e);
+	return rc ? err_note(e, "the key is removed, but its objects are still there; remove it again") : ERR_OK;
+}
+
+enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	struct key_path path = key_path_of(self, KEY_SLOT_LATER);
+	struct key_row row = { .info = { .id = self } };
+	struct slot_options slot = { .kind = kind };
+	struct err why;
+	enum err_code rc = secret_is_new(r, secret, kind, e);
+
+	if (rc)
+		return rc;
+	read_label(r, &row);
+	slot.label = span_of(row.label.text, row.label.len);
+	rc = put_slot(r->store, &path, r->keys, secret, &slot, e);
+	if (!rc)
+		rc = prove(r, &path, secret, r->keys, e);
+	if (rc) {
+		/* The old one is the only one again. */
+		(void)!store_delete(r->store, path.text, &(struct err){ 0 });
+		return err_note(e, "nothing was changed");
+	}
+	/* Rule 9: only now may the old one go. */
+	r->slot = path;
+	if (delete_objects(r, &self, path.text, true, &why))
+		return err_set(e, ERR_OUTCOME_UNKNOWN,
+		               "the new one opens the repository, but so may the old one: %.400s", why.text);
+	return ERR_OK;
+}
