@@ -8,7 +8,9 @@
  *   view_*                          look into one snapshot: collections, items, bodies
  *   engine_diff, _deleted, _find    compare and search, without opening bodies
  *   engine_restore                  give items back
- *   engine_forget, _check, _stats   look after it
+ *   engine_forget, _forget_policy   what is to be kept, and for how long
+ *   engine_prune                    give back the space of what is not
+ *   engine_check, _stats            look after it
  *
  * Thread   one thread at a time per struct repo; the engine uses threads of its own inside. Callbacks are called in the
  *          caller's thread unless said otherwise. Spans and strings given to a callback are good for the call.
@@ -166,7 +168,10 @@ struct snapshot_report {
 	bool resumed;             /* built on a partial snapshot */
 	char head[80];
 };
-/* Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS. */
+/*
+ * When somebody else took away what the run leaned on (a prune), it begins again by itself, with a notice; ERR_STATE when that
+ * happened several times. Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS.
+ */
 MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source,
                                          const struct snapshot_options *o, struct snapshot_report *out,
                                          struct err *e);
@@ -176,6 +181,70 @@ MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id 
                                        struct err *e);
 MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
                                     struct err *e);
+
+/* ---- retention: docs/retention.md ---- */
+
+enum keep_period { KEEP_LAST, KEEP_HOURLY, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY, KEEP_QUARTERLY, KEEP_YEARLY, KEEP_PERIODS };
+struct forget_policy {
+	const char *account;                  /* NULL: all, each judged on its own */
+	uint32_t keep[KEEP_PERIODS];          /* the newest of so many periods that have one; 0: no such rule, UINT32_MAX: all */
+	int64_t keep_within_ms[KEEP_PERIODS]; /* of all periods so long before the newest; [KEEP_LAST]: all snapshots; 0: no such rule */
+	const char *const *keep_tags;         /* any of them */
+	size_t keep_tag_count;
+	bool force;                           /* no brake */
+	bool dry_run;
+};
+struct forget_verdict {
+	const struct snapshot_info *snapshot;
+	bool keep;
+	bool held;           /* would go, but the account is held back */
+	const char *reasons; /* "daily, monthly", "no-rule" */
+};
+typedef enum err_code (*forget_visit)(void *ctx, const struct forget_verdict *v, struct err *e);
+struct forget_report {
+	uint64_t kept, forgotten; /* forgotten: also those that a dry run would forget */
+	uint64_t held;            /* would go, but their accounts are held back: too many at once, or a burst of new ones (a notice tells) */
+};
+/*
+ * Judges all live snapshots, calls VISIT for each, oldest first, and moves those that no rule keeps to the trash. ERR_USAGE without a rule;
+ * ERR_NOT_FOUND when there is no such account.
+ */
+MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
+                                              void *ctx, struct forget_report *out, struct err *e);
+
+#define PRUNE_TRASH_MS ((int64_t)7 * 24 * 3600 * 1000)  /* how long the trash keeps */
+#define PRUNE_WAIT_MS ((int64_t)24 * 3600 * 1000)       /* between condemning a pack and deleting it: readers may be at it */
+#define PRUNE_SILENT_MS ((int64_t)7 * 24 * 3600 * 1000) /* a session that says nothing for so long is taken for dead */
+#define PRUNE_UNUSED_PERCENT 50
+struct prune_options {
+	int64_t trash_ms;            /* snapshots longer in the trash than this end for good; 0: all */
+	int64_t wait_ms;             /* 0: for when no other machine reads */
+	int64_t silent_ms;           /* 0: every open session is fenced; a run of it fails and must be done again */
+	unsigned max_unused_percent; /* packs of which more is unused are rewritten; 100: none */
+	uint64_t max_repack_bytes;   /* of copies; UINT64_MAX: any */
+	const struct snapshot_id *without; /* dry run: as if these were gone */
+	size_t without_count;
+	bool dry_run;
+};
+struct prune_report {
+	uint64_t snapshots_expired;
+	uint64_t sessions_fenced, sessions_open; /* open: their packs were left alone */
+	uint64_t packs, bytes;                   /* live before */
+	uint64_t chunks, chunks_live;
+	uint64_t packs_unused, bytes_unused;     /* nothing needed was in them: condemned */
+	uint64_t packs_repacked, bytes_repacked; /* condemned after what is needed in them was copied */
+	uint64_t bytes_copied;                   /* of the copies, as stored; of a dry run: expected */
+	uint64_t packs_deleted, bytes_deleted;   /* condemned now or earlier; orphans included */
+	uint64_t orphans_deleted;                /* uploaded, never committed */
+	uint64_t packs_waiting, bytes_waiting;   /* condemned, to be deleted by a later prune */
+	char head[80];
+};
+/*
+ * Frees what no snapshot, live or in the trash, needs. Other machines may write and read meanwhile. Stopped or killed anywhere it has lost
+ * nothing, and may be run again. ERR_CORRUPT: something that snapshots need is missing or damaged; nothing was condemned.
+ */
+MUST_CHECK enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out,
+                                      struct err *e);
 
 /* ---- looking into one snapshot ---- */
 

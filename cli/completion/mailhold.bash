@@ -4,6 +4,9 @@ _mailhold_options()
 {
 	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --json
 		-q --quiet -v --verbose --no-progress -h --help'
+	local keep='--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-quarterly --keep-yearly
+		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
+		--keep-within-quarterly --keep-within-yearly --keep-tag -a --account --force'
 	case $1 in
 	init) printf '%s ' "--label $global" ;;
 	snapshot | backup)
@@ -18,7 +21,8 @@ _mailhold_options()
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
-	forget) printf '%s ' "-u --undo -n --dry-run $global" ;;
+	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
+	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
@@ -29,7 +33,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget pin unpin check stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin check stats
 		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 

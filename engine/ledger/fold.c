@@ -213,7 +213,10 @@ static enum err_code take_open(const struct step *s)
 	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
 	if (!rc)
 		f->sessions[f->session_count++] =
-		        (struct fold_session){ .number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN };
+		        (struct fold_session){ .number = s->r->number,
+			                .holder = s->r->holder,
+			                .state = SESSION_OPEN,
+			                .last_ms = s->r->time_ms };
 	return rc;
 }
 
@@ -264,11 +267,17 @@ static enum err_code ordinals_check(const struct step *s, const uint32_t *ordina
 }
 
 /* States only ever go forward: condemned is final, and so is dropped. */
-static void ordinals_set(struct fold *f, const uint32_t *ordinals, size_t count, enum pack_state to)
+static void ordinals_set(const struct step *s, const uint32_t *ordinals, size_t count, enum pack_state to)
 {
-	for (size_t i = 0; i < count; i++)
-		if (ordinals[i] < f->pack_count && f->packs[ordinals[i]].state < to)
-			f->packs[ordinals[i]].state = to;
+	struct fold *f = s->f;
+
+	for (size_t i = 0; i < count; i++) {
+		if (ordinals[i] >= f->pack_count || f->packs[ordinals[i]].state >= to)
+			continue;
+		f->packs[ordinals[i]].state = to;
+		if (to == PACK_CONDEMNED)
+			f->packs[ordinals[i]].condemned_ms = s->r->time_ms;
+	}
 }
 
 static enum err_code take_ordinals(const struct step *s, enum pack_state want, enum pack_state to)
@@ -281,7 +290,7 @@ static enum err_code take_ordinals(const struct step *s, enum pack_state want, e
 	if (!rc)
 		rc = ordinals_check(s, ordinals, count, want);
 	if (!rc && s->apply)
-		ordinals_set(s->f, ordinals, count, to);
+		ordinals_set(s, ordinals, count, to);
 	mem_free(ordinals);
 	return rc;
 }
@@ -441,6 +450,16 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 	return rc;
 }
 
+/* A record of SESSION (NULL: none, or one whose OPEN was lost) was applied. */
+static void session_touch(const struct step *s, struct fold_session *session, bool ended)
+{
+	if (!session)
+		return;
+	session->last_ms = s->r->time_ms;
+	if (ended)
+		session->state = SESSION_ENDED;
+}
+
 /* Rule D. *SESSION is NULL when there is none to end. */
 static enum err_code commit_check(const struct step *s, const struct commit *c, struct fold_session **session)
 {
@@ -474,8 +493,7 @@ static enum err_code take_commit(const struct step *s)
 	rc = added_apply(s, &hold.commit);
 	if (!rc)
 		rc = entries_apply(s, &hold.commit);
-	if (hold.commit.end_session && session)
-		session->state = SESSION_ENDED;
+	session_touch(s, session, hold.commit.end_session);
 done:
 	commit_release(&hold);
 	return rc;
@@ -496,9 +514,8 @@ static enum err_code take_repack(const struct step *s)
 	if (rc || !s->apply)
 		goto done;
 	rc = added_apply(s, &hold.commit);
-	ordinals_set(s->f, hold.commit.against, hold.commit.against_count, PACK_CONDEMNED);
-	if (hold.commit.end_session && session)
-		session->state = SESSION_ENDED;
+	ordinals_set(s, hold.commit.against, hold.commit.against_count, PACK_CONDEMNED);
+	session_touch(s, session, hold.commit.end_session);
 done:
 	commit_release(&hold);
 	return rc;
@@ -772,6 +789,7 @@ static void wr_pack(struct wr *w, const struct pack_fact *p)
 	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
 	wr_u32(w, (uint32_t)p->state);
 	wr_u64(w, p->committed_at);
+	wr_u64(w, (uint64_t)p->condemned_ms);
 }
 
 static void wr_people(struct wr *w, const struct fold *f)
@@ -806,6 +824,7 @@ enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
 	for (size_t i = 0; i < f->session_count; i++) {
 		wr_u64(&w, f->sessions[i].number);
 		wr_u32(&w, (uint32_t)f->sessions[i].state);
+		wr_u64(&w, (uint64_t)f->sessions[i].last_ms);
 		digest_flush(&w, h);
 	}
 	for (size_t i = 0; i < f->pack_count; i++) {

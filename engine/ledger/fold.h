@@ -18,6 +18,7 @@ struct fold_session {
 	uint64_t number;
 	struct holder_id holder;
 	enum session_state state;
+	int64_t last_ms; /* claimed time of its newest record */
 };
 
 struct fold_snapshot {

@@ -464,6 +464,22 @@ enum session_state ledger_session(const struct ledger *l, uint64_t session)
 	return fold_session_state(&l->fold, session);
 }
 
+size_t ledger_session_count(const struct ledger *l)
+{
+	return l->fold.session_count;
+}
+
+bool ledger_session_at(const struct ledger *l, size_t i, struct session_fact *out)
+{
+	const struct fold_session *s;
+
+	if (i >= l->fold.session_count)
+		return false;
+	s = &l->fold.sessions[i];
+	*out = (struct session_fact){ s->number, s->holder, s->state, s->last_ms };
+	return true;
+}
+
 /* ---- check ---- */
 
 static void report(ledger_problem problem, void *ctx, uint64_t number, enum err_code code, const char *text)

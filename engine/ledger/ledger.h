@@ -49,6 +49,7 @@ struct pack_fact {
 	struct pack_added pack;
 	enum pack_state state;
 	uint64_t committed_at; /* record number */
+	int64_t condemned_ms;  /* claimed time of the record that condemned it; 0 while live */
 };
 uint32_t ledger_pack_count(const struct ledger *l);
 const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal);
@@ -72,6 +73,15 @@ const struct snapshot_fact *ledger_snapshot(const struct ledger *l, size_t i);
 
 enum session_state { SESSION_UNKNOWN = 0, SESSION_OPEN = 1, SESSION_ENDED = 2, SESSION_FENCED = 3 };
 enum session_state ledger_session(const struct ledger *l, uint64_t session);
+struct session_fact {
+	uint64_t number;
+	struct holder_id holder;
+	enum session_state state;
+	int64_t last_ms; /* claimed time of its newest record */
+};
+size_t ledger_session_count(const struct ledger *l);
+/* In order of opening. False behind the last. */
+bool ledger_session_at(const struct ledger *l, size_t i, struct session_fact *out);
 
 /* ---- holders: everyone who was ever announced, in that order; removed ones stay with HOLDER_REMOVED ---- */
 
@@ -96,6 +106,35 @@ MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c,
 /* RECORD_FORGET, _UNFORGET, _PIN or _UNPIN of snapshots. ERR_NOT_FOUND names an id that is not in the right state. */
 MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
                                      size_t count, struct err *e);
+
+/* ---- taking away (docs/order.md, rules 10 to 15) ---- */
+
+/*
+ * Ends for good what was moved to the trash at or before FORGOTTEN_MS. *COUNT tells how many; nothing is appended when there
+ * are none.
+ */
+MUST_CHECK enum err_code ledger_expire(struct ledger *l, int64_t forgotten_ms, size_t *count, struct err *e);
+/*
+ * Rule E: condemns packs that a mark made at record HEAD found unreachable; ordinals rising. ERR_STATE, and nothing appended, when
+ * the ledger has moved past HEAD: mark again. *NUMBER is the record's.
+ */
+MUST_CHECK enum err_code ledger_condemn(struct ledger *l, uint64_t head, const uint32_t *ordinals, size_t count,
+                                        uint64_t *number, struct err *e);
+/*
+ * Rule E with copies: adds C's packs and condemns those under C->against, which a mark made at record HEAD found to hold
+ * nothing reachable but what was copied. As ledger_condemn else.
+ */
+MUST_CHECK enum err_code ledger_repack(struct ledger *l, uint64_t head, const struct commit *c, uint64_t *number,
+                                       struct err *e);
+/* Condemned packs whose objects are deleted; ordinals rising. Those that somebody else dropped meanwhile are left out. */
+MUST_CHECK enum err_code ledger_drop(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e);
+/* Ends somebody's session; what it uploaded and never committed may be deleted then. ERR_STATE: it is not open any more. */
+MUST_CHECK enum err_code ledger_fence(struct ledger *l, uint64_t session, struct err *e);
+/*
+ * Rules 10 and 12, before anything is deleted because of what the fold says: no record is unreadable or of a newer version, and the
+ * newest is made durable.
+ */
+MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
 
 /*
  * Announces a holder, or changes what one may do, from the next record on. ERR_STATE when no full holder would be left,

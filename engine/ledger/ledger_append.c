@@ -23,8 +23,7 @@ static void wait_ms(unsigned ms)
 		;
 }
 
-/* A record that we cannot read may be a commit: what it refers to must not be condemned behind its back. */
-static enum err_code check_writable(const struct ledger *l, enum record_kind kind, struct err *e)
+enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kind, struct err *e)
 {
 	if (l->fold.unknown_count)
 		return err_set(e, ERR_UNSUPPORTED,
@@ -70,7 +69,7 @@ static enum err_code prepare(struct ledger *l, enum record_kind kind, ledger_dec
 		            .kind = (uint16_t)kind };
 	enum err_code rc;
 
-	rc = check_writable(l, kind, e);
+	rc = ledger_check_writable(l, kind, e);
 	if (!rc)
 		rc = ledger_make_durable(l, e);
 	buf_clear(payload);

@@ -1,5 +1,5 @@
 /*
- * The ledger's parts: the fold (fold.h), reading and checking (ledger.c), appending (ledger_append.c), the cache of folded
+ * The ledger's parts: the fold (fold.h), reading and checking (ledger.c), appending (ledger_append.c; what takes away: ledger_prune.c), the cache of folded
  * records (ledger_cache.c).
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_INTERNAL_H
@@ -84,5 +84,7 @@ MUST_CHECK enum err_code ledger_append(struct ledger *l, enum record_kind kind, 
 /* The same for a payload that does not depend on the fold. */
 MUST_CHECK enum err_code ledger_append_bytes(struct ledger *l, enum record_kind kind, struct span payload,
 					     uint64_t *number, struct err *e);
+/* A record that we cannot read may be a commit: nothing is appended (but VOIDs) or deleted behind its back. */
+MUST_CHECK enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kind, struct err *e);
 
 #endif

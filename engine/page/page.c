@@ -285,6 +285,46 @@ enum err_code page_decode_refs(struct span column, struct page *out, struct err 
 	return rd_done(&r) ? ERR_OK : cut_short(e, "refs");
 }
 
+enum err_code page_walk_refs(struct span column, page_refs_visit visit, void *ctx, struct err *e)
+{
+	struct rd r = rd_of(column);
+	uint32_t count;
+	uint64_t summaries;
+	struct span ids;
+	enum err_code rc = column_start(&r, "refs", &count, e);
+
+	if (rc)
+		return rc;
+	summaries = rd_var(&r);
+	if (summaries > PAGE_ITEMS_MAX)
+		return cut_short(e, "refs");
+	ids = rd_take(&r, summaries * sizeof(struct chunk_id));
+	if (r.bad)
+		return cut_short(e, "refs");
+	rc = visit(ctx, PAGE_ITEMS_MAX, (const struct chunk_id *)(const void *)ids.ptr, (uint32_t)summaries, false, e);
+	for (uint32_t row = 0; !rc && row < count; row++) {
+		uint64_t head = rd_var(&r), n = head >> 1;
+
+		if (n > REFS_INLINE_MAX)
+			return cut_short(e, "refs");
+		ids = rd_take(&r, n * sizeof(struct chunk_id));
+		if (r.bad)
+			return cut_short(e, "refs");
+		rc = visit(ctx, row, (const struct chunk_id *)(const void *)ids.ptr, (uint32_t)n, head & 1, e);
+	}
+	return rc || rd_done(&r) ? rc : cut_short(e, "refs");
+}
+
+enum err_code page_list_ids(struct span chunk, const struct chunk_id **ids, uint32_t *count, struct err *e)
+{
+	if (chunk.len < 1 || chunk.ptr[0] != PAGE_VERSION || (chunk.len - 1) % sizeof **ids != 0 ||
+	    (chunk.len - 1) / sizeof **ids > REFS_PER_ITEM_MAX)
+		return err_set(e, ERR_CORRUPT, "a list of chunk ids has %zu bytes", chunk.len);
+	*ids = (const struct chunk_id *)(const void *)(chunk.ptr + 1);
+	*count = (uint32_t)((chunk.len - 1) / sizeof **ids);
+	return ERR_OK;
+}
+
 enum err_code page_load(const struct chunk_io *io, const struct page_entry *entry, unsigned columns,
                         struct page *out, struct err *e)
 {
@@ -341,6 +381,8 @@ void page_release(struct page *p)
 enum err_code page_ids_expand(const struct chunk_io *io, const struct page_row *row, struct buf *out, struct err *e)
 {
 	struct buf list = BUF_EMPTY;
+	const struct chunk_id *ids;
+	uint32_t count;
 	enum err_code rc = ERR_OK;
 
 	out->max = REFS_PER_ITEM_MAX * sizeof(struct chunk_id);
@@ -348,10 +390,10 @@ enum err_code page_ids_expand(const struct chunk_io *io, const struct page_row *
 		return buf_append(out, span_of(row->ids, row->id_count * sizeof *row->ids), e);
 	for (uint32_t i = 0; !rc && i < row->id_count; i++) {
 		rc = io->get(io->ctx, CLASS_REFS, &row->ids[i], &list, e);
-		if (!rc && (list.len < 1 || list.ptr[0] != PAGE_VERSION || (list.len - 1) % sizeof(struct chunk_id) != 0))
-			rc = err_set(e, ERR_CORRUPT, "a list of chunk ids has %zu bytes", list.len);
 		if (!rc)
-			rc = buf_append(out, span_skip(buf_span(&list), 1), e);
+			rc = page_list_ids(buf_span(&list), &ids, &count, e);
+		if (!rc)
+			rc = buf_append(out, span_of(ids, count * sizeof *ids), e);
 	}
 	buf_release(&list);
 	return rc;

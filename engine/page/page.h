@@ -104,6 +104,16 @@ MUST_CHECK enum err_code page_decode_keys(struct span column, struct page *out, 
 MUST_CHECK enum err_code page_decode_blobs(struct span column, struct page *out, enum page_columns which, struct err *e);
 MUST_CHECK enum err_code page_decode_refs(struct span column, struct page *out, struct err *e);
 
+/*
+ * For marking, without the keys: visits every id that a refs column names, row by row; ROW is PAGE_ITEMS_MAX for the summaries. LISTED: the ids
+ * are of list chunks (page_list_ids).
+ */
+typedef enum err_code (*page_refs_visit)(void *ctx, uint32_t row, const struct chunk_id *ids, uint32_t count, bool listed,
+                                         struct err *e);
+MUST_CHECK enum err_code page_walk_refs(struct span column, page_refs_visit visit, void *ctx, struct err *e);
+/* The ids in a list chunk, borrowed from it. */
+MUST_CHECK enum err_code page_list_ids(struct span chunk, const struct chunk_id **ids, uint32_t *count, struct err *e);
+
 struct node_entry {
 	uint64_t count;
 	struct chunk_id ids[3]; /* spine level 0: refs, keys, facts; else the child in ids[0] */

@@ -267,14 +267,19 @@ void repo_free(struct repo **rp)
 
 /* ---- index and reader ---- */
 
+void repo_drop_index(struct repo *r)
+{
+	reader_free(&r->reader);
+	index_free(&r->index);
+}
+
 enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
 	if (r->index && r->index_mode >= mode)
 		return ERR_OK;
-	reader_free(&r->reader);
-	index_free(&r->index);
+	repo_drop_index(r);
 	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r, &r->index,
 	                e);
 	if (!rc && !r->codec)

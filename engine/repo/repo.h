@@ -41,6 +41,10 @@ MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what,
 
 /* Opens index and reader, or turns a reading index into a writing one. */
 MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e);
+/*
+ * Closes them; the next need opens them anew. What a session of ours uploaded and never committed does not count from then on.
+ */
+void repo_drop_index(struct repo *r);
 /* Reads chunks through the reader in the calling thread; PUT is NULL. */
 struct chunk_io repo_chunk_io(struct repo *r);
 void repo_notice(struct repo *r, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -141,7 +141,7 @@ const struct snapshot_fact *snapshot_find(const struct repo *r, const struct sna
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
 		if (!memcmp(&fact->entry.id, id, sizeof *id))
-			return fact;
+			return fact->state == SNAPSHOT_EXPIRED ? NULL : fact;
 	}
 	return NULL;
 }

@@ -82,6 +82,7 @@ MUST_CHECK enum err_code collection_facts_decode(struct span facts, uint32_t id_
 /* HOLD receives the opened details that the spans of OUT point into. */
 MUST_CHECK enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
                                        struct snapshot_info *out, struct err *e);
+/* Live or in the trash. NULL: there is none, or it has ended for good. */
 const struct snapshot_fact *snapshot_find(const struct repo *r, const struct snapshot_id *id);
 /* The newest live snapshot of an account by ledger order; partial ones count when PARTIAL. NULL: none. */
 const struct snapshot_fact *snapshot_latest(const struct repo *r, const struct account_id *account, bool partial);

@@ -14,6 +14,7 @@
 #define PARTIAL_MS_DEFAULT (10 * 60 * 1000)
 #define PARTIAL_BYTES_DEFAULT ((uint64_t)1 << 30)
 #define LEVEL_DEFAULT 3
+#define RUNS_AGAIN 3
 
 /* ---- parts opened on demand ---- */
 
@@ -38,6 +39,9 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 	if (r->writer)
 		return ERR_OK;
 	rc = repo_need_index(r->repo, dry ? INDEX_READ : mode, e);
+	/* What an earlier run of this process committed must be known by its ordinal, or our commit could not name it. */
+	if (!rc)
+		rc = index_update(r->repo->index, r->repo->ledger, e);
 	if (!rc)
 		rc = run_need_table(r, e);
 	if (!rc)
@@ -614,7 +618,7 @@ static void fill_report(struct run *r)
 	memcpy(out->head, info.head, sizeof out->head);
 }
 
-enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+static enum err_code run_once(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                               struct snapshot_report *out, struct err *e)
 {
 	struct run r = { .repo = repo, .source = source, .options = o, .report = out };
@@ -632,10 +636,28 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();
 	rc = go(&r, e);
-	/* A run that was asked to stop says so in the ledger: nobody has to wait for its session. */
-	if (rc == ERR_CANCELLED && r.writer && writer_session(r.writer))
+	/* A run that was asked to stop, or was refused, says so in the ledger: nobody has to wait for its session. */
+	if ((rc == ERR_CANCELLED || rc == ERR_STATE) && r.writer && writer_session(r.writer))
 		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
 	fill_report(&r);
 	run_release(&r);
+	return rc;
+}
+
+enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+                              struct snapshot_report *out, struct err *e)
+{
+	enum err_code rc = run_once(repo, source, o, out, e);
+
+	/*
+	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a hole, and
+	 * what the run has just read is in the page cache: once more, from what the ledger says now.
+	 */
+	for (int again = 0; rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(repo); again++) {
+		repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
+		rc = ledger_refresh(repo->ledger, e);
+		if (!rc)
+			rc = run_once(repo, source, o, out, e);
+	}
 	return rc;
 }

@@ -127,6 +127,9 @@ void writer_free(struct writer **wp)
 	}
 	for (int c = 1; c < CLASS_END; c++)
 		block_draft_release(&w->drafts[c]);
+	/* The index still takes these for ours; a later run would lean on packs that no commit will ever name. */
+	if (w->added.len)
+		repo_drop_index(w->repo);
 	buf_release(&w->added);
 	buf_release(&w->against);
 	buf_release(&w->ordinals);
@@ -376,6 +379,12 @@ enum err_code writer_put(struct writer *w, enum block_class class, const struct 
 	struct writer_chunk one = { class, *id, plain };
 
 	return writer_put_all(w, &one, 1, e);
+}
+
+enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id, struct span plain,
+                          struct err *e)
+{
+	return is_pending(w, id) ? ERR_OK : keep_new(w, class, id, plain, e);
 }
 
 static enum err_code io_put(void *ctx, enum block_class class, struct span plain, struct chunk_id *id, struct err *e)

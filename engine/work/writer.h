@@ -39,6 +39,13 @@ MUST_CHECK enum err_code writer_put_all(struct writer *w, const struct writer_ch
 /* For pages: puts through the writer, gets through the repository. */
 struct chunk_io writer_chunk_io(struct writer *w);
 
+/*
+ * For repacking: keeps PLAIN although the index knows it, in a pack that is about to be condemned. The caller sees to it that no
+ * chunk is moved twice.
+ */
+MUST_CHECK enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id,
+                                     struct span plain, struct err *e);
+
 /* Everything put so far becomes durable. */
 MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);
 /* True when something was put that is not in a committed pack yet. */

@@ -20,8 +20,18 @@ run 2 cat latest
 run 2 find --kind letter
 run 2 find --date 31.12.2025
 run 2 snapshot --compression best x
-run 2 prune
+run 2 repair index
 hints "not available in this version"
+run 2 forget
+hints "--keep-daily"
+run 2 forget latest --keep-last 3
+run 2 forget latest --force
+run 2 forget --keep-last many
+run 2 forget --keep-within yesterday
+run 2 prune --max-unused 101
+run 2 prune --max-repack much
+run 2 prune --trash 2026-01-01
+run 2 prune --force
 run 2 snapshot --account a "$box/ann/Maildir" "$box/other"
 run 2 snapshot "$box/a/Maildir" "$box/b/../a/mail"
 hints "would both be the account a"

@@ -29,7 +29,7 @@ const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal)
 
 static void commit_pack(struct ledger *l, const struct pack_added *pack)
 {
-	l->facts[l->count++] = (struct pack_fact){ *pack, PACK_LIVE, l->count };
+	l->facts[l->count++] = (struct pack_fact){ .pack = *pack, .state = PACK_LIVE, .committed_at = l->count };
 }
 
 /* ---- world ---- */

@@ -1276,6 +1276,118 @@ static void a_long_ledger_opens_from_its_cache(void **state)
 	world_end(&w);
 }
 
+/* ---- taking away ---- */
+
+static void what_takes_away_is_decided_at_the_head_that_was_looked_at(void **state)
+{
+	struct world w = world_new();
+	struct ledger *l = ledger_of(&w, NULL), *other = ledger_of(&w, NULL);
+	struct commit c = { .end_session = true, .added_count = 1, .against_count = 1 };
+	struct pack_added copy;
+	uint32_t one, two, three;
+	uint64_t head, number;
+
+	(void)state;
+	commit_one(l, &one);
+	commit_one(l, &two);
+	head = ledger_head(l).number;
+	commit_one(other, &three);
+	assert_int_equal(ledger_condemn(l, head, &one, 1, &number, &err), ERR_STATE);
+	assert_int_equal(ledger_pack(l, one)->state, PACK_LIVE);
+	head = ledger_head(l).number;
+	assert_int_equal(ledger_pack(l, one)->condemned_ms, 0);
+	ok(ledger_condemn(l, head, &one, 1, &head, &err));
+	assert_int_equal(head, ledger_head(l).number);
+	assert_int_equal(ledger_pack(l, one)->condemned_ms, ledger_head(l).time_ms);
+	ok(ledger_open_session(l, &c.session, &err));
+	copy = pack_new(c.session);
+	c.added = &copy;
+	c.against = &two;
+	assert_int_equal(ledger_repack(l, head, &c, &number, &err), ERR_STATE); /* the session moved the head */
+	ok(ledger_repack(l, ledger_head(l).number, &c, &number, &err));
+	assert_int_equal(ledger_pack(l, two)->state, PACK_CONDEMNED);
+	assert_true(ledger_pack_find(l, &copy.name, &three));
+	assert_int_equal(ledger_pack(l, three)->state, PACK_LIVE);
+	assert_int_equal(ledger_session(l, c.session), SESSION_ENDED);
+	/* Two droppers: the second leaves out what the first dropped, and appends nothing when none is left. */
+	ok(ledger_drop(other, &one, 1, &err));
+	ok(ledger_drop(l, (uint32_t[]){ one, two }, 2, &err));
+	head = ledger_head(l).number;
+	ok(ledger_drop(l, (uint32_t[]){ one, two }, 2, &err));
+	assert_int_equal(ledger_head(l).number, head);
+	ok(ledger_refresh(other, &err));
+	same_fold(l, other);
+	ledger_free(&l);
+	ledger_free(&other);
+	world_end(&w);
+}
+
+static void the_trash_expires_by_age_and_pins_do_not(void **state)
+{
+	struct world w = world_new();
+	struct ledger *l = ledger_of(&w, w.cache);
+	struct snapshot_entry a, b, c;
+	struct snapshot_id both[2];
+	uint32_t ignored;
+	uint64_t head;
+	size_t count = 99;
+
+	(void)state;
+	a = commit_one(l, &ignored);
+	b = commit_one(l, &ignored);
+	c = commit_one(l, &ignored);
+	both[0] = a.id;
+	both[1] = b.id;
+	ok(ledger_mark(l, RECORD_PIN, &c.id, 1, &err));
+	assert_int_equal(ledger_mark(l, RECORD_FORGET, &c.id, 1, &err), ERR_NOT_FOUND);
+	ok(ledger_mark(l, RECORD_FORGET, both, 2, &err));
+	head = ledger_head(l).number;
+	ok(ledger_expire(l, ledger_head(l).time_ms - 1, &count, &err));
+	assert_int_equal(count, 0);
+	assert_int_equal(ledger_head(l).number, head);
+	ok(ledger_mark(l, RECORD_UNFORGET, &b.id, 1, &err));
+	ok(ledger_expire(l, INT64_MAX, &count, &err));
+	assert_int_equal(count, 1);
+	assert_int_equal(ledger_snapshot(l, 0)->state, SNAPSHOT_EXPIRED);
+	assert_int_equal(ledger_snapshot(l, 1)->state, SNAPSHOT_LIVE);
+	assert_int_equal(ledger_mark(l, RECORD_UNFORGET, &a.id, 1, &err), ERR_NOT_FOUND);
+	ledger_free(&l);
+	/* The cache says the same. */
+	l = ledger_of(&w, w.cache);
+	assert_int_equal(ledger_snapshot(l, 0)->state, SNAPSHOT_EXPIRED);
+	ledger_free(&l);
+	world_end(&w);
+}
+
+static void sessions_tell_when_they_last_spoke(void **state)
+{
+	struct world w = world_new();
+	struct ledger *l = ledger_of(&w, NULL);
+	struct session_fact s;
+	struct commit c = { .added_count = 1 };
+	struct pack_added p;
+	uint64_t number;
+
+	(void)state;
+	assert_false(ledger_session_at(l, 0, &s));
+	ok(ledger_open_session(l, &c.session, &err));
+	assert_true(ledger_session_at(l, 0, &s));
+	assert_int_equal(s.number, c.session);
+	assert_int_equal(s.last_ms, ledger_head(l).time_ms);
+	p = pack_new(c.session);
+	c.added = &p;
+	ok(ledger_commit(l, &c, &number, &err));
+	assert_true(ledger_session_at(l, 0, &s));
+	assert_int_equal(s.last_ms, ledger_head(l).time_ms);
+	ok(ledger_may_delete(l, &err));
+	ok(ledger_fence(l, c.session, &err));
+	assert_int_equal(ledger_session(l, c.session), SESSION_FENCED);
+	assert_int_equal(ledger_fence(l, c.session, &err), ERR_STATE);
+	assert_int_equal(ledger_session_count(l), 1);
+	ledger_free(&l);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1312,6 +1424,9 @@ int main(void)
 		cmocka_unit_test(giving_up_says_that_the_outcome_is_unknown),
 		cmocka_unit_test(a_commit_that_runs_out_of_memory_is_there_once_or_not_at_all),
 		cmocka_unit_test(every_failed_allocation_leaves_a_ledger_that_can_be_opened),
+		cmocka_unit_test(what_takes_away_is_decided_at_the_head_that_was_looked_at),
+		cmocka_unit_test(the_trash_expires_by_age_and_pins_do_not),
+		cmocka_unit_test(sessions_tell_when_they_last_spoke),
 		cmocka_unit_test(a_long_ledger_opens_from_its_cache),
 	};
 

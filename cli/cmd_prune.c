@@ -1,0 +1,178 @@
+#include "keep.h"
+
+#include "base/text.h"
+
+struct values {
+	bool dry_run, now, fence;
+	const char *trash, *max_unused, *max_repack;
+	struct keep_values keep;
+};
+
+#define AT(field) offsetof(struct values, field)
+static const struct option_def options[] = {
+	{ 'n', "dry-run", OPTION_FLAG, NULL, "tell what would be freed, change nothing", AT(dry_run) },
+	{ 0, "now", OPTION_FLAG, NULL, "empty the trash and delete at once; when no other machine reads", AT(now) },
+	{ 0, "trash", OPTION_TEXT, "TIME", "how long the trash keeps forgotten snapshots (7d)", AT(trash) },
+	{ 0, "max-unused", OPTION_TEXT, "PERCENT", "rewrite packs of which more is unused (50)", AT(max_unused) },
+	{ 0, "max-repack", OPTION_TEXT, "SIZE", "copy at most so much while rewriting (no limit); 0: rewrite nothing",
+	  AT(max_repack) },
+	{ 0, "fence", OPTION_FLAG, NULL, "end sessions of dead runs without waiting 7 days", AT(fence) },
+	KEEP_OPTIONS(struct values, keep),
+};
+
+static enum err_code read_percent(const char *text, unsigned *out, struct err *e)
+{
+	size_t len = strlen(text);
+	uint64_t n;
+
+	if (!text_number(span_of(text, len && text[len - 1] == '%' ? len - 1 : len), 100, &n))
+		return err_set(e, ERR_USAGE, "--max-unused wants a number from 0 to 100, not '%s'",
+		               text_name(span_cstr(text)).text);
+	*out = (unsigned)n;
+	return ERR_OK;
+}
+
+/* "500M", "2G", "100000" */
+static enum err_code read_size(const char *text, uint64_t *out, struct err *e)
+{
+	static const char units[] = "KMGT";
+	size_t len = strlen(text);
+	const char *unit = len ? strchr(units, text[len - 1]) : NULL;
+	uint64_t n;
+
+	if (!text_number(span_of(text, unit ? len - 1 : len), (uint64_t)1 << 23, &n) &&
+	    (unit || !text_number(span_of(text, len), (uint64_t)1 << 62, &n)))
+		return err_set(e, ERR_USAGE, "--max-repack wants a size such as 500M or 2G, not '%s'",
+		               text_name(span_cstr(text)).text);
+	*out = unit ? n << (10 * (unit - units + 1)) : n;
+	return ERR_OK;
+}
+
+static enum err_code read_options(struct cli *c, const struct values *v, struct prune_options *o, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	*o = (struct prune_options){ .trash_ms = v->now ? 0 : PRUNE_TRASH_MS,
+		                     .wait_ms = v->now ? 0 : PRUNE_WAIT_MS,
+		                     .silent_ms = v->fence ? 0 : PRUNE_SILENT_MS,
+		                     .max_unused_percent = PRUNE_UNUSED_PERCENT,
+		                     .max_repack_bytes = UINT64_MAX,
+		                     .dry_run = v->dry_run };
+	if (v->trash)
+		rc = read_duration(c, "trash", v->trash, &o->trash_ms, e);
+	if (!rc && v->max_unused)
+		rc = read_percent(v->max_unused, &o->max_unused_percent, e);
+	if (!rc && v->max_repack)
+		rc = read_size(v->max_repack, &o->max_repack_bytes, e);
+	return rc;
+}
+
+static enum err_code put_json(const struct prune_report *r, bool dry_run, struct err *e)
+{
+	struct row row = row_new("summary");
+
+	row_bool(&row, "dry_run", dry_run);
+	row_number(&row, "snapshots_expired", r->snapshots_expired);
+	row_number(&row, "sessions_fenced", r->sessions_fenced);
+	row_number(&row, "sessions_open", r->sessions_open);
+	row_number(&row, "packs", r->packs);
+	row_number(&row, "bytes", r->bytes);
+	row_number(&row, "chunks", r->chunks);
+	row_number(&row, "chunks_live", r->chunks_live);
+	row_number(&row, "packs_unused", r->packs_unused);
+	row_number(&row, "bytes_unused", r->bytes_unused);
+	row_number(&row, "packs_repacked", r->packs_repacked);
+	row_number(&row, "bytes_repacked", r->bytes_repacked);
+	row_number(&row, "bytes_copied", r->bytes_copied);
+	row_number(&row, "packs_deleted", r->packs_deleted);
+	row_number(&row, "bytes_deleted", r->bytes_deleted);
+	row_number(&row, "orphans_deleted", r->orphans_deleted);
+	row_number(&row, "packs_waiting", r->packs_waiting);
+	row_number(&row, "bytes_waiting", r->bytes_waiting);
+	row_cstr(&row, "head", r->head);
+	return row_put(&row, e);
+}
+
+static enum err_code put_words(struct cli *c, const struct prune_report *r, bool dry_run, struct err *e)
+{
+	const char *would = dry_run ? "would be " : "";
+	struct line l = line_new(e);
+	enum err_code rc;
+
+	if (c->g.quiet)
+		return ERR_OK;
+	line_printf(&l, "%s snapshots of the trash %sgone for good; of %s packs with %s, ",
+	            number_text(r->snapshots_expired).text, would, number_text(r->packs).text, text_size(r->bytes).text);
+	line_printf(&l, "%s (%s) hold nothing that is needed and %s (%s) %srewritten as %s\n",
+	            number_text(r->packs_unused).text, text_size(r->bytes_unused).text,
+	            number_text(r->packs_repacked).text, text_size(r->bytes_repacked).text, would,
+	            text_size(r->bytes_copied).text);
+	line_printf(&l, "%s packs (%s) %sdeleted", number_text(r->packs_deleted).text, text_size(r->bytes_deleted).text,
+	            would);
+	if (r->packs_waiting)
+		line_printf(&l, "; %s (%s) wait for a prune a day from now, so that nobody misses them while reading",
+		            number_text(r->packs_waiting).text, text_size(r->bytes_waiting).text);
+	rc = line_put(&l);
+	line_release(&l);
+	if (r->sessions_open)
+		cli_note(c, "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that died",
+		         number_text(r->sessions_open).text);
+	return rc;
+}
+
+static enum err_code prune(struct cli *c, const struct values *v, struct prune_options *o, struct err *e)
+{
+	struct prune_report report = { 0 };
+	struct buf gone = BUF_EMPTY;
+	enum err_code rc = ERR_OK;
+
+	if (keep_given(&v->keep))
+		rc = keep_apply(c, &v->keep, v->dry_run, &gone, e);
+	/* What was just forgotten lies in the trash, and ends at once only when the trash keeps nothing. */
+	if (v->dry_run && o->trash_ms == 0) {
+		o->without = (const struct snapshot_id *)(const void *)gone.ptr;
+		o->without_count = gone.len / sizeof *o->without;
+	}
+	if (!rc)
+		rc = engine_prune(c->repo, o, &report, e);
+	progress_clear(&c->progress);
+	buf_release(&gone);
+	if (rc)
+		return rc;
+	return c->g.json ? put_json(&report, v->dry_run, e) : put_words(c, &report, v->dry_run, e);
+}
+
+static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
+{
+	const struct values *v = values;
+	struct prune_options o;
+	enum err_code rc = read_options(c, v, &o, e);
+
+	(void)words;
+	if (!rc && !keep_given(&v->keep) && (v->keep.account || v->keep.force))
+		rc = err_set(e, ERR_USAGE, "--account and --force go with --keep rules");
+	if (!rc)
+		rc = cli_open(c, e);
+	return rc ? rc : prune(c, v, &o, e);
+}
+
+const struct command command_prune = {
+	.name = "prune",
+	.words = "",
+	.summary = "free what no snapshot needs any more",
+	.details = "With --keep rules it first forgets by them, as forget does. Then it ends for good what has been in the "
+	           "trash for\n"
+	           "7 days, finds what the other snapshots need, deletes packs that hold nothing of it, and rewrites "
+	           "packs that\n"
+	           "hold little, or are small and many. Packs are deleted a day after the prune that gave them up: --now "
+	           "does all\n"
+	           "of it at once, for a repository that no other machine reads. Backups may run on other machines "
+	           "meanwhile; a\n"
+	           "prune that was stopped or killed is simply run again. Pinned snapshots and the trash keep what they "
+	           "need.\n",
+	.examples = "mailhold prune --dry-run\nmailhold prune --keep-daily 30 --keep-monthly 24 --keep-yearly all\n"
+	            "mailhold prune --now",
+	.options = options,
+	.option_count = ARRAY_LEN(options),
+	.run = run,
+};

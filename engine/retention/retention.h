@@ -1,0 +1,86 @@
+/*
+ * retention: which snapshots stay. A pure function: rules and times in, a verdict with its reasons for each snapshot out. It
+ * knows no ledger, no clock and no disk. docs/retention.md tells it to people.
+ *
+ * What never happens, whatever the rules say: the newest complete snapshot of a group goes; an unfinished run takes the place of a
+ * complete snapshot; a snapshot that lost more than half of its items takes the place of the one before it; a
+ * snapshot whose claimed time cannot be true takes the place of any.
+ * Order    that of the ledger. Times are claims: one before that of its predecessor in the group, or after NOW, does not count.
+ * Thread   no state; call from anywhere.
+ */
+#ifndef MAILHOLD_ENGINE_RETENTION_RETENTION_H
+#define MAILHOLD_ENGINE_RETENTION_RETENTION_H
+
+#include "base/err.h"
+
+enum retention_period {
+	RETENTION_LAST, /* every snapshot is a period of its own */
+	RETENTION_HOURLY,
+	RETENTION_DAILY,
+	RETENTION_WEEKLY, /* from Monday */
+	RETENTION_MONTHLY,
+	RETENTION_QUARTERLY,
+	RETENTION_YEARLY,
+	RETENTION_PERIODS
+};
+
+/*
+ * Of each period the newest snapshot is kept, in local civil time by the snapshot's own zone. count[p]: for so many periods that have
+ * one; 0: no such rule. within_ms[p]: for all periods of that long before the group's newest snapshot; 0: no such rule.
+ */
+struct retention_rules {
+	uint32_t count[RETENTION_PERIODS];
+	int64_t within_ms[RETENTION_PERIODS];
+	bool tags;   /* there is a rule that keeps tagged ones */
+	bool forced; /* no brake */
+};
+
+struct retention_snapshot {
+	uint32_t group; /* one account as one holder keeps it: below GROUP_COUNT */
+	int64_t time_ms;
+	int16_t zone_minutes;
+	bool partial, shrunk, pinned, tagged; /* tagged: a rule keeps it for its tags */
+};
+
+/* Why it stays, or goes. The first RETENTION_PERIODS bits: by count[p]; the next: by within_ms[p]. */
+enum retention_reason {
+	RETENTION_WITHIN = RETENTION_PERIODS, /* number of the bit of within_ms[0] */
+	RETENTION_TAGGED = 2 * RETENTION_PERIODS,
+	RETENTION_PINNED,
+	RETENTION_NEWEST,     /* complete, and nothing newer is */
+	RETENTION_SHRUNK,     /* has less than half of the items of the one before: somebody should look */
+	RETENTION_BEFORE_SHRUNK,
+	RETENTION_BAD_CLOCK,  /* its time cannot be true, so it is judged by nobody */
+	RETENTION_UNFINISHED, /* partial, and nothing complete came after it */
+	RETENTION_FINISHED,   /* goes: partial, and something complete came after it */
+	RETENTION_NO_RULE,    /* goes */
+	RETENTION_REASON_END
+};
+#define RETENTION_BIT(reason) (1u << (reason))
+/* "daily", "within-weekly", "pinned" …: fixed words for --json and for people. */
+const char *retention_reason_name(unsigned reason);
+
+struct retention_verdict {
+	bool keep;
+	unsigned reasons; /* RETENTION_BIT of each */
+};
+
+/* Why a policy was not carried out for a group. */
+enum retention_brake {
+	RETENTION_GO = 0,
+	RETENTION_TOO_MANY, /* of at least RETENTION_BRAKE_MIN complete ones more than half would go */
+	RETENTION_BURST     /* many came within a day, far more than usual, and would push older ones out */
+};
+#define RETENTION_BRAKE_MIN 8
+/* A day with at least RETENTION_BRAKE_MIN and more than so many times the usual number of snapshots is a burst. */
+#define RETENTION_BURST_TIMES 4
+
+/*
+ * Judges COUNT snapshots, given in ledger order. OUT gets one verdict each, BRAKES (GROUP_COUNT of them) what stands
+ * against carrying them out. ERR_USAGE: no rule at all.
+ */
+MUST_CHECK enum err_code retention_judge(const struct retention_rules *rules, const struct retention_snapshot *snapshots,
+                                         size_t count, uint32_t group_count, int64_t now_ms,
+                                         struct retention_verdict *out, enum retention_brake *brakes, struct err *e);
+
+#endif
