@@ -81,12 +81,21 @@ static enum err_code several(struct err *e)
 	return err_set(e, ERR_USAGE, "the repository holds several accounts; say which: ACCOUNT@latest");
 }
 
+/* A record that cannot be read may hold a newer snapshot: what is latest, or the last before a time, is not known. */
+static enum err_code in_doubt(struct err *e)
+{
+	return err_set(e, ERR_CORRUPT, "a ledger record cannot be read, and may hold a newer snapshot; name the one you mean by "
+	               "its id, as `mailhold snapshots` shows it");
+}
+
 static enum err_code by_age(struct repo *r, const struct candidates *c, uint64_t back, size_t *out, struct err *e)
 {
 	size_t complete = 0;
 
 	if (c->several_accounts)
 		return several(e);
+	if (ledger_in_doubt(r->ledger))
+		return in_doubt(e);
 	/* A partial snapshot is no answer to "latest" while a complete one exists. */
 	for (size_t i = c->count; i-- > 0;) {
 		if (ledger_snapshot(r->ledger, c->numbers[i])->entry.flags & SNAPSHOT_PARTIAL)
@@ -107,6 +116,8 @@ static enum err_code by_time(struct repo *r, const struct candidates *c, int64_t
 {
 	if (c->several_accounts)
 		return several(e);
+	if (ledger_in_doubt(r->ledger))
+		return in_doubt(e);
 	for (size_t i = c->count; i-- > 0;)
 		if (ledger_snapshot(r->ledger, c->numbers[i])->entry.time_ms <= time_ms) {
 			*out = c->numbers[i];

@@ -2,6 +2,7 @@
  * Check: the ledger's chain, every live pack's tables (and with read_data every block and chunk), every page and reference of every
  * live snapshot. One damaged thing is told and the rest goes on.
  */
+#include "engine/repo/holders.h"
 #include "engine/snapshot/snapshot.h"
 
 #include <inttypes.h>
@@ -37,6 +38,40 @@ static void ledger_trouble(void *ctx, uint64_t number, const struct err *what)
 
 	snprintf(object, sizeof object, "ledger record %" PRIu64, number);
 	problem(ctx, object, what);
+}
+
+/* ---- key objects: what can be told of them without their secrets ---- */
+
+static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	struct check *c = ctx;
+	struct buf object = BUF_EMPTY;
+	struct holder_id holder;
+	struct slot_info info;
+	struct label label;
+	struct err what;
+	enum err_code rc;
+
+	(void)bytes;
+	(void)e;
+	rc = store_get(c->repo->store, name, BUNDLE_BYTES_MAX, &object, &what);
+	switch (rc ? KEY_OTHER : key_path_parse(name, &holder)) {
+	case KEY_SLOT:
+	case KEY_SLOT_LATER:
+		rc = slot_inspect(buf_span(&object), &info, &what);
+		break;
+	case KEY_LABEL:
+		rc = label_open(c->repo->keys, &holder, buf_span(&object), &label, &what);
+		if (rc == ERR_WRONG_KEY)
+			rc = ERR_OK; /* a keeper reads no names */
+		break;
+	default:
+		break; /* bundles open with their holder's secret only */
+	}
+	if (rc)
+		problem(c, name, &what);
+	buf_release(&object);
+	return ERR_OK;
 }
 
 /* ---- packs ---- */
@@ -378,6 +413,8 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 	out->records = ledger_head(r->ledger).number + 1;
 	p.items_total = ledger_pack_count(r->ledger) + ledger_snapshot_count(r->ledger);
 	rc = ledger_check(r->ledger, ledger_trouble, &c, e);
+	if (!rc)
+		rc = store_list(r->store, "key", check_key, &c, e);
 	if (!rc)
 		rc = repo_need_index(r, INDEX_READ, e);
 	for (uint32_t i = 0; !rc && i < ledger_pack_count(r->ledger); i++) {
