@@ -379,6 +379,11 @@ struct check_report {
 MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                                       struct check_report *out, struct err *e);
 
+/* Passes over ledger records that cannot be read; *COUNT tells how many. What they said stays lost. */
+MUST_CHECK enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, struct err *e);
+/* Throws the local index away and makes it anew from the packs; *COUNT tells how many chunks it has. */
+MUST_CHECK enum err_code engine_repair_index(struct repo *r, uint64_t *count, struct err *e);
+
 struct stats_report {
 	uint64_t snapshots, snapshots_trash, accounts, records;
 	uint64_t packs, pack_bytes;

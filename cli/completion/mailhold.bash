@@ -33,7 +33,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin check stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin check repair stats
 		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 

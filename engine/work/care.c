@@ -1,6 +1,7 @@
 /* Looking after a repository: forget, pin, stats, versions. */
 #include "engine/snapshot/snapshot.h"
 
+#include "base/file.h"
 #include "base/idmap.h"
 #include "base/mem.h"
 #include "chunker/chunker.h"
@@ -13,6 +14,35 @@ enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_
 enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)
 {
 	return ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
+}
+
+/* ---- repair ---- */
+
+enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, struct err *e)
+{
+	size_t passed = 0;
+	enum err_code rc = ledger_repair(r->ledger, &passed, e);
+
+	*count = passed;
+	return rc;
+}
+
+enum err_code engine_repair_index(struct repo *r, uint64_t *count, struct err *e)
+{
+	struct buf path = BUF_EMPTY;
+	enum err_code rc = repo_need_index(r, INDEX_WRITE, e); /* holds the lock: nobody else writes it now */
+
+	if (!rc)
+		rc = repo_cache_path(r, "index", &path, e);
+	repo_drop_index(r);
+	if (!rc)
+		rc = file_remove_tree((const char *)path.ptr, e);
+	if (!rc)
+		rc = repo_need_index(r, INDEX_WRITE, e);
+	if (!rc)
+		*count = index_count(r->index);
+	buf_release(&path);
+	return rc;
 }
 
 /* ---- stats ---- */

@@ -20,7 +20,9 @@ run 2 cat latest
 run 2 find --kind letter
 run 2 find --date 31.12.2025
 run 2 snapshot --compression best x
-run 2 repair index
+run 2 repair everything
+hints "ledger or the index"
+run 2 copy --to x
 hints "not available in this version"
 run 2 forget
 hints "--keep-daily"
