@@ -14,8 +14,8 @@ struct buf {
 	size_t max; /* 0 means BUF_MAX_DEFAULT */
 };
 
-#define BUF_MAX_DEFAULT (64 * MIB)
-#define BUF_EMPTY ((struct buf){ NULL, 0, 0, 0 })
+#define BUF_MAX_DEFAULT     (64 * MIB)
+#define BUF_EMPTY           ((struct buf){ NULL, 0, 0, 0 })
 #define BUF_WITH_MAX(bytes) ((struct buf){ NULL, 0, 0, (bytes) })
 
 /* Makes room for MORE bytes behind the content. */

@@ -210,5 +210,6 @@ enum err_code clock_parse(const char *text, int64_t now_ms, bool end_of_day, int
 	return ERR_OK;
 unknown:
 	return err_set(e, ERR_USAGE,
-	               "not a date or time (write 2026-11-22, \"2026-11-22 20:15\", 2026-11-22T20:15:03+01:00, yesterday or 3d)");
+	               "not a date or time (write 2026-11-22, \"2026-11-22 20:15\", 2026-11-22T20:15:03+01:00, "
+	               "yesterday or 3d)");
 }

@@ -91,7 +91,9 @@ enum err_code file_sync_folder(const char *path, struct err *e)
 static enum err_code folder_of(const char *path, struct buf *out, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
-	struct span folder = slash == path ? SPAN_LIT("/") : slash ? span_of(path, (size_t)(slash - path)) : SPAN_LIT(".");
+	struct span folder = slash == path ? SPAN_LIT("/")
+	                     : slash       ? span_of(path, (size_t)(slash - path))
+	                                   : SPAN_LIT(".");
 	enum err_code rc = buf_append(out, folder, e);
 
 	return rc ? rc : buf_append(out, span_of("", 1), e);

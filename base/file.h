@@ -15,8 +15,7 @@ MUST_CHECK enum err_code file_read_at(int fd, const char *name, uint64_t offset,
 /* Writes all of BYTES at the file position. */
 MUST_CHECK enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e);
 /* Replaces PATH by BYTES: temporary file beside it, fsync when DURABLE, rename, fsync of the folder. */
-MUST_CHECK enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable,
-                                      struct err *e);
+MUST_CHECK enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable, struct err *e);
 /* mkdir -p with MODE for new folders. An existing folder is fine. */
 MUST_CHECK enum err_code file_make_folders(const char *path, unsigned mode, struct err *e);
 MUST_CHECK enum err_code file_sync_folder(const char *path, struct err *e);

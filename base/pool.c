@@ -92,8 +92,7 @@ enum err_code pool_open(unsigned threads, struct pool **out, struct err *e)
 	/* Signals are the main thread's business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (p->thread_count < threads &&
-	       pthread_create(&p->threads[p->thread_count], NULL, worker, p) == 0)
+	while (p->thread_count < threads && pthread_create(&p->threads[p->thread_count], NULL, worker, p) == 0)
 		p->thread_count++; /* fewer threads than asked still work: waiters help */
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	*out = p;

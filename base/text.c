@@ -96,7 +96,8 @@ enum err_code text_unpercent(struct buf *out, struct span text, struct err *e)
 
 		if (c == '%') {
 			if (text.len < 3 || !text_unhex(span_of(text.ptr + 1, 2), &c, 1))
-				return err_set(e, ERR_USAGE, "'%%' must be followed by two hex digits (write %%25 for '%%')");
+				return err_set(e, ERR_USAGE,
+				               "'%%' must be followed by two hex digits (write %%25 for '%%')");
 			used = 3;
 		}
 		rc = buf_append(out, span_of(&c, 1), e);

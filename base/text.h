@@ -37,7 +37,7 @@ static inline uint8_t text_lower(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
-bool text_equal_nocase(struct span a, struct span b);   /* ASCII case folding */
+bool text_equal_nocase(struct span a, struct span b); /* ASCII case folding */
 bool text_contains_nocase(struct span hay, struct span needle);
 
 /* A decimal number that fills all of S and is at most MAX. */

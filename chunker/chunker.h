@@ -14,14 +14,14 @@
 #include "base/buf.h"
 
 #define SPLITTER_VERSION 1
-#define CUTTER_VERSION 1
+#define CUTTER_VERSION   1
 
-#define CHUNKER_OPS_MAX 65536
-#define CHUNKER_CHUNK_BYTES_MAX (512 * KIB)        /* no chunk is larger */
-#define CHUNKER_CUT_PART_BYTES_MIN (256 * KIB)     /* parts of at least this are cut by content */
-#define CHUNKER_BASE64_DECODED_MIN KIB             /* shorter base64 runs stay text */
-#define CHUNKER_RECIPE_BYTES_MAX (8 * MIB)         /* encoded recipe with its inline literals */
-#define CHUNKER_ITEM_BYTES_MAX ((uint64_t)16 << 30)
+#define CHUNKER_OPS_MAX            65536
+#define CHUNKER_CHUNK_BYTES_MAX    (512 * KIB) /* no chunk is larger */
+#define CHUNKER_CUT_PART_BYTES_MIN (256 * KIB) /* parts of at least this are cut by content */
+#define CHUNKER_BASE64_DECODED_MIN KIB         /* shorter base64 runs stay text */
+#define CHUNKER_RECIPE_BYTES_MAX   (8 * MIB)   /* encoded recipe with its inline literals */
+#define CHUNKER_ITEM_BYTES_MAX     ((uint64_t)16 << 30)
 
 /* What a chunk holds; the engine keeps the kinds in blocks of their own. */
 enum chunk_kind { CHUNK_TEXT = 1, CHUNK_BINARY = 2 };
@@ -50,8 +50,8 @@ void chunker_free(struct chunker **c);
 /* ---- the way back ---- */
 
 struct recipe_info {
-	uint64_t total_bytes;  /* length of the item stream */
-	uint32_t chunk_count;  /* part chunks that it consumes, in order */
+	uint64_t total_bytes; /* length of the item stream */
+	uint32_t chunk_count; /* part chunks that it consumes, in order */
 };
 /* Checks every operation and sum without any chunk. ERR_CORRUPT or ERR_UNSUPPORTED. */
 MUST_CHECK enum err_code recipe_check(struct span recipe, struct recipe_info *out, struct err *e);

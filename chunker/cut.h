@@ -8,7 +8,7 @@
 
 #include "chunker.h"
 
-#define CUT_MIN (32 * KIB)
+#define CUT_MIN    (32 * KIB)
 #define CUT_NORMAL (96 * KIB)
 
 /* Length of the first chunk of P[0..N). N is at least CHUNKER_CHUNK_BYTES_MAX, or all that is left of the part. */

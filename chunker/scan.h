@@ -10,9 +10,9 @@
 
 #include "recipe_internal.h"
 
-#define SCAN_LOOK (8 * KIB)
-#define SCAN_PROBE (4 * KIB)     /* how much of a run is looked at before it is taken */
-#define SCAN_DISTINCT_MIN 20     /* fewer different characters there are not worth decoding */
+#define SCAN_LOOK         (8 * KIB)
+#define SCAN_PROBE        (4 * KIB) /* how much of a run is looked at before it is taken */
+#define SCAN_DISTINCT_MIN 20        /* fewer different characters there are not worth decoding */
 
 /* The window: [p, end), and whether the item ends at end. */
 struct scan_window {

@@ -19,19 +19,19 @@ struct maybe_text {
 };
 
 enum option_kind {
-	OPTION_FLAG,  /* bool */
-	OPTION_TEXT,  /* const char * */
-	OPTION_LIST,  /* struct text_list; may be repeated */
-	OPTION_MAYBE  /* struct maybe_text: --name or --name=VALUE */
+	OPTION_FLAG, /* bool */
+	OPTION_TEXT, /* const char * */
+	OPTION_LIST, /* struct text_list; may be repeated */
+	OPTION_MAYBE /* struct maybe_text: --name or --name=VALUE */
 };
 
 struct option_def {
-	char letter;       /* 0: none */
-	const char *name;  /* without the dashes */
+	char letter;      /* 0: none */
+	const char *name; /* without the dashes */
 	enum option_kind kind;
 	const char *value; /* how help calls the value, or NULL */
 	const char *help;
-	size_t offset;     /* in the struct of values */
+	size_t offset; /* in the struct of values */
 };
 
 struct option_set {
@@ -42,7 +42,8 @@ struct option_set {
 
 /*
  * Reads ARGV[*AT] to the end. Options are looked up in SETS in order; other words are appended to WORDS. With WORDS
- * NULL it stops at the first word. *AT is left behind what was read. ERR_USAGE; COMMAND (may be NULL) is for the message.
+ * NULL it stops at the first word. *AT is left behind what was read. ERR_USAGE; COMMAND (may be NULL) is for the
+ * message.
  */
 MUST_CHECK enum err_code args_parse(const struct option_set *sets, size_t set_count, const char *command,
                                     char *const *argv, size_t argc, size_t *at, struct text_list *words, struct err *e);

@@ -37,8 +37,9 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	enum err_code rc;
 
 	if (by_rules == (words->count > 0) || (by_rules && v->undo))
-		return err_set(e, ERR_USAGE, by_rules ? "either snapshots or --keep rules, not both"
-		                                      : "name snapshots, or say with --keep-daily 30 and the like what to keep");
+		return err_set(e, ERR_USAGE,
+		               by_rules ? "either snapshots or --keep rules, not both"
+		                        : "name snapshots, or say with --keep-daily 30 and the like what to keep");
 	if (by_rules)
 		return keep_apply(c, &v->keep, v->dry_run, NULL, e);
 	if (v->keep.account || v->keep.force)
@@ -57,20 +58,25 @@ const struct command command_forget = {
 	.name = "forget",
 	.words = "SNAP... | --keep-...",
 	.summary = "move snapshots to the trash, or bring them back",
-	.details = "Names snapshots, or gives rules for what to keep: then each account is judged on its own, and whatever no "
-	           "rule\n"
-	           "keeps goes to the trash. Of each hour, day, week, month, quarter and year the newest snapshot stands "
-	           "for it, in the\n"
-	           "local time of the machine that made it. Never forgotten by rules: the newest complete snapshot of an "
-	           "account,\n"
-	           "pinned ones, one whose account suddenly lost more than half of its items and the one before it, and one "
-	           "whose\n"
-	           "time cannot be true. When of 8 or more snapshots more than half would go, or a burst of new ones would "
-	           "push out\n"
-	           "old ones, nothing of that account is forgotten without --force, and the exit code is 3.\n"
-	           "Nothing is lost at once: mailhold prune empties the trash, by default after 7 days, and until then --undo "
-	           "helps.\n"
-	           "mailhold snapshots --trash lists it.\n",
+	.details =
+	        "Names snapshots, or gives rules for what to keep: then each account is judged on its own, and "
+	        "whatever no "
+	        "rule\n"
+	        "keeps goes to the trash. Of each hour, day, week, month, quarter and year the newest snapshot stands "
+	        "for it, in the\n"
+	        "local time of the machine that made it. Never forgotten by rules: the newest complete snapshot of an "
+	        "account,\n"
+	        "pinned ones, one whose account suddenly lost more than half of its items and the one before it, and "
+	        "one "
+	        "whose\n"
+	        "time cannot be true. When of 8 or more snapshots more than half would go, or a burst of new ones "
+	        "would "
+	        "push out\n"
+	        "old ones, nothing of that account is forgotten without --force, and the exit code is 3.\n"
+	        "Nothing is lost at once: mailhold prune empties the trash, by default after 7 days, and until then "
+	        "--undo "
+	        "helps.\n"
+	        "mailhold snapshots --trash lists it.\n",
 	.examples = "mailhold forget 1a2b3c4d latest~3\nmailhold forget --undo 1a2b3c4d\n"
 	            "mailhold forget --keep-daily 30 --keep-monthly 24 --keep-yearly all --dry-run",
 	.options = options,

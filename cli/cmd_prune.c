@@ -102,7 +102,8 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 	if (c->g.quiet)
 		return ERR_OK;
 	line_printf(&l, "%s snapshots of the trash %sgone for good; of %s packs with %s, ",
-	            number_text(r->snapshots_expired).text, would, number_text(r->packs).text, text_size(r->bytes).text);
+	            number_text(r->snapshots_expired).text, would, number_text(r->packs).text,
+	            text_size(r->bytes).text);
 	line_printf(&l, "%s (%s) hold nothing that is needed and %s (%s) %srewritten as %s\n",
 	            number_text(r->packs_unused).text, text_size(r->bytes_unused).text,
 	            number_text(r->packs_repacked).text, text_size(r->bytes_repacked).text, would,
@@ -115,7 +116,9 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 	rc = line_put(&l);
 	line_release(&l);
 	if (r->sessions_open)
-		cli_note(c, "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that died",
+		cli_note(c,
+		         "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that "
+		         "died",
 		         number_text(r->sessions_open).text);
 	return rc;
 }
@@ -160,16 +163,18 @@ const struct command command_prune = {
 	.name = "prune",
 	.words = "",
 	.summary = "free what no snapshot needs any more",
-	.details = "With --keep rules it first forgets by them, as forget does. Then it ends for good what has been in the "
-	           "trash for\n"
-	           "7 days, finds what the other snapshots need, deletes packs that hold nothing of it, and rewrites "
-	           "packs that\n"
-	           "hold little, or are small and many. Packs are deleted a day after the prune that gave them up: --now "
-	           "does all\n"
-	           "of it at once, for a repository that no other machine reads. Backups may run on other machines "
-	           "meanwhile; a\n"
-	           "prune that was stopped or killed is simply run again. Pinned snapshots and the trash keep what they "
-	           "need.\n",
+	.details =
+	        "With --keep rules it first forgets by them, as forget does. Then it ends for good what has been in "
+	        "the "
+	        "trash for\n"
+	        "7 days, finds what the other snapshots need, deletes packs that hold nothing of it, and rewrites "
+	        "packs that\n"
+	        "hold little, or are small and many. Packs are deleted a day after the prune that gave them up: --now "
+	        "does all\n"
+	        "of it at once, for a repository that no other machine reads. Backups may run on other machines "
+	        "meanwhile; a\n"
+	        "prune that was stopped or killed is simply run again. Pinned snapshots and the trash keep what they "
+	        "need.\n",
 	.examples = "mailhold prune --dry-run\nmailhold prune --keep-daily 30 --keep-monthly 24 --keep-yearly all\n"
 	            "mailhold prune --now",
 	.options = options,

@@ -32,7 +32,8 @@ static enum err_code repair_ledger(struct cli *c, struct err *e)
 	return rc ? rc
 	          : tell(c, "ledger", count,
 	                 "ledger records that cannot be read are passed over from now on; what they said is lost.\n"
-	                 "Run `mailhold check` to see what that costs; `mailhold snapshot --rescan SOURCE` stores again what is missing",
+	                 "Run `mailhold check` to see what that costs; `mailhold snapshot --rescan SOURCE` stores "
+	                 "again what is missing",
 	                 "every ledger record can be read; nothing to do", e);
 }
 
@@ -41,7 +42,9 @@ static enum err_code repair_index(struct cli *c, struct err *e)
 	uint64_t count = 0;
 	enum err_code rc = engine_repair_index(c->repo, &count, e);
 
-	return rc ? rc : tell(c, "index", count, "chunks indexed anew", "the index is made anew; there are no chunks yet", e);
+	return rc ? rc
+	          : tell(c, "index", count, "chunks indexed anew", "the index is made anew; there are no chunks yet",
+	                 e);
 }
 
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
@@ -51,7 +54,8 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 	(void)values;
 	if (strcmp(what, "ledger") != 0 && strcmp(what, "index") != 0)
-		return err_set(e, ERR_USAGE, "this version repairs the ledger or the index, not '%s'", text_name(span_cstr(what)).text);
+		return err_set(e, ERR_USAGE, "this version repairs the ledger or the index, not '%s'",
+		               text_name(span_cstr(what)).text);
 	rc = cli_open(c, e);
 	if (rc)
 		return rc;
@@ -62,9 +66,11 @@ const struct command command_repair = {
 	.name = "repair",
 	.words = "ledger|index",
 	.summary = "pass over ledger records that cannot be read, or make the local index anew",
-	.details = "ledger: appends a record that passes over each one that cannot be read, so that snapshots can be added\n"
-	         "again. What such a record said stays lost: put it back from a copy first, if there is one.\n"
-	         "index: throws the local index away and makes it anew from the packs. It is a cache; nothing is lost.",
+	.details =
+	        "ledger: appends a record that passes over each one that cannot be read, so that snapshots can be "
+	        "added\n"
+	        "again. What such a record said stays lost: put it back from a copy first, if there is one.\n"
+	        "index: throws the local index away and makes it anew from the packs. It is a cache; nothing is lost.",
 	.examples = "mailhold repair ledger\nmailhold repair index",
 	.words_min = 1,
 	.words_max = 1,

@@ -36,9 +36,9 @@ struct cli {
 	struct repo *repo;
 	struct progress progress;
 	int64_t now_ms;
-	uint64_t reports;      /* items told as skipped or failed; guarded by progress.lock */
-	bool incomplete;       /* done, but not all of it: exit 3 */
-	bool failed;           /* something failed and was told already: exit 1 */
+	uint64_t reports; /* items told as skipped or failed; guarded by progress.lock */
+	bool incomplete;  /* done, but not all of it: exit 3 */
+	bool failed;      /* something failed and was told already: exit 1 */
 };
 
 typedef enum err_code (*command_run)(struct cli *c, const void *values, const struct text_list *words, struct err *e);
@@ -53,13 +53,13 @@ struct command {
 	const struct option_def *options;
 	size_t option_count;
 	unsigned words_min, words_max;
-	command_run run;      /* NULL: not available in this version */
+	command_run run; /* NULL: not available in this version */
 };
 #define WORDS_ANY UINT32_MAX
 
 extern const struct command command_init, command_snapshot, command_snapshots, command_ls, command_cat, command_find,
-        command_diff, command_deleted, command_restore, command_forget, command_prune, command_repair, command_pin, command_unpin,
-        command_check, command_stats, command_key, command_version, command_help;
+        command_diff, command_deleted, command_restore, command_forget, command_prune, command_repair, command_pin,
+        command_unpin, command_check, command_stats, command_key, command_version, command_help;
 extern const struct option_def global_options[];
 extern const size_t global_option_count;
 /* All commands in the order of help. */

@@ -43,8 +43,8 @@ void line_printf(struct line *l, const char *fmt, ...) PRINTF_LIKE(2, 3); /* tex
 void line_safe(struct line *l, struct span s);
 void line_cell(struct line *l, struct span s, size_t columns); /* safe, cut and padded, two spaces behind */
 void line_place(struct line *l, const char *snapshot, struct span collection, struct span key);
-void line_name(struct line *l, struct span name);              /* percent-encoded */
-MUST_CHECK enum err_code line_put(struct line *l);             /* writes it with "\n" and empties it */
+void line_name(struct line *l, struct span name);  /* percent-encoded */
+MUST_CHECK enum err_code line_put(struct line *l); /* writes it with "\n" and empties it */
 void line_release(struct line *l);
 
 /* ---- tables: all rows are held until the widths are known ---- */
@@ -60,9 +60,9 @@ struct table {
 	enum err_code rc;
 };
 struct table table_new(const char *const *titles, size_t columns, struct err *e);
-void table_cell(struct table *t, struct span s);               /* made safe */
-void table_text(struct table *t, const char *text);            /* of ours */
-MUST_CHECK enum err_code table_put(struct table *t);           /* prints and releases */
+void table_cell(struct table *t, struct span s);     /* made safe */
+void table_text(struct table *t, const char *text);  /* of ours */
+MUST_CHECK enum err_code table_put(struct table *t); /* prints and releases */
 
 /* ---- objects for --json; the first failure is kept and told by row_put ---- */
 
@@ -70,10 +70,10 @@ struct row {
 	json_t *object;
 	bool bad;
 };
-struct row row_new(const char *type); /* {"type": TYPE}; none with NULL */
-void row_text(struct row *r, const char *name, struct span s);  /* UTF-8; other bytes become U+FFFD */
+struct row row_new(const char *type);                          /* {"type": TYPE}; none with NULL */
+void row_text(struct row *r, const char *name, struct span s); /* UTF-8; other bytes become U+FFFD */
 void row_cstr(struct row *r, const char *name, const char *s);
-void row_name(struct row *r, const char *name, struct span s);  /* percent-encoded as in a place */
+void row_name(struct row *r, const char *name, struct span s); /* percent-encoded as in a place */
 void row_number(struct row *r, const char *name, uint64_t n);
 void row_bool(struct row *r, const char *name, bool b);
 void row_time(struct row *r, const char *name, int64_t time_ms); /* RFC 3339, local zone; null for INT64_MIN */

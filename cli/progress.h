@@ -11,10 +11,10 @@
 
 struct progress {
 	pthread_mutex_t lock;
-	bool shown;      /* draw the line at all */
-	bool drawn;      /* something stands on the line now */
+	bool shown; /* draw the line at all */
+	bool drawn; /* something stands on the line now */
 	char phase[32];
-	int64_t phase_ms;  /* monotonic time at which the stretch began */
+	int64_t phase_ms; /* monotonic time at which the stretch began */
 	int64_t drawn_ms;
 	uint64_t items_total;              /* of this stretch of the phase */
 	uint64_t items_first, bytes_first; /* done when the stretch began */

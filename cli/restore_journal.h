@@ -10,11 +10,11 @@
 #include "crypto/crypto.h"
 
 struct restore_journal {
-	char file[4096];      /* its path; "" when there is no home to keep it in */
-	char target[4096];    /* the target's real path, or its URL */
+	char file[4096];   /* its path; "" when there is no home to keep it in */
+	char target[4096]; /* the target's real path, or its URL */
 	char repo[33], snapshot[33];
-	bool found;           /* an earlier run left it */
-	struct buf into;      /* what it used; NUL-terminated, empty for the root */
+	bool found;      /* an earlier run left it */
+	struct buf into; /* what it used; NUL-terminated, empty for the root */
 };
 
 /* Finds and reads the journal of this restore. TARGET as the user typed it. A damaged journal counts as none. */

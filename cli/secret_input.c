@@ -323,7 +323,8 @@ enum err_code secret_input_new(const struct secret_options *o, struct secret_got
 
 	*out = (struct secret_got){ .kind = SLOT_PASSWORD };
 	if (given > 1)
-		return err_set(e, ERR_USAGE, "give one of --new-key-file, --new-password-file and --new-password-command");
+		return err_set(e, ERR_USAGE,
+		               "give one of --new-key-file, --new-password-file and --new-password-command");
 	if (given)
 		return from_options(o, out, e);
 	out->asked = true;

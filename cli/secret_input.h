@@ -16,7 +16,8 @@
 struct secret_options {
 	const char *key_file, *password_file, *password_command; /* NULL: not given */
 	bool create; /* for init: ask twice, make a key file that does not exist */
-	const volatile sig_atomic_t *stop; /* set by a signal handler: the prompt ends with ERR_CANCELLED; may be NULL */
+	const volatile sig_atomic_t
+	        *stop; /* set by a signal handler: the prompt ends with ERR_CANCELLED; may be NULL */
 };
 struct secret_got {
 	struct secret *secret;
@@ -40,7 +41,8 @@ void secret_drop_environment(void);
 
 /* The first line of TEXT as a password; ERR_USAGE when it is empty, ERR_LIMIT when too long. For tests, too. */
 MUST_CHECK enum err_code password_first_line(struct span text, struct secret **out, struct err *e);
-/* 64 hex digits with or without a line end, 32 raw bytes, or the lines of a recovery sheet. ERR_USAGE for anything else. */
+/* 64 hex digits with or without a line end, 32 raw bytes, or the lines of a recovery sheet. ERR_USAGE for anything
+ * else. */
 MUST_CHECK enum err_code key_file_decode(struct span text, struct secret **out, struct err *e);
 
 #endif

@@ -11,12 +11,14 @@
 
 #include "item/item.h"
 
-/* ERR_USAGE for an unknown scheme, ERR_NOT_FOUND when nothing is there, ERR_UNSUPPORTED when the kind cannot be told. */
+/* ERR_USAGE for an unknown scheme, ERR_NOT_FOUND when nothing is there, ERR_UNSUPPORTED when the kind cannot be told.
+ */
 MUST_CHECK enum err_code connector_source_open(const char *url, struct item_source **out, struct err *e);
 
 struct sink_options {
 	const char *into; /* a folder below the sink to put everything in, or NULL */
-	/* For a bare PATH: the world the items came from ("maildir", "mbox", "files"), so that they go back as they were. */
+	/* For a bare PATH: the world the items came from ("maildir", "mbox", "files"), so that they go back as they
+	 * were. */
 	const char *world_hint;
 };
 MUST_CHECK enum err_code connector_sink_open(const char *url, const struct sink_options *o, struct item_sink **out,

@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 
-#define ID_BYTES 32
+#define ID_BYTES   32
 #define ID16_BYTES 16
 
 struct chunk_id {
@@ -40,7 +40,8 @@ struct seal_id {
 /* Who may read: content needs the content key, struct K_struct, sync K_sync. Values are format. */
 enum scope { SCOPE_CONTENT = 1, SCOPE_STRUCT = 2, SCOPE_SYNC = 3, SCOPE_END };
 
-/* Prepares the library and forbids core dumps of this process (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). Call it again freely. */
+/* Prepares the library and forbids core dumps of this process (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). Call it again freely.
+ */
 MUST_CHECK enum err_code crypto_start(struct err *e);
 /* "1.0.18": of the libsodium that runs. */
 const char *crypto_library_version(void);
@@ -72,11 +73,11 @@ MUST_CHECK enum err_code keys_new(struct keys **out, struct err *e);
 MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e);
 void keys_free(struct keys **k);
 
-struct repo_id keys_repo(const struct keys *k);     /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
+struct repo_id keys_repo(const struct keys *k); /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
 enum role keys_role(const struct keys *k);
-bool keys_read_names(const struct keys *k); /* whether K_id and K_sync are there: all but a keeper */
-uint32_t keys_epoch(const struct keys *k);          /* the newest epoch; writers use it */
+bool keys_read_names(const struct keys *k);            /* whether K_id and K_sync are there: all but a keeper */
+uint32_t keys_epoch(const struct keys *k);             /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
 
@@ -84,10 +85,10 @@ const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
 
 enum slot_kind { SLOT_PASSWORD = 1, SLOT_KEY_FILE = 2 };
 
-#define SLOT_BYTES 512
+#define SLOT_BYTES          512
 #define SLOT_KEY_FILE_BYTES 32 /* a key file holds 64 hex digits and a newline, or these bytes raw */
-#define SLOT_OPS_DEFAULT 3
-#define SLOT_MEM_DEFAULT ((uint64_t)64 << 20)
+#define SLOT_OPS_DEFAULT    3
+#define SLOT_MEM_DEFAULT    ((uint64_t)64 << 20)
 
 struct slot_options {
 	enum slot_kind kind;
@@ -128,11 +129,11 @@ MUST_CHECK enum err_code bundle_open(struct span bundle, const struct holder_sec
 
 /* ---- labels: object key/HOLDER.label: what a holder is called, sealed for those who read names (K_sync) ---- */
 
-#define LABEL_BYTES 176 /* of the object, whatever the label */
+#define LABEL_BYTES    176 /* of the object, whatever the label */
 #define LABEL_TEXT_MAX 64
 struct label {
 	struct holder_id holder;
-	int64_t time_ms;            /* when the key was made, as its maker claims */
+	int64_t time_ms; /* when the key was made, as its maker claims */
 	size_t len;
 	uint8_t text[LABEL_TEXT_MAX];
 };
@@ -156,7 +157,7 @@ void keys_gear_table(const struct keys *k, uint64_t out[256]);
 
 /* ---- seals: one random key, made by one writer for one pack and scope ---- */
 
-#define SEAL_OVERHEAD 16 /* bytes that sealing adds; the nonce is the counter and is not stored with the block */
+#define SEAL_OVERHEAD    16 /* bytes that sealing adds; the nonce is the counter and is not stored with the block */
 #define SEAL_WRAPPED_MAX 160
 
 struct seal_writer;
@@ -195,7 +196,7 @@ enum box_kind {
 	BOX_CACHE = 4   /* local cache files: K_struct, "mh_cache" */
 };
 #define BOX_NONCE_BYTES 24
-#define BOX_OVERHEAD (BOX_NONCE_BYTES + 16) /* nonce first, then the ciphertext and its tag */
+#define BOX_OVERHEAD    (BOX_NONCE_BYTES + 16) /* nonce first, then the ciphertext and its tag */
 
 MUST_CHECK enum err_code box_seal(const struct keys *k, enum box_kind kind, uint32_t epoch, struct span ad,
                                   struct span plain, struct buf *out, struct err *e);

@@ -76,7 +76,7 @@ struct keys {
 	enum role role;
 	unsigned flags;
 	struct keys_shape shape;
-	struct epoch *epochs;         /* the three runs lie behind the struct, in the same allocation */
+	struct epoch *epochs; /* the three runs lie behind the struct, in the same allocation */
 	struct holder_grant *holders;
 	struct account_id *grants;
 };

@@ -14,7 +14,8 @@
  *
  * Thread   one thread at a time per struct repo; the engine uses threads of its own inside. Callbacks are called in the
  *          caller's thread unless said otherwise. Spans and strings given to a callback are good for the call.
- * Stop     long calls look at the flag given with engine_stop_flag and end with ERR_CANCELLED; what was committed stays.
+ * Stop     long calls look at the flag given with engine_stop_flag and end with ERR_CANCELLED; what was committed
+ * stays.
  */
 #ifndef MAILHOLD_ENGINE_ENGINE_H
 #define MAILHOLD_ENGINE_ENGINE_H
@@ -30,19 +31,20 @@ struct repo;
 typedef void (*engine_notice)(void *ctx, const char *text);
 
 struct engine_progress {
-	const char *phase;        /* "reading", "comparing", "restoring", "checking" … */
+	const char *phase;                /* "reading", "comparing", "restoring", "checking" … */
 	uint64_t items_done, items_total; /* total 0: unknown */
 	uint64_t bytes_done, bytes_total;
-	const char *what;         /* collection or object, printable; may be "" */
+	const char *what; /* collection or object, printable; may be "" */
 };
 typedef void (*engine_progress_fn)(void *ctx, const struct engine_progress *p); /* at most about 10 times a second */
 
 struct repo_options {
-	const char *url;           /* store */
+	const char *url;             /* store */
 	const struct secret *secret; /* password, or 32 raw bytes of a key file; borrowed for the call */
 	enum slot_kind secret_kind;
-	const char *cache_folder;  /* NULL: $XDG_CACHE_HOME/mailhold, else ~/.cache/mailhold */
-	const char *expect_head;   /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
+	const char *cache_folder; /* NULL: $XDG_CACHE_HOME/mailhold, else ~/.cache/mailhold */
+	const char
+	        *expect_head; /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
 	engine_notice notice;
 	void *notice_ctx;
 };
@@ -59,15 +61,15 @@ void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx);
 
 struct repo_info {
 	struct repo_id id;
-	const char *url;         /* borrowed */
+	const char *url;          /* borrowed */
 	const char *cache_folder; /* this repository's; borrowed */
-	char head[80];           /* "NUMBER:HEX": for --expect-head */
+	char head[80];            /* "NUMBER:HEX": for --expect-head */
 };
 void repo_describe(const struct repo *r, struct repo_info *out);
 
 /* ---- who may open it: docs/keys.md ----
- * A holder has a role, a signing key, and one slot (a password or a key file) that opens them. Only a full holder adds and
- * removes others: ERR_DENIED for a keeper. */
+ * A holder has a role, a signing key, and one slot (a password or a key file) that opens them. Only a full holder adds
+ * and removes others: ERR_DENIED for a keeper. */
 
 enum key_state {
 	KEY_VALID = 1,  /* announced in the ledger, and its objects are there */
@@ -79,21 +81,22 @@ struct key_info {
 	struct holder_id id;
 	char id_hex[33];
 	enum key_state state;
-	unsigned role;       /* enum role; 0: not known, of removed and unfinished ones */
-	unsigned kind;       /* enum slot_kind; 0: no slot */
-	unsigned slots;      /* 2 after an interrupted repo_key_change: both open */
-	bool self;           /* the one that opened the repository */
-	struct span label;   /* empty for a keeper, who does not read names */
-	int64_t added_ms;    /* INT64_MIN: not known */
+	unsigned role;     /* enum role; 0: not known, of removed and unfinished ones */
+	unsigned kind;     /* enum slot_kind; 0: no slot */
+	unsigned slots;    /* 2 after an interrupted repo_key_change: both open */
+	bool self;         /* the one that opened the repository */
+	struct span label; /* empty for a keeper, who does not read names */
+	int64_t added_ms;  /* INT64_MIN: not known */
 };
 typedef enum err_code (*key_visit)(void *ctx, const struct key_info *k, struct err *e);
 /* In order of announcement, unfinished ones last. */
 MUST_CHECK enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, struct err *e);
-/* By label, or by at least 4 digits of the id; not among removed ones without objects. ERR_NOT_FOUND, ERR_USAGE when ambiguous. */
+/* By label, or by at least 4 digits of the id; not among removed ones without objects. ERR_NOT_FOUND, ERR_USAGE when
+ * ambiguous. */
 MUST_CHECK enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e);
 /*
- * Makes one more holder of ROLE (full or keeper) whose slot opens with SECRET. ERR_EXISTS when the label is taken, or SECRET opens
- * this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens, but
+ * Makes one more holder of ROLE (full or keeper) whose slot opens with SECRET. ERR_EXISTS when the label is taken, or
+ * SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens, but
  * ERR_OUTCOME_UNKNOWN may.
  */
 MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
@@ -101,8 +104,8 @@ MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const stru
 /* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
 MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
 /*
- * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and so does
- * ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
+ * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and
+ * so does ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
  */
 MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
                                          struct err *e);
@@ -115,18 +118,18 @@ struct snapshot_info {
 	char id_hex[33];
 	struct account_id account_id;
 	char account_id_hex[33];
-	bool names_hidden;        /* to a keeper: account, host, source and tags are empty, counts of collections 0 */
-	struct span account;      /* name */
+	bool names_hidden;   /* to a keeper: account, host, source and tags are empty, counts of collections 0 */
+	struct span account; /* name */
 	struct span host;
-	struct span source;       /* as the user typed it */
-	struct span tags;         /* comma-separated */
+	struct span source; /* as the user typed it */
+	struct span tags;   /* comma-separated */
 	int64_t time_ms;
 	int16_t zone_minutes;
 	int64_t duration_ms;
-	uint32_t flags;           /* enum engine_snapshot_flag */
+	uint32_t flags; /* enum engine_snapshot_flag */
 	uint64_t items, bytes, collections;
 	uint64_t items_skipped;
-	int64_t forgotten_ms;     /* of the trash; 0: live */
+	int64_t forgotten_ms; /* of the trash; 0: live */
 	bool pinned;
 };
 enum engine_snapshot_flag {
@@ -136,45 +139,47 @@ enum engine_snapshot_flag {
 };
 enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
 typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
-/* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name (a keeper's: digits of the account id), or NULL for all. */
+/* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name (a keeper's: digits of the account id), or NULL
+ * for all. */
 MUST_CHECK enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account, snapshot_visit visit,
                                         void *ctx, struct err *e);
 /*
- * "[ACCOUNT@]" + an id prefix (at least 4 digits), "latest", "latest~N", or a date or time ("the last one before"; a bare
- * date means its end). To a keeper ACCOUNT is at least 4 digits of the account id. ERR_NOT_FOUND, or ERR_USAGE when it is ambiguous. WHICH as above (forget --undo looks into the trash).
+ * "[ACCOUNT@]" + an id prefix (at least 4 digits), "latest", "latest~N", or a date or time ("the last one before"; a
+ * bare date means its end). To a keeper ACCOUNT is at least 4 digits of the account id. ERR_NOT_FOUND, or ERR_USAGE
+ * when it is ambiguous. WHICH as above (forget --undo looks into the trash).
  */
 MUST_CHECK enum err_code repo_resolve(struct repo *r, const char *text, unsigned which, struct snapshot_id *out,
                                       struct err *e);
 
 struct snapshot_options {
-	const char *account;      /* NULL: the source's label */
-	const char *source;       /* as typed, for the record */
+	const char *account; /* NULL: the source's label */
+	const char *source;  /* as typed, for the record */
 	const char *const *tags;
 	size_t tag_count;
-	bool rescan;              /* look inside items that seem unchanged */
-	bool dry_run;             /* reads and counts, writes nothing */
-	bool no_parent;           /* ignore earlier snapshots */
-	int64_t partial_every_ms; /* 0: 10 minutes; partial commits */
+	bool rescan;                  /* look inside items that seem unchanged */
+	bool dry_run;                 /* reads and counts, writes nothing */
+	bool no_parent;               /* ignore earlier snapshots */
+	int64_t partial_every_ms;     /* 0: 10 minutes; partial commits */
 	uint64_t partial_every_bytes; /* 0: 1 GiB */
-	int compression_level;    /* 0: default (3); 1..19 */
+	int compression_level;        /* 0: default (3); 1..19 */
 };
 struct snapshot_report {
-	struct snapshot_info info;     /* id zeros on a dry run; spans empty */
+	struct snapshot_info info; /* id zeros on a dry run; spans empty */
 	uint64_t items_new, items_changed, items_state_changed, items_removed, items_unchanged;
 	uint64_t bytes_read;
-	uint64_t bytes_stored;    /* added to the store by this run, packs as stored */
+	uint64_t bytes_stored; /* added to the store by this run, packs as stored */
 	uint64_t chunks_new, chunks_known;
 	uint64_t collections_unchanged;
-	bool resumed;             /* built on a partial snapshot */
+	bool resumed; /* built on a partial snapshot */
 	char head[80];
 };
 /*
- * When somebody else took away what the run leaned on (a prune), it begins again by itself, with a notice; ERR_STATE when that
- * happened several times. Reports of unreadable items come through SOURCE->report; the run goes on and the snapshot carries _GAPS.
+ * When somebody else took away what the run leaned on (a prune), it begins again by itself, with a notice; ERR_STATE
+ * when that happened several times. Reports of unreadable items come through SOURCE->report; the run goes on and the
+ * snapshot carries _GAPS.
  */
-MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source,
-                                         const struct snapshot_options *o, struct snapshot_report *out,
-                                         struct err *e);
+MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source, const struct snapshot_options *o,
+                                         struct snapshot_report *out, struct err *e);
 
 /* Forget: into the trash. Undo: back. Several ids, one record. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
@@ -184,14 +189,24 @@ MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *id
 
 /* ---- retention: docs/retention.md ---- */
 
-enum keep_period { KEEP_LAST, KEEP_HOURLY, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY, KEEP_QUARTERLY, KEEP_YEARLY, KEEP_PERIODS };
+enum keep_period {
+	KEEP_LAST,
+	KEEP_HOURLY,
+	KEEP_DAILY,
+	KEEP_WEEKLY,
+	KEEP_MONTHLY,
+	KEEP_QUARTERLY,
+	KEEP_YEARLY,
+	KEEP_PERIODS
+};
 struct forget_policy {
-	const char *account;                  /* NULL: all, each judged on its own */
-	uint32_t keep[KEEP_PERIODS];          /* the newest of so many periods that have one; 0: no such rule, UINT32_MAX: all */
-	int64_t keep_within_ms[KEEP_PERIODS]; /* of all periods so long before the newest; [KEEP_LAST]: all snapshots; 0: no such rule */
+	const char *account;         /* NULL: all, each judged on its own */
+	uint32_t keep[KEEP_PERIODS]; /* the newest of so many periods that have one; 0: no such rule, UINT32_MAX: all */
+	int64_t keep_within_ms[KEEP_PERIODS]; /* of all periods so long before the newest; [KEEP_LAST]: all snapshots;
+	                                         0: no such rule */
 	const char *const *keep_tags;         /* any of them */
 	size_t keep_tag_count;
-	bool force;                           /* no brake */
+	bool force; /* no brake */
 	bool dry_run;
 };
 struct forget_verdict {
@@ -203,18 +218,21 @@ struct forget_verdict {
 typedef enum err_code (*forget_visit)(void *ctx, const struct forget_verdict *v, struct err *e);
 struct forget_report {
 	uint64_t kept, forgotten; /* forgotten: also those that a dry run would forget */
-	uint64_t held;            /* would go, but their accounts are held back: too many at once, or a burst of new ones (a notice tells) */
+	uint64_t held; /* would go, but their accounts are held back: too many at once, or a burst of new ones (a notice
+	                  tells) */
 };
 /*
- * Judges all live snapshots, calls VISIT for each, oldest first, and moves those that no rule keeps to the trash. ERR_USAGE without a rule;
- * ERR_NOT_FOUND when there is no such account.
+ * Judges all live snapshots, calls VISIT for each, oldest first, and moves those that no rule keeps to the trash.
+ * ERR_USAGE without a rule; ERR_NOT_FOUND when there is no such account.
  */
 MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
                                               void *ctx, struct forget_report *out, struct err *e);
 
-#define PRUNE_TRASH_MS ((int64_t)7 * 24 * 3600 * 1000)  /* how long the trash keeps */
-#define PRUNE_WAIT_MS ((int64_t)24 * 3600 * 1000)       /* between condemning a pack and deleting it: readers may be at it */
-#define PRUNE_SILENT_MS ((int64_t)7 * 24 * 3600 * 1000) /* a session that says nothing for so long is taken for dead */
+#define PRUNE_TRASH_MS ((int64_t)7 * 24 * 3600 * 1000) /* how long the trash keeps */
+#define PRUNE_WAIT_MS  ((int64_t)24 * 3600 * 1000) /* between condemning a pack and deleting it: readers may be at it  \
+	                                            */
+#define PRUNE_SILENT_MS ((int64_t)7 * 24 * 3600 * 1000) /* a session that says nothing for so long is taken for dead   \
+	                                                 */
 #define PRUNE_UNUSED_PERCENT 50
 struct prune_options {
 	int64_t trash_ms;            /* snapshots longer in the trash than this end for good; 0: all */
@@ -240,8 +258,9 @@ struct prune_report {
 	char head[80];
 };
 /*
- * Frees what no snapshot, live or in the trash, needs. Other machines may write and read meanwhile. Stopped or killed anywhere it has lost
- * nothing, and may be run again. ERR_CORRUPT: something that snapshots need is missing or damaged; nothing was condemned.
+ * Frees what no snapshot, live or in the trash, needs. Other machines may write and read meanwhile. Stopped or killed
+ * anywhere it has lost nothing, and may be run again. ERR_CORRUPT: something that snapshots need is missing or damaged;
+ * nothing was condemned.
  */
 MUST_CHECK enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out,
                                       struct err *e);
@@ -271,12 +290,12 @@ struct view_item {
 	struct chunk_id content; /* names the content: equal ids, equal bytes */
 	enum item_kind kind;
 	uint64_t bytes;
-	int64_t time_ms;         /* received (fact), else the summary's date, else INT64_MIN */
+	int64_t time_ms; /* received (fact), else the summary's date, else INT64_MIN */
 };
 typedef enum err_code (*item_visit)(void *ctx, size_t collection, const struct view_item *item, struct err *e);
 /* All items of a collection in key order; reads no bodies. */
-MUST_CHECK enum err_code view_items(struct view *v, size_t collection, bool with_summary, item_visit visit,
-                                    void *ctx, struct err *e);
+MUST_CHECK enum err_code view_items(struct view *v, size_t collection, bool with_summary, item_visit visit, void *ctx,
+                                    struct err *e);
 /* One item by key: reads one page. The visit happens once. ERR_NOT_FOUND. */
 MUST_CHECK enum err_code view_item(struct view *v, size_t collection, struct span key, item_visit visit, void *ctx,
                                    struct err *e);
@@ -287,13 +306,20 @@ MUST_CHECK enum err_code view_body(struct view *v, size_t collection, struct spa
 
 /* ---- compare and search ---- */
 
-enum change_kind { CHANGE_ADDED = 1, CHANGE_REMOVED, CHANGE_MOVED, CHANGE_STATE, CHANGE_CONTENT, CHANGE_COLLECTION_ADDED,
-	           CHANGE_COLLECTION_REMOVED };
+enum change_kind {
+	CHANGE_ADDED = 1,
+	CHANGE_REMOVED,
+	CHANGE_MOVED,
+	CHANGE_STATE,
+	CHANGE_CONTENT,
+	CHANGE_COLLECTION_ADDED,
+	CHANGE_COLLECTION_REMOVED
+};
 const char *change_kind_name(enum change_kind kind); /* "added" … */
 struct change {
 	enum change_kind kind;
-	struct span collection;     /* where it is in B; where it was, when removed */
-	struct span collection_from; /* moved: where it was */
+	struct span collection;                 /* where it is in B; where it was, when removed */
+	struct span collection_from;            /* moved: where it was */
 	const struct view_item *before, *after; /* NULL where there is none; with summaries */
 };
 typedef enum err_code (*change_visit)(void *ctx, const struct change *c, struct err *e);
@@ -308,16 +334,17 @@ struct deleted_item {
 	int64_t gone_by_ms;                  /* time of the first snapshot without it */
 };
 typedef enum err_code (*deleted_visit)(void *ctx, const struct deleted_item *d, struct err *e);
-/* Items that some snapshot of the account (NULL: every account) has and its latest has not; only those gone since SINCE_MS. */
+/* Items that some snapshot of the account (NULL: every account) has and its latest has not; only those gone since
+ * SINCE_MS. */
 MUST_CHECK enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit,
                                         void *ctx, struct err *e);
 
 struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
 	const char *account;
 	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
-	struct span collection;    /* path, or a shell pattern with * and ? */
-	enum item_kind kind;       /* 0: all */
-	int64_t after_ms, before_ms; /* item date; INT64_MIN / INT64_MAX: open */
+	struct span collection;                                    /* path, or a shell pattern with * and ? */
+	enum item_kind kind;                                       /* 0: all */
+	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
 };
 struct find_hit {
 	struct span account;
@@ -334,23 +361,24 @@ MUST_CHECK enum err_code engine_find(struct repo *r, const struct find_query *q,
 /* ---- restore ---- */
 
 struct restore_options {
-	struct span collection;        /* one collection (exact path); empty: all */
-	struct span key;               /* one item of it; empty: all */
-	const char *const *include;    /* shell patterns on collection paths; none: all */
+	struct span collection;     /* one collection (exact path); empty: all */
+	struct span key;            /* one item of it; empty: all */
+	const char *const *include; /* shell patterns on collection paths; none: all */
 	size_t include_count;
 	const char *const *exclude;
 	size_t exclude_count;
-	const char *const *map;        /* "OLD=NEW" collection paths */
+	const char *const *map; /* "OLD=NEW" collection paths */
 	size_t map_count;
 	enum sink_collision collision;
 	bool plan_only;
 };
 struct restore_step {
 	struct span collection;
-	const struct view_item *item;  /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
-	struct span target;            /* its place, printable; plans only */
+	const struct view_item
+	        *item; /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
+	struct span target; /* its place, printable; plans only */
 	enum sink_verdict verdict;
-	const struct err *failed;      /* NULL when it worked */
+	const struct err *failed; /* NULL when it worked */
 };
 /* With plan_only: every step. Else: renamed, clashed and failed ones only. */
 typedef enum err_code (*restore_visit)(void *ctx, const struct restore_step *step, struct err *e);
@@ -367,7 +395,7 @@ struct check_options {
 	bool read_data; /* every block: unseal, decompress, compare ids; else structure only */
 };
 struct check_problem {
-	const char *object;   /* "ledger record 12", "pack 0003…", "snapshot ab12 …" */
+	const char *object; /* "ledger record 12", "pack 0003…", "snapshot ab12 …" */
 	const struct err *what;
 };
 typedef void (*check_visit)(void *ctx, const struct check_problem *p);
@@ -387,9 +415,9 @@ MUST_CHECK enum err_code engine_repair_index(struct repo *r, uint64_t *count, st
 struct stats_report {
 	uint64_t snapshots, snapshots_trash, accounts, records;
 	uint64_t packs, pack_bytes;
-	uint64_t objects, object_bytes; /* everything in the store */
-	uint64_t items_latest, bytes_latest;  /* sum over the latest snapshot of each account */
-	uint64_t items_all, bytes_all;  /* sum over all snapshots: what copies would take */
+	uint64_t objects, object_bytes;      /* everything in the store */
+	uint64_t items_latest, bytes_latest; /* sum over the latest snapshot of each account */
+	uint64_t items_all, bytes_all;       /* sum over all snapshots: what copies would take */
 	uint64_t chunks;
 	struct {
 		const char *name;

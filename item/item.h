@@ -35,32 +35,34 @@ enum collection_role {
 };
 const char *collection_role_name(enum collection_role role); /* "inbox" …, "" for none */
 
-#define ITEM_KEY_BYTES_MAX 1024
-#define ITEM_STATE_BYTES_MAX 4096
-#define ITEM_FACTS_BYTES_MAX 4096
+#define ITEM_KEY_BYTES_MAX        1024
+#define ITEM_STATE_BYTES_MAX      4096
+#define ITEM_FACTS_BYTES_MAX      4096
 #define COLLECTION_PATH_BYTES_MAX 4096
-#define ATTRIBUTE_NAME_BYTES_MAX 255
+#define ATTRIBUTE_NAME_BYTES_MAX  255
 #define ATTRIBUTE_VALUE_BYTES_MAX (4 * MIB)
-#define ITEM_STREAMS_MAX 16
+#define ITEM_STREAMS_MAX          16
 
 /* ---- facts and state: small tagged fields ---- */
 
-/* One field: tag, then bytes. Encoded as rd_var tag, rd_blob bytes, in rising tag order. Unknown tags are kept and passed by. */
+/* One field: tag, then bytes. Encoded as rd_var tag, rd_blob bytes, in rising tag order. Unknown tags are kept and
+ * passed by. */
 enum fact_tag {
-	FACT_SIZE = 1,       /* u64 LE: bytes of the primary stream */
-	FACT_TIME = 2,       /* i64 LE ns since 1970: file mtime, INTERNALDATE */
-	FACT_ZONE = 3,       /* i16 LE minutes, where the source has one */
-	FACT_KIND = 4,       /* u8 item_kind, when it differs from the collection's */
-	FACT_ANCHOR = 5,     /* 16 bytes, put by the engine */
-	FACT_OBJECT = 6,     /* the provider's own object id */
-	FACT_MBOX_FROM = 7,  /* the whole "From " line with its line end */
-	FACT_MBOX_TAIL = 8,  /* what separated it from the next message (usually one line end) */
-	FACT_MODE = 9        /* u16 LE: permission bits of a file */
+	FACT_SIZE = 1,      /* u64 LE: bytes of the primary stream */
+	FACT_TIME = 2,      /* i64 LE ns since 1970: file mtime, INTERNALDATE */
+	FACT_ZONE = 3,      /* i16 LE minutes, where the source has one */
+	FACT_KIND = 4,      /* u8 item_kind, when it differs from the collection's */
+	FACT_ANCHOR = 5,    /* 16 bytes, put by the engine */
+	FACT_OBJECT = 6,    /* the provider's own object id */
+	FACT_MBOX_FROM = 7, /* the whole "From " line with its line end */
+	FACT_MBOX_TAIL = 8, /* what separated it from the next message (usually one line end) */
+	FACT_MODE = 9       /* u16 LE: permission bits of a file */
 };
 enum state_tag {
-	STATE_FLAGS = 1,    /* flags as the source writes them: Maildir "FS", IMAP "\\Seen \\Flagged" … */
-	STATE_PLACE = 2,    /* u8: Maildir 0 = new, 1 = cur */
-	STATE_VERSION = 3,  /* etag; for files inode, mtime, ctime and size: when it changes, the item is fetched again */
+	STATE_FLAGS = 1, /* flags as the source writes them: Maildir "FS", IMAP "\\Seen \\Flagged" … */
+	STATE_PLACE = 2, /* u8: Maildir 0 = new, 1 = cur */
+	STATE_VERSION =
+	        3, /* etag; for files inode, mtime, ctime and size: when it changes, the item is fetched again */
 	STATE_POSITION = 4, /* u64 LE: ordinal in an mbox */
 	STATE_SUFFIX = 5    /* Maildir: everything from the ':' (or other separator) on, raw */
 };
@@ -103,7 +105,7 @@ enum item_kind item_kind_guess(struct span name, struct span head);
 /* ---- sources ---- */
 
 struct attribute {
-	struct span name;  /* "maildir:subscriptions"; namespaced */
+	struct span name; /* "maildir:subscriptions"; namespaced */
 	struct span value;
 };
 
@@ -121,8 +123,8 @@ typedef void (*item_report)(void *ctx, const char *what, const struct err *why);
 /* One line of a listing. Spans are borrowed until the listing is freed. */
 struct item_entry {
 	struct span key;
-	struct span state;   /* encoded fields */
-	uint64_t place;      /* the source's own handle for fetch, good while the listing lives */
+	struct span state; /* encoded fields */
+	uint64_t place;    /* the source's own handle for fetch, good while the listing lives */
 };
 
 /*
@@ -166,10 +168,10 @@ struct item_source_ops {
 /* A connector's source begins with this. */
 struct item_source {
 	const struct item_source_ops *ops;
-	const char *world;      /* "maildir", "mbox", "files" */
-	bool parallel_fetch;    /* fetch may be called from several threads */
-	bool keys_immutable;    /* an item's bytes never change under one key (Maildir) */
-	item_report report;     /* set by the caller before the first call; may be called from fetch's threads */
+	const char *world;   /* "maildir", "mbox", "files" */
+	bool parallel_fetch; /* fetch may be called from several threads */
+	bool keys_immutable; /* an item's bytes never change under one key (Maildir) */
+	item_report report;  /* set by the caller before the first call; may be called from fetch's threads */
 	void *report_ctx;
 };
 
@@ -193,17 +195,18 @@ struct item_body {
 
 enum sink_collision { SINK_SKIP = 0, SINK_COPY = 1, SINK_REPLACE = 2 };
 enum sink_verdict {
-	SINK_PUT = 0,      /* would be, or was, written */
-	SINK_PRESENT = 1,  /* the very same item is there already */
-	SINK_CLASH = 2,    /* something else has its place and collision is skip */
-	SINK_RENAMED = 3   /* written under another name, told in NOTE */
+	SINK_PUT = 0,     /* would be, or was, written */
+	SINK_PRESENT = 1, /* the very same item is there already */
+	SINK_CLASH = 2,   /* something else has its place and collision is skip */
+	SINK_RENAMED = 3  /* written under another name, told in NOTE */
 };
 
 struct item_sink;
 struct item_sink_ops {
 	/* True when the place holds anything already. */
 	enum err_code (*occupied)(struct item_sink *s, bool *out, struct err *e);
-	/* Makes collection C (or finds it) with its attributes and gives a handle for put. With PLAN, changes nothing. */
+	/* Makes collection C (or finds it) with its attributes and gives a handle for put. With PLAN, changes nothing.
+	 */
 	enum err_code (*collection)(struct item_sink *s, const struct collection *c, bool plan, size_t *handle,
 	                            struct err *e);
 	/*

@@ -10,7 +10,8 @@
 
 #include "base/buf.h"
 
-/* Length of the header block at the start of S: up to and with the empty line that ends it (LF or CRLF), or all of S. */
+/* Length of the header block at the start of S: up to and with the empty line that ends it (LF or CRLF), or all of S.
+ */
 size_t mime_header_length(struct span s);
 
 /* Walks header fields in order. NAME and VALUE point into the header; VALUE is raw and may be folded. */

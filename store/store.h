@@ -36,8 +36,8 @@ MUST_CHECK enum err_code store_put(struct store *s, const char *name, struct spa
 /* Appends the whole object to OUT; ERR_NOT_FOUND; ERR_LIMIT when it is larger than MAX. */
 MUST_CHECK enum err_code store_get(struct store *s, const char *name, size_t max, struct buf *out, struct err *e);
 /* Exactly LEN bytes at OFFSET to DST; ERR_CORRUPT when the object is shorter. */
-MUST_CHECK enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len,
-                                         uint8_t *dst, struct err *e);
+MUST_CHECK enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len, uint8_t *dst,
+                                         struct err *e);
 MUST_CHECK enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e);
 /* A missing object is fine. */
 MUST_CHECK enum err_code store_delete(struct store *s, const char *name, struct err *e);
@@ -49,8 +49,7 @@ MUST_CHECK enum err_code store_sync(struct store *s, const char *name, struct er
  * with an error. Names that are none of ours are left out.
  */
 typedef enum err_code (*store_visit)(void *ctx, const char *name, uint64_t bytes, struct err *e);
-MUST_CHECK enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx,
-                                    struct err *e);
+MUST_CHECK enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx, struct err *e);
 
 /* ---- drafts: a large object written piece by piece, invisible until it gets its name ---- */
 

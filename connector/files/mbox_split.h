@@ -35,8 +35,7 @@ typedef enum err_code (*mbox_found)(void *ctx, const struct mbox_message *m, str
 MUST_CHECK enum err_code mbox_split(mbox_read read, void *read_ctx, mbox_found found, void *found_ctx, struct err *e);
 
 /* An mbox_read over an open file: CTX points to the descriptor. */
-MUST_CHECK enum err_code mbox_read_fd(void *ctx, uint64_t offset, uint8_t *dst, size_t len, size_t *got,
-                                      struct err *e);
+MUST_CHECK enum err_code mbox_read_fd(void *ctx, uint64_t offset, uint8_t *dst, size_t len, size_t *got, struct err *e);
 
 /* True when LINE ends in a whole asctime date, with or without seconds and zone: safe without an empty line before. */
 bool mbox_line_is_dated(struct span line);

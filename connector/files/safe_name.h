@@ -8,8 +8,9 @@
 #include "base/buf.h"
 
 enum name_rule {
-	NAME_EXACT,   /* from the same world: only what no folder can hold is changed ('/', NUL, "", ".", "..", length) */
-	NAME_PORTABLE /* from another world: control bytes, invalid UTF-8, \ : * ? " < > | and a trailing dot or space, too */
+	NAME_EXACT, /* from the same world: only what no folder can hold is changed ('/', NUL, "", ".", "..", length) */
+	NAME_PORTABLE /* from another world: control bytes, invalid UTF-8, \ : * ? " < > | and a trailing dot or space,
+	                 too */
 };
 
 /*

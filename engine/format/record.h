@@ -9,9 +9,9 @@
 #include "base/buf.h"
 #include "crypto/crypto.h"
 
-#define RECORD_VERSION 1
-#define RECORD_BYTES_MAX (4 * MIB) /* sealed, as stored */
-#define RECORD_HASH_BYTES 32
+#define RECORD_VERSION         1
+#define RECORD_BYTES_MAX       (4 * MIB) /* sealed, as stored */
+#define RECORD_HASH_BYTES      32
 #define PACK_HEADER_HASH_BYTES 16
 
 enum record_kind {
@@ -40,21 +40,21 @@ enum record_kind {
 struct record {
 	uint64_t number;
 	uint32_t epoch;
-	uint8_t prev_hash[RECORD_HASH_BYTES];       /* BLAKE2b-256 of the stored bytes of record number-1; zeros for 0 */
-	uint64_t checkpoint_number;                 /* newest checkpoint, 0 while there is none */
+	uint8_t prev_hash[RECORD_HASH_BYTES]; /* BLAKE2b-256 of the stored bytes of record number-1; zeros for 0 */
+	uint64_t checkpoint_number;           /* newest checkpoint, 0 while there is none */
 	uint8_t checkpoint_hash[RECORD_HASH_BYTES];
 	struct holder_id holder;
-	int64_t time_ms;                            /* claimed; nothing safe depends on it */
-	uint16_t kind;                              /* with RECORD_CRITICAL */
-	struct span payload;                        /* borrowed */
+	int64_t time_ms;     /* claimed; nothing safe depends on it */
+	uint16_t kind;       /* with RECORD_CRITICAL */
+	struct span payload; /* borrowed */
 };
 
 /* Signs with K, pads (zeros to a Padmé size, at least 512 bytes), seals and appends the stored bytes to OUT. */
 MUST_CHECK enum err_code record_seal(const struct keys *k, const struct record *r, struct buf *out, struct err *e);
 /*
  * Opens stored bytes that were found under NUMBER. PLAIN receives the body; OUT->payload points into it. The signature
- * is given back unchecked with the message it covers: who may sign is the fold's business. ERR_CORRUPT: does not open, wrong
- * number or repository. ERR_UNSUPPORTED: version.
+ * is given back unchecked with the message it covers: who may sign is the fold's business. ERR_CORRUPT: does not open,
+ * wrong number or repository. ERR_UNSUPPORTED: version.
  */
 struct record_signature {
 	struct span message; /* into PLAIN */
@@ -78,9 +78,10 @@ struct pack_path pack_path(const struct pack_name *name);
 bool pack_name_of_path(const char *path, struct pack_name *out);
 
 struct pack_added {
-	struct pack_name name; /* its session is the commit's */
-	uint64_t bytes;        /* stored length, with padding; at most PACK_STORED_BYTES_MAX */
-	uint8_t header_hash[PACK_HEADER_HASH_BYTES]; /* BLAKE2b-128 of the clear header and the first directory as stored */
+	struct pack_name name;                       /* its session is the commit's */
+	uint64_t bytes;                              /* stored length, with padding; at most PACK_STORED_BYTES_MAX */
+	uint8_t header_hash[PACK_HEADER_HASH_BYTES]; /* BLAKE2b-128 of the clear header and the first directory as
+	                                                stored */
 };
 
 enum snapshot_flag {
@@ -93,17 +94,17 @@ enum snapshot_flag {
 struct snapshot_entry {
 	struct snapshot_id id;
 	struct account_id account;
-	struct holder_id holder;      /* not stored in the payload: the record's; filled by the fold */
-	int64_t time_ms;              /* start of the run, as claimed */
+	struct holder_id holder; /* not stored in the payload: the record's; filled by the fold */
+	int64_t time_ms;         /* start of the run, as claimed */
 	int16_t zone_minutes;
 	uint32_t flags;
-	struct snapshot_id base;      /* inherited pages come through it; zeros: none */
-	struct snapshot_id replaces;  /* a partial snapshot of this run that this one makes obsolete; zeros: none */
-	struct chunk_id spine_root;   /* scope struct */
-	struct chunk_id state_root;   /* scope struct */
+	struct snapshot_id base;     /* inherited pages come through it; zeros: none */
+	struct snapshot_id replaces; /* a partial snapshot of this run that this one makes obsolete; zeros: none */
+	struct chunk_id spine_root;  /* scope struct */
+	struct chunk_id state_root;  /* scope struct */
 	uint64_t item_count;
 	uint64_t item_bytes;
-	struct span sealed;           /* borrowed; at most SNAPSHOT_SEALED_MAX */
+	struct span sealed; /* borrowed; at most SNAPSHOT_SEALED_MAX */
 };
 #define SNAPSHOT_SEALED_MAX (64 * KIB)
 
@@ -117,14 +118,14 @@ struct commit {
 	const struct snapshot_entry *snapshots;
 	size_t snapshot_count;
 	/*
-	 * Packs announced before this record: the ordinal of the first one added. ledger_commit fills it in. It keeps ordinals in
-	 * place for every reader when a record below this one is lost.
+	 * Packs announced before this record: the ordinal of the first one added. ledger_commit fills it in. It keeps
+	 * ordinals in place for every reader when a record below this one is lost.
 	 */
 	uint32_t first_ordinal;
 };
-#define COMMIT_PACKS_MAX 65536
+#define COMMIT_PACKS_MAX      65536
 #define PACK_STORED_BYTES_MAX ((uint64_t)1 << 32) /* what a record may claim a pack to be long */
-#define COMMIT_SNAPSHOTS_MAX 4096
+#define COMMIT_SNAPSHOTS_MAX  4096
 MUST_CHECK enum err_code commit_encode(const struct commit *c, struct buf *out, struct err *e);
 /* Decodes into memory owned by *HOLD (release with commit_release); spans point into PAYLOAD. */
 struct commit_hold {
@@ -139,12 +140,12 @@ void commit_release(struct commit_hold *hold);
 /* INIT: what is fixed for the life of the repository. */
 struct init_payload {
 	uint8_t root_public[32];
-	struct holder_id holder;     /* the first full holder */
+	struct holder_id holder; /* the first full holder */
 	uint8_t holder_public[32];
 	uint8_t root_signature[SIGNATURE_BYTES]; /* root key over "mailhold holder 1" ‖ repo ‖ holder ‖ public ‖ role */
 	uint32_t splitter_version;
 	uint32_t cutter_version;
-	uint8_t random[16];          /* makes two inits differ */
+	uint8_t random[16]; /* makes two inits differ */
 };
 MUST_CHECK enum err_code init_encode(const struct init_payload *p, struct buf *out, struct err *e);
 MUST_CHECK enum err_code init_decode(struct span payload, struct init_payload *out, struct err *e);
@@ -156,7 +157,8 @@ MUST_CHECK enum err_code snapshot_ids_encode(const struct snapshot_id *ids, size
 MUST_CHECK enum err_code snapshot_ids_decode(struct span payload, struct snapshot_id **out, size_t *count,
                                              struct err *e);
 
-/* REPACK has a commit's layout: ADDED are the copies, AGAINST the packs that it condemns, and there are no snapshots. */
+/* REPACK has a commit's layout: ADDED are the copies, AGAINST the packs that it condemns, and there are no snapshots.
+ */
 
 /* END and FENCE. A session is never 0. */
 MUST_CHECK enum err_code session_encode(uint64_t session, struct buf *out, struct err *e);
@@ -178,7 +180,8 @@ MUST_CHECK enum err_code void_decode(struct span payload, struct void_payload *o
 /* What a holder may do. Values are format. */
 enum holder_role { HOLDER_REMOVED = 0, HOLDER_FULL = 1, HOLDER_DEPOSIT = 2, HOLDER_KEEPER = 3, HOLDER_ROLE_END };
 
-/* HOLDER: adds a holder or changes what one may do from the next record on. ACCOUNTS bounds a deposit holder; none: all. */
+/* HOLDER: adds a holder or changes what one may do from the next record on. ACCOUNTS bounds a deposit holder; none:
+ * all. */
 struct holder_payload {
 	struct holder_id holder;
 	uint8_t public_key[32];

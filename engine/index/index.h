@@ -1,9 +1,8 @@
 /*
- * index: chunk id → places, in RocksDB on the client; the only home of rocksdb/c.h. A cache: made from packs' directories and id
- * lists alone, brought up to date from the ledger at open, rebuilt with a notice when it is missing, stale, of another version
- * or damaged. Bulk goes in by sorted ingest.
- * Folder   FOLDER/index (RocksDB), made when missing.
- * Thread   lookups from any thread; adding from one at a time.
+ * index: chunk id → places, in RocksDB on the client; the only home of rocksdb/c.h. A cache: made from packs'
+ * directories and id lists alone, brought up to date from the ledger at open, rebuilt with a notice when it is missing,
+ * stale, of another version or damaged. Bulk goes in by sorted ingest. Folder   FOLDER/index (RocksDB), made when
+ * missing. Thread   lookups from any thread; adding from one at a time.
  */
 #ifndef MAILHOLD_ENGINE_INDEX_INDEX_H
 #define MAILHOLD_ENGINE_INDEX_INDEX_H
@@ -24,7 +23,8 @@ enum index_mode { INDEX_READ = 1, INDEX_WRITE = 2 };
 
 /*
  * Opens it and adds every live pack of L that it does not hold yet, reading their id lists. NOTICE tells of a
- * rebuild. INDEX_READ: what is missing is held in memory for this process when the index cannot be written because another process has it.
+ * rebuild. INDEX_READ: what is missing is held in memory for this process when the index cannot be written because
+ * another process has it.
  */
 MUST_CHECK enum err_code index_open(const char *folder, struct store *store, const struct keys *k,
                                     const struct ledger *l, enum index_mode mode, ledger_notice notice, void *ctx,
@@ -37,16 +37,15 @@ const char *index_library_version(void);
 MUST_CHECK enum err_code index_update(struct index *i, const struct ledger *l, struct err *e);
 
 /*
- * Adds a pack of our own session that is durable but not committed yet; IDS in pack order: for each block, its chunks. Its
- * places count for this process; for later ones only when the ledger says that the pack is live.
+ * Adds a pack of our own session that is durable but not committed yet; IDS in pack order: for each block, its chunks.
+ * Its places count for this process; for later ones only when the ledger says that the pack is live.
  */
-MUST_CHECK enum err_code index_add_own(struct index *i, const struct pack_added *pack,
-                                       const uint32_t *chunks_per_block, uint32_t block_count,
-                                       const struct chunk_id *ids, struct err *e);
+MUST_CHECK enum err_code index_add_own(struct index *i, const struct pack_added *pack, const uint32_t *chunks_per_block,
+                                       uint32_t block_count, const struct chunk_id *ids, struct err *e);
 
 /*
- * Looks up COUNT ids; FOUND[j] says whether OUT[j] is a place whose pack is live (as of the last open or update) or our own. The
- * first committed place wins.
+ * Looks up COUNT ids; FOUND[j] says whether OUT[j] is a place whose pack is live (as of the last open or update) or our
+ * own. The first committed place wins.
  */
 MUST_CHECK enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
                                     bool *found, struct err *e);

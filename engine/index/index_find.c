@@ -110,7 +110,8 @@ static uint64_t count_locked(const struct index *i)
 	return sum;
 }
 
-/* Takes the lock for a lookup; waits for another thread that makes the index anew (it holds CHANGE until it is done). */
+/* Takes the lock for a lookup; waits for another thread that makes the index anew (it holds CHANGE until it is done).
+ */
 static void lock_for_lookup(struct index *i)
 {
 	pthread_rwlock_rdlock(&i->lock);

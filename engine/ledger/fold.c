@@ -212,11 +212,9 @@ static enum err_code take_open(const struct step *s)
 		return ERR_OK;
 	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
 	if (!rc)
-		f->sessions[f->session_count++] =
-		        (struct fold_session){ .number = s->r->number,
-			                .holder = s->r->holder,
-			                .state = SESSION_OPEN,
-			                .last_ms = s->r->time_ms };
+		f->sessions[f->session_count++] = (struct fold_session){
+			.number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN, .last_ms = s->r->time_ms
+		};
 	return rc;
 }
 

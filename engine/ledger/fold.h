@@ -1,12 +1,11 @@
 /*
- * fold: the state that the records of a ledger add up to, and the rules that make a record legal. It knows nothing of stores,
- * keys or files: the same records in the same order give the same fold for everyone, and a writer asks the very code
- * that readers will judge it by.
+ * fold: the state that the records of a ledger add up to, and the rules that make a record legal. It knows nothing of
+ * stores, keys or files: the same records in the same order give the same fold for everyone, and a writer asks the very
+ * code that readers will judge it by.
  *
- * Doubt    a record that cannot be read may have said anything. Until a VOID passes over it, whoever wrote after it must have
- *          been able to read it (writers stop at an unreadable record), so facts that may have been lost with it are granted: an
- *          unknown base, a session of that number, an ordinal that leaves a gap.
- * Thread   one at a time.
+ * Doubt    a record that cannot be read may have said anything. Until a VOID passes over it, whoever wrote after it
+ * must have been able to read it (writers stop at an unreadable record), so facts that may have been lost with it are
+ * granted: an unknown base, a session of that number, an ordinal that leaves a gap. Thread   one at a time.
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_FOLD_H
 #define MAILHOLD_ENGINE_LEDGER_FOLD_H
@@ -39,8 +38,9 @@ struct fold_block {
 };
 
 /*
- * Invariants: 1. sessions and unreadable rise by number. 2. pack_by_name and snapshot_by_id name every row once; rows of a gap
- * have no name. 3. visible lists the rows below settled_count that are not hidden, in order, unless visible_stale.
+ * Invariants: 1. sessions and unreadable rise by number. 2. pack_by_name and snapshot_by_id name every row once; rows
+ * of a gap have no name. 3. visible lists the rows below settled_count that are not hidden, in order, unless
+ * visible_stale.
  * 4. doubt_count counts the unreadable ones that are not voided.
  */
 struct fold {
@@ -78,15 +78,15 @@ void fold_release(struct fold *f);
 
 /*
  * Judges record R at its number and, if APPLY, adds it; HASH is that of its stored bytes (only looked at with APPLY).
- * ERR_STATE, ERR_DENIED, ERR_NOT_FOUND: the record breaks a rule, which the text names: void for every reader. ERR_CORRUPT: the payload makes
- * no sense. ERR_UNSUPPORTED: a critical kind that we do not know. In these cases F is unchanged. Any other failure
- * (memory) leaves F fit for fold_release only.
+ * ERR_STATE, ERR_DENIED, ERR_NOT_FOUND: the record breaks a rule, which the text names: void for every reader.
+ * ERR_CORRUPT: the payload makes no sense. ERR_UNSUPPORTED: a critical kind that we do not know. In these cases F is
+ * unchanged. Any other failure (memory) leaves F fit for fold_release only.
  */
 MUST_CHECK enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES],
-				     bool apply, struct err *e);
+                                     bool apply, struct err *e);
 /* Record NUMBER cannot be read. */
 MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const uint8_t hash[RECORD_HASH_BYTES],
-					 struct err *e);
+                                         struct err *e);
 /* Notes that a record of an unknown critical kind stands at NUMBER. */
 void fold_unknown(struct fold *f, uint64_t number);
 /* NULL when unknown; may be removed. */

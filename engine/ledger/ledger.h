@@ -1,7 +1,7 @@
 /*
- * ledger: the repository's truth: an append-only, hash-chained sequence of sealed and signed records ledger/N. State is the
- * fold of the ledger. Rules A–H of the design; docs/format/ledger.md has the bytes, docs/order.md the order.
- * Thread   one thread at a time. Spans and pointers given out are good until the next refresh or append.
+ * ledger: the repository's truth: an append-only, hash-chained sequence of sealed and signed records ledger/N. State is
+ * the fold of the ledger. Rules A–H of the design; docs/format/ledger.md has the bytes, docs/order.md the order. Thread
+ * one thread at a time. Spans and pointers given out are good until the next refresh or append.
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_H
 #define MAILHOLD_ENGINE_LEDGER_LEDGER_H
@@ -19,11 +19,11 @@ MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, ui
                                        uint32_t cutter_version, struct err *e);
 
 /*
- * Folds everything there is. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing, stale, damaged
- * or foreign means folding from record 0 and a notice. It also pins the head: ERR_FORKED when the store has
- * less than, or something else than, what this client saw before.
- * ERR_NO_REPOSITORY when there is no record 0. A record that cannot be read is a notice: reading goes on, and every append
- * says ERR_CORRUPT (ERR_UNSUPPORTED for a critical kind of a newer version) until ledger_repair.
+ * Folds everything there is. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing,
+ * stale, damaged or foreign means folding from record 0 and a notice. It also pins the head: ERR_FORKED when the store
+ * has less than, or something else than, what this client saw before. ERR_NO_REPOSITORY when there is no record 0. A
+ * record that cannot be read is a notice: reading goes on, and every append says ERR_CORRUPT (ERR_UNSUPPORTED for a
+ * critical kind of a newer version) until ledger_repair.
  */
 MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file,
                                      ledger_notice notice, void *ctx, struct ledger **out, struct err *e);
@@ -33,8 +33,8 @@ MUST_CHECK enum err_code ledger_refresh(struct ledger *l, struct err *e);
 void ledger_free(struct ledger **l);
 
 struct ledger_head {
-	uint64_t number;                    /* of the newest record */
-	uint8_t hash[RECORD_HASH_BYTES];    /* of its stored bytes */
+	uint64_t number;                 /* of the newest record */
+	uint8_t hash[RECORD_HASH_BYTES]; /* of its stored bytes */
 	int64_t time_ms;
 };
 struct ledger_head ledger_head(const struct ledger *l);
@@ -110,29 +110,31 @@ MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, co
 /* ---- taking away (docs/order.md, rules 10 to 15) ---- */
 
 /*
- * Ends for good what was moved to the trash at or before FORGOTTEN_MS. *COUNT tells how many; nothing is appended when there
- * are none.
+ * Ends for good what was moved to the trash at or before FORGOTTEN_MS. *COUNT tells how many; nothing is appended when
+ * there are none.
  */
 MUST_CHECK enum err_code ledger_expire(struct ledger *l, int64_t forgotten_ms, size_t *count, struct err *e);
 /*
- * Rule E: condemns packs that a mark made at record HEAD found unreachable; ordinals rising. ERR_STATE, and nothing appended, when
- * the ledger has moved past HEAD: mark again. *NUMBER is the record's.
+ * Rule E: condemns packs that a mark made at record HEAD found unreachable; ordinals rising. ERR_STATE, and nothing
+ * appended, when the ledger has moved past HEAD: mark again. *NUMBER is the record's.
  */
 MUST_CHECK enum err_code ledger_condemn(struct ledger *l, uint64_t head, const uint32_t *ordinals, size_t count,
                                         uint64_t *number, struct err *e);
 /*
- * Rule E with copies: adds C's packs and condemns those under C->against, which a mark made at record HEAD found to hold
- * nothing reachable but what was copied. As ledger_condemn else.
+ * Rule E with copies: adds C's packs and condemns those under C->against, which a mark made at record HEAD found to
+ * hold nothing reachable but what was copied. As ledger_condemn else.
  */
 MUST_CHECK enum err_code ledger_repack(struct ledger *l, uint64_t head, const struct commit *c, uint64_t *number,
                                        struct err *e);
-/* Condemned packs whose objects are deleted; ordinals rising. Those that somebody else dropped meanwhile are left out. */
+/* Condemned packs whose objects are deleted; ordinals rising. Those that somebody else dropped meanwhile are left out.
+ */
 MUST_CHECK enum err_code ledger_drop(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e);
-/* Ends somebody's session; what it uploaded and never committed may be deleted then. ERR_STATE: it is not open any more. */
+/* Ends somebody's session; what it uploaded and never committed may be deleted then. ERR_STATE: it is not open any
+ * more. */
 MUST_CHECK enum err_code ledger_fence(struct ledger *l, uint64_t session, struct err *e);
 /*
- * Rules 10 and 12, before anything is deleted because of what the fold says: no record is unreadable or of a newer version, and the
- * newest is made durable.
+ * Rules 10 and 12, before anything is deleted because of what the fold says: no record is unreadable or of a newer
+ * version, and the newest is made durable.
  */
 MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
 
@@ -143,12 +145,13 @@ MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
 MUST_CHECK enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e);
 
 /*
- * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had said
- * stays lost: its packs count as uploaded and never committed. *COUNT tells how many.
+ * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had
+ * said stays lost: its packs count as uploaded and never committed. *COUNT tells how many.
  */
 MUST_CHECK enum err_code ledger_repair(struct ledger *l, size_t *count, struct err *e);
 
-/* For check: reads every record from the store again from 0, and compares chain, signatures and fold with what we hold. */
+/* For check: reads every record from the store again from 0, and compares chain, signatures and fold with what we hold.
+ */
 typedef void (*ledger_problem)(void *ctx, uint64_t number, const struct err *what);
 MUST_CHECK enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, struct err *e);
 

@@ -1,6 +1,6 @@
 /*
- * The ledger's parts: the fold (fold.h), reading and checking (ledger.c), appending (ledger_append.c; what takes away: ledger_prune.c), the cache of folded
- * records (ledger_cache.c).
+ * The ledger's parts: the fold (fold.h), reading and checking (ledger.c), appending (ledger_append.c; what takes away:
+ * ledger_prune.c), the cache of folded records (ledger_cache.c).
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_INTERNAL_H
 #define MAILHOLD_ENGINE_LEDGER_LEDGER_INTERNAL_H
@@ -19,13 +19,13 @@ enum take_status { TAKE_LEGAL = 1, TAKE_VOID = 2, TAKE_UNREADABLE = 3, TAKE_UNKN
  * Two processes may append what they both folded: entries that were seen already are passed over.
  */
 struct ledger_cache {
-	char *path;          /* NULL: none */
-	bool fresh;          /* nothing usable stands there: begin it anew */
-	bool cut;            /* bytes after GOOD are damaged */
-	bool torn;           /* an authentic segment made no sense: the fold is not to be trusted */
-	uint64_t good;       /* bytes that were read well */
-	struct buf entries;  /* folded since, not yet written */
-	uint64_t first;      /* number of the first of them */
+	char *path;         /* NULL: none */
+	bool fresh;         /* nothing usable stands there: begin it anew */
+	bool cut;           /* bytes after GOOD are damaged */
+	bool torn;          /* an authentic segment made no sense: the fold is not to be trusted */
+	uint64_t good;      /* bytes that were read well */
+	struct buf entries; /* folded since, not yet written */
+	uint64_t first;     /* number of the first of them */
 	uint32_t count;
 	bool durable_changed;
 };
@@ -39,7 +39,7 @@ struct ledger {
 	void *ctx;
 	struct fold fold;
 	struct ledger_head head;
-	uint64_t next;            /* number of the record after the head; 0: nothing folded yet */
+	uint64_t next; /* number of the record after the head; 0: nothing folded yet */
 	bool head_unreadable;
 	uint64_t durable;         /* records below this number are known to be durable */
 	bool whole;               /* this fold began at record 0 of the store, just now */
@@ -52,16 +52,19 @@ void ledger_tell(struct ledger *l, uint64_t number, const struct err *what, cons
 MUST_CHECK enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **out, struct err *e);
 /* Drops what was folded. */
 void ledger_reset(struct ledger *l);
-/* Reads ledger/NUMBER into L->stored and its hash. ERR_NOT_FOUND. An object above the limit counts as empty with a hash of 0xff. */
+/* Reads ledger/NUMBER into L->stored and its hash. ERR_NOT_FOUND. An object above the limit counts as empty with a hash
+ * of 0xff. */
 MUST_CHECK enum err_code ledger_fetch(struct ledger *l, uint64_t number, uint8_t hash[RECORD_HASH_BYTES],
-				      struct err *e);
-/* Folds the record in L->stored, whose number is L->next. OURS: we sealed it just now, no need to verify the signature. */
+                                      struct err *e);
+/* Folds the record in L->stored, whose number is L->next. OURS: we sealed it just now, no need to verify the signature.
+ */
 MUST_CHECK enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES], bool ours, struct err *e);
 /* Adds a judged record to the fold (or not, by STATUS) and moves the head to it. */
 MUST_CHECK enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
-					const uint8_t hash[RECORD_HASH_BYTES], struct err *e);
+                                        const uint8_t hash[RECORD_HASH_BYTES], struct err *e);
 
-/* Visible is not durable (docs/order.md, rule 10): what we rely on must survive a power cut before what follows from it. */
+/* Visible is not durable (docs/order.md, rule 10): what we rely on must survive a power cut before what follows from
+ * it. */
 MUST_CHECK enum err_code ledger_make_durable(struct ledger *l, struct err *e);
 
 /* ---- cache ---- */
@@ -69,7 +72,8 @@ MUST_CHECK enum err_code ledger_make_durable(struct ledger *l, struct err *e);
 /* Folds what the file holds. A bad file is a notice; only memory fails. */
 MUST_CHECK enum err_code cache_load(struct ledger *l, struct err *e);
 /* Notes a record that was folded from the store, and writes when much has gathered. */
-void cache_note(struct ledger *l, enum take_status status, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES]);
+void cache_note(struct ledger *l, enum take_status status, const struct record *r,
+                const uint8_t hash[RECORD_HASH_BYTES]);
 /* Writes what is left. */
 void cache_flush(struct ledger *l);
 void cache_release(struct ledger_cache *c);
@@ -80,10 +84,10 @@ void cache_release(struct ledger_cache *c);
 typedef enum err_code (*ledger_decide)(struct ledger *l, void *ctx, struct buf *payload, struct err *e);
 /* Rule B for a record of KIND. *NUMBER is where it stands. */
 MUST_CHECK enum err_code ledger_append(struct ledger *l, enum record_kind kind, ledger_decide decide, void *ctx,
-				       uint64_t *number, struct err *e);
+                                       uint64_t *number, struct err *e);
 /* The same for a payload that does not depend on the fold. */
 MUST_CHECK enum err_code ledger_append_bytes(struct ledger *l, enum record_kind kind, struct span payload,
-					     uint64_t *number, struct err *e);
+                                             uint64_t *number, struct err *e);
 /* A record that we cannot read may be a commit: nothing is appended (but VOIDs) or deleted behind its back. */
 MUST_CHECK enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kind, struct err *e);
 

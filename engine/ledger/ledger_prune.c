@@ -1,6 +1,6 @@
 /*
- * Appending what takes away: EXPIRE, CONDEMN, REPACK, DROP, FENCE. What nothing reaches is the caller's to know, and it knows it
- * for one head only: the decision looks at the head again each time that somebody else was faster.
+ * Appending what takes away: EXPIRE, CONDEMN, REPACK, DROP, FENCE. What nothing reaches is the caller's to know, and it
+ * knows it for one head only: the decision looks at the head again each time that somebody else was faster.
  */
 #include "engine/ledger/ledger_internal.h"
 
@@ -55,8 +55,8 @@ static enum err_code check_head(const struct ledger *l, uint64_t head, struct er
 {
 	if (l->head.number == head)
 		return ERR_OK;
-	return err_set(e, ERR_STATE, "rule E: marked at ledger record %" PRIu64 ", and now %" PRIu64 " is the newest", head,
-	               l->head.number);
+	return err_set(e, ERR_STATE, "rule E: marked at ledger record %" PRIu64 ", and now %" PRIu64 " is the newest",
+	               head, l->head.number);
 }
 
 struct condemn {

@@ -1,8 +1,8 @@
 /*
  * pack: a stored object of many blocks.
- * Format   docs/format/pack.md, version 1: clear header 64 | blocks | one sealed id list per block | directory | footer 160 |
- *          zeros to a Padmé size, at least 4 KiB | the directory again | the footer again.
- * Order    a pack is durable before any ledger record names it (docs/order.md 1).
+ * Format   docs/format/pack.md, version 1: clear header 64 | blocks | one sealed id list per block | directory | footer
+ * 160 | zeros to a Padmé size, at least 4 KiB | the directory again | the footer again. Order    a pack is durable
+ * before any ledger record names it (docs/order.md 1).
  */
 #ifndef MAILHOLD_ENGINE_PACK_PACK_H
 #define MAILHOLD_ENGINE_PACK_PACK_H
@@ -12,9 +12,9 @@
 #include "store/store.h"
 
 #define PACK_BYTES_TARGET (32 * MIB)
-#define PACK_BYTES_MAX ((uint64_t)256 << 20)
-#define PACK_BLOCKS_MAX 65536
-#define PACK_SEALS_MAX 1024
+#define PACK_BYTES_MAX    ((uint64_t)256 << 20)
+#define PACK_BLOCKS_MAX   65536
+#define PACK_SEALS_MAX    1024
 
 /* ---- writing: one thread at a time; hand a writer over, never share it ---- */
 
@@ -37,22 +37,23 @@ void pack_writer_free(struct pack_writer **w); /* nothing remains of an unfinish
 
 struct pack;
 /*
- * Reads and checks footer and directory, normally the copies at the end with one request, the other copies when those are
- * damaged (told in *USED_SECOND if not NULL). STORE and K must outlive the reader. The clear header is checked by
- * pack_check_bytes: what it says is known from WHAT, so a damaged one hurts nobody. ERR_CORRUPT also when the directory is not the one of
- * WHAT->header_hash. ERR_WRONG_KEY: our role lacks the pack's epoch.
+ * Reads and checks footer and directory, normally the copies at the end with one request, the other copies when those
+ * are damaged (told in *USED_SECOND if not NULL). STORE and K must outlive the reader. The clear header is checked by
+ * pack_check_bytes: what it says is known from WHAT, so a damaged one hurts nobody. ERR_CORRUPT also when the directory
+ * is not the one of WHAT->header_hash. ERR_WRONG_KEY: our role lacks the pack's epoch.
  */
 MUST_CHECK enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what,
                                    struct pack **out, bool *used_second, struct err *e);
 void pack_free(struct pack **p);
 uint32_t pack_block_count(const struct pack *p);
 const struct block_info *pack_block(const struct pack *p, uint32_t block);
-/* Reads one id list; when it is damaged and our role opens the block, recomputes it from the block. OUT gets struct chunk_id each. */
+/* Reads one id list; when it is damaged and our role opens the block, recomputes it from the block. OUT gets struct
+ * chunk_id each. */
 MUST_CHECK enum err_code pack_ids(struct pack *p, uint32_t block, struct block_codec *c, struct buf *out,
                                   struct err *e);
 /*
- * The id lists of all blocks in order, many with one request. IDS is borrowed for the call; it is NULL, and WHAT tells why, when neither
- * list nor block could be read. An error from VISIT ends the walk.
+ * The id lists of all blocks in order, many with one request. IDS is borrowed for the call; it is NULL, and WHAT tells
+ * why, when neither list nor block could be read. An error from VISIT ends the walk.
  */
 typedef enum err_code (*pack_ids_visit)(void *ctx, uint32_t block, const struct chunk_id *ids, uint32_t count,
                                         const struct err *what, struct err *e);
@@ -61,7 +62,8 @@ MUST_CHECK enum err_code pack_each_ids(struct pack *p, struct block_codec *c, pa
 /* Reads and decodes one block. ERR_WRONG_KEY when our role does not open its scope. */
 MUST_CHECK enum err_code pack_read_block(struct pack *p, uint32_t block, struct block_codec *c, struct block *out,
                                          struct err *e);
-/* Compares every byte with the hashes of the directory, both directories with each other, and padding with zeros; opens no content. */
+/* Compares every byte with the hashes of the directory, both directories with each other, and padding with zeros; opens
+ * no content. */
 typedef void (*pack_problem)(void *ctx, uint32_t block, const struct err *what); /* UINT32_MAX: not one block */
 MUST_CHECK enum err_code pack_check_bytes(struct pack *p, pack_problem problem, void *ctx, struct err *e);
 

@@ -19,8 +19,8 @@ enum err_code node_decode(struct span bytes, struct node *out, struct err *e)
 		return err_set(e, r.bad ? ERR_CORRUPT : ERR_UNSUPPORTED, "tree node has version %u", version);
 	if (out->level >= NODE_LEVELS_MAX || out->count == 0 || out->count > NODE_ENTRIES_MAX ||
 	    (out->ids_per_entry != 1 && out->ids_per_entry != 3) || (out->level > 0 && out->ids_per_entry != 1))
-		return err_set(e, ERR_CORRUPT, "tree node claims level %u with %u entries of %u ids", out->level, out->count,
-		               out->ids_per_entry);
+		return err_set(e, ERR_CORRUPT, "tree node claims level %u with %u entries of %u ids", out->level,
+		               out->count, out->ids_per_entry);
 	for (uint32_t i = 0; i < out->count; i++) {
 		struct node_entry *entry = &out->entries[i];
 
@@ -30,7 +30,8 @@ enum err_code node_decode(struct span bytes, struct node *out, struct err *e)
 			r.bad = true;
 	}
 	if (!rd_done(&r))
-		return err_set(e, ERR_CORRUPT, "tree node of %zu bytes does not hold its %u entries", bytes.len, out->count);
+		return err_set(e, ERR_CORRUPT, "tree node of %zu bytes does not hold its %u entries", bytes.len,
+		               out->count);
 	return ERR_OK;
 }
 
@@ -52,8 +53,8 @@ static enum err_code list_append(struct page_list *l, const struct page_entry *e
 struct walk {
 	const struct chunk_io *io;
 	struct page_list *list;
-	bool state;   /* walking the state tree: fills in what the spine began */
-	size_t at;    /* next page, in the state walk */
+	bool state; /* walking the state tree: fills in what the spine began */
+	size_t at;  /* next page, in the state walk */
 	struct buf scratch;
 };
 
@@ -88,8 +89,8 @@ static enum err_code walk_node(struct walk *w, const struct chunk_id *id, int le
 	rc = w->io->get(w->io->ctx, CLASS_NODE, id, &w->scratch, e);
 	if (!rc)
 		rc = node_decode(buf_span(&w->scratch), node, e);
-	if (!rc && ((level >= 0 && node->level != level) ||
-	            (node->level == 0 && node->ids_per_entry != (w->state ? 1 : 3))))
+	if (!rc &&
+	    ((level >= 0 && node->level != level) || (node->level == 0 && node->ids_per_entry != (w->state ? 1 : 3))))
 		rc = err_set(e, ERR_CORRUPT, "tree node of level %u stands where another belongs", node->level);
 	for (uint32_t i = 0; !rc && i < node->count; i++) {
 		if (!num_add(sum, node->entries[i].count, &sum))
@@ -100,8 +101,8 @@ static enum err_code walk_node(struct walk *w, const struct chunk_id *id, int le
 			rc = walk_node(w, &node->entries[i].ids[0], node->level - 1, node->entries[i].count, e);
 	}
 	if (!rc && level >= 0 && sum != count)
-		rc = err_set(e, ERR_CORRUPT, "tree node holds %llu items, its parent says %llu", (unsigned long long)sum,
-		             (unsigned long long)count);
+		rc = err_set(e, ERR_CORRUPT, "tree node holds %llu items, its parent says %llu",
+		             (unsigned long long)sum, (unsigned long long)count);
 	mem_free(node);
 	return rc;
 }
@@ -268,8 +269,8 @@ enum err_code page_decode_refs(struct span column, struct page *out, struct err 
 		return err_set(e, ERR_CORRUPT, "refs column holds %u items, keys %u", count, out->count);
 	summaries = rd_var(&r);
 	if (summaries != out->summary_count)
-		return err_set(e, ERR_CORRUPT, "refs column names %llu summaries, keys %u", (unsigned long long)summaries,
-		               out->summary_count);
+		return err_set(e, ERR_CORRUPT, "refs column names %llu summaries, keys %u",
+		               (unsigned long long)summaries, out->summary_count);
 	(void)rd_take(&r, out->summary_count * sizeof(struct chunk_id));
 	for (uint32_t i = 0; i < count; i++) {
 		struct page_row *row = &out->rows[i];
@@ -325,8 +326,8 @@ enum err_code page_list_ids(struct span chunk, const struct chunk_id **ids, uint
 	return ERR_OK;
 }
 
-enum err_code page_load(const struct chunk_io *io, const struct page_entry *entry, unsigned columns,
-                        struct page *out, struct err *e)
+enum err_code page_load(const struct chunk_io *io, const struct page_entry *entry, unsigned columns, struct page *out,
+                        struct err *e)
 {
 	enum err_code rc = io->get(io->ctx, CLASS_KEYS, &entry->keys, &out->columns[0], e);
 
@@ -366,7 +367,8 @@ enum err_code page_load_refs(const struct chunk_io *io, const struct page_entry 
 		return rc;
 	out->summary_count = (uint32_t)num_min(rd_var(&r), PAGE_ITEMS_MAX + 1);
 	out->summary_ids = (struct chunk_id *)(uintptr_t)rd_take(&r, out->summary_count * sizeof(struct chunk_id)).ptr;
-	return r.bad || out->summary_count > PAGE_ITEMS_MAX ? cut_short(e, "refs") : page_decode_refs(buf_span(&out->columns[3]), out, e);
+	return r.bad || out->summary_count > PAGE_ITEMS_MAX ? cut_short(e, "refs")
+	                                                    : page_decode_refs(buf_span(&out->columns[3]), out, e);
 }
 
 void page_release(struct page *p)

@@ -1,35 +1,37 @@
 /*
  * page: a collection in a snapshot, as runs of items in key order under two trees.
- * Format   docs/format/page.md, version 1. A page is four column chunks (keys, facts, state: scope sync; refs: scope struct).
- *          The spine tree (scope struct) names refs, keys and facts of each page; the state tree, with the same cuts, names
- *          the state chunk. Nodes hold ids and counts only, so that marking needs no sync key.
- * Cuts     by a keyed hash of the key, so that two snapshots share what did not change whoever wrote them.
- * Thread   one thread at a time per object.
+ * Format   docs/format/page.md, version 1. A page is four column chunks (keys, facts, state: scope sync; refs: scope
+ * struct). The spine tree (scope struct) names refs, keys and facts of each page; the state tree, with the same cuts,
+ * names the state chunk. Nodes hold ids and counts only, so that marking needs no sync key. Cuts     by a keyed hash of
+ * the key, so that two snapshots share what did not change whoever wrote them. Thread   one thread at a time per
+ * object.
  */
 #ifndef MAILHOLD_ENGINE_PAGE_PAGE_H
 #define MAILHOLD_ENGINE_PAGE_PAGE_H
 
 #include "engine/object/block.h"
 
-/* Where column chunks come from and go to. GET replaces the content of OUT; PUT names the chunk and keeps it if it is new. */
+/* Where column chunks come from and go to. GET replaces the content of OUT; PUT names the chunk and keeps it if it is
+ * new. */
 struct chunk_io {
 	void *ctx;
 	const struct keys *keys;
-	enum err_code (*get)(void *ctx, enum block_class class, const struct chunk_id *id, struct buf *out, struct err *e);
+	enum err_code (*get)(void *ctx, enum block_class class, const struct chunk_id *id, struct buf *out,
+	                     struct err *e);
 	enum err_code (*put)(void *ctx, enum block_class class, struct span plain, struct chunk_id *id, struct err *e);
 };
 
-#define PAGE_ITEMS_MIN 32
-#define PAGE_ITEMS_MAX 512
-#define PAGE_CUT_ONE_IN 64                /* after the minimum: about 96 items on average */
-#define PAGE_COLUMN_BYTES_MAX (64 * KIB)  /* a page ends when a column reaches it */
-#define PAGE_CHUNK_BYTES_MAX (8 * MIB - 64 * KIB) /* hard limit of one encoded column */
-#define NODE_ENTRIES_MIN 8
-#define NODE_ENTRIES_MAX 128 /* fits the count byte of a node */
-#define NODE_CUT_ONE_IN 24                /* fan-out about 32 */
-#define NODE_LEVELS_MAX 8
-#define REFS_INLINE_MAX 64                /* more ids than this go into list chunks */
-#define REFS_PER_ITEM_MAX (1u << 20)
+#define PAGE_ITEMS_MIN        32
+#define PAGE_ITEMS_MAX        512
+#define PAGE_CUT_ONE_IN       64                   /* after the minimum: about 96 items on average */
+#define PAGE_COLUMN_BYTES_MAX (64 * KIB)           /* a page ends when a column reaches it */
+#define PAGE_CHUNK_BYTES_MAX  (8 * MIB - 64 * KIB) /* hard limit of one encoded column */
+#define NODE_ENTRIES_MIN      8
+#define NODE_ENTRIES_MAX      128 /* fits the count byte of a node */
+#define NODE_CUT_ONE_IN       24  /* fan-out about 32 */
+#define NODE_LEVELS_MAX       8
+#define REFS_INLINE_MAX       64 /* more ids than this go into list chunks */
+#define REFS_PER_ITEM_MAX     (1u << 20)
 
 static inline bool chunk_id_is_zero(const struct chunk_id *id)
 {
@@ -91,7 +93,8 @@ struct page {
 /* Loads the columns asked for (keys always). Reuses OUT's memory. */
 MUST_CHECK enum err_code page_load(const struct chunk_io *io, const struct page_entry *entry, unsigned columns,
                                    struct page *out, struct err *e);
-/* Loads refs alone, with the count that the node tells: all that a keeper can read. Keys, facts and states stay empty. */
+/* Loads refs alone, with the count that the node tells: all that a keeper can read. Keys, facts and states stay empty.
+ */
 MUST_CHECK enum err_code page_load_refs(const struct chunk_io *io, const struct page_entry *entry, struct page *out,
                                         struct err *e);
 void page_release(struct page *p);
@@ -101,15 +104,16 @@ MUST_CHECK enum err_code page_ids_expand(const struct chunk_io *io, const struct
 
 /* Decoders of single columns for outside bytes (fuzzed); page_load uses them. */
 MUST_CHECK enum err_code page_decode_keys(struct span column, struct page *out, struct err *e);
-MUST_CHECK enum err_code page_decode_blobs(struct span column, struct page *out, enum page_columns which, struct err *e);
+MUST_CHECK enum err_code page_decode_blobs(struct span column, struct page *out, enum page_columns which,
+                                           struct err *e);
 MUST_CHECK enum err_code page_decode_refs(struct span column, struct page *out, struct err *e);
 
 /*
- * For marking, without the keys: visits every id that a refs column names, row by row; ROW is PAGE_ITEMS_MAX for the summaries. LISTED: the ids
- * are of list chunks (page_list_ids).
+ * For marking, without the keys: visits every id that a refs column names, row by row; ROW is PAGE_ITEMS_MAX for the
+ * summaries. LISTED: the ids are of list chunks (page_list_ids).
  */
-typedef enum err_code (*page_refs_visit)(void *ctx, uint32_t row, const struct chunk_id *ids, uint32_t count, bool listed,
-                                         struct err *e);
+typedef enum err_code (*page_refs_visit)(void *ctx, uint32_t row, const struct chunk_id *ids, uint32_t count,
+                                         bool listed, struct err *e);
 MUST_CHECK enum err_code page_walk_refs(struct span column, page_refs_visit visit, void *ctx, struct err *e);
 /* The ids in a list chunk, borrowed from it. */
 MUST_CHECK enum err_code page_list_ids(struct span chunk, const struct chunk_id **ids, uint32_t *count, struct err *e);
@@ -140,7 +144,8 @@ void page_builder_free(struct page_builder **b);
 MUST_CHECK enum err_code page_builder_add(struct page_builder *b, const struct page_row *row,
                                           const struct chunk_id *ids, uint32_t id_count, struct span summary,
                                           struct err *e);
-/* A row of an old page, with another STATE; its summary reference is carried over. OLD must have keys, facts and refs. */
+/* A row of an old page, with another STATE; its summary reference is carried over. OLD must have keys, facts and refs.
+ */
 MUST_CHECK enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t row,
                                               struct span state, struct err *e);
 /* True when nothing is gathered for an open page: whole old pages may be taken. */
@@ -149,8 +154,8 @@ bool page_builder_at_cut(const struct page_builder *b);
  * Takes a page whole but for its states (COUNT of them, in order). LAST_KEY is its last key. Only when
  * page_builder_at_cut and (the page was not the last of its collection or nothing follows).
  */
-MUST_CHECK enum err_code page_builder_take(struct page_builder *b, const struct page_entry *entry,
-                                           struct span last_key, const struct span *states, struct err *e);
+MUST_CHECK enum err_code page_builder_take(struct page_builder *b, const struct page_entry *entry, struct span last_key,
+                                           const struct span *states, struct err *e);
 /* The roots of all that was added so far. Does not end the building: more may follow. */
 MUST_CHECK enum err_code page_builder_roots(struct page_builder *b, struct page_roots *out, uint64_t *items,
                                             struct err *e);

@@ -153,8 +153,8 @@ static struct wr column_begin(struct page_builder *b, struct err *e)
 	return w;
 }
 
-static enum err_code column_put(struct page_builder *b, const struct wr *w, enum block_class class,
-                                struct chunk_id *id, struct err *e)
+static enum err_code column_put(struct page_builder *b, const struct wr *w, enum block_class class, struct chunk_id *id,
+                                struct err *e)
 {
 	enum err_code rc = wr_end(w);
 
@@ -240,7 +240,8 @@ static enum err_code put_blobs(struct page_builder *b, enum block_class class, s
 	for (uint32_t i = 0; i < b->row_count; i++) {
 		const struct open_row *row = &b->rows[i];
 
-		wr_blob(&w, class == CLASS_FACTS ? at(b, row->facts, row->facts_len) : at(b, row->state, row->state_len));
+		wr_blob(&w,
+		        class == CLASS_FACTS ? at(b, row->facts, row->facts_len) : at(b, row->state, row->state_len));
 	}
 	return column_put(b, &w, class, id, e);
 }
@@ -349,8 +350,8 @@ static enum err_code end_row(struct page_builder *b, struct span key, size_t ref
 }
 
 /* Above REFS_INLINE_MAX ids go out as list chunks of at most 64 Ki ids, whose ids stand in the page instead. */
-static enum err_code keep_ids(struct page_builder *b, struct open_row *row, const struct chunk_id *ids,
-                              uint32_t count, struct err *e)
+static enum err_code keep_ids(struct page_builder *b, struct open_row *row, const struct chunk_id *ids, uint32_t count,
+                              struct err *e)
 {
 	const uint32_t per_list = 65536;
 	struct chunk_id lists[REFS_PER_ITEM_MAX / 65536];
@@ -403,8 +404,8 @@ enum err_code page_builder_add(struct page_builder *b, const struct page_row *in
 	return end_row(b, in->key, row->id_count * sizeof *ids, in->key.len + in->facts.len + in->state.len, e);
 }
 
-enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t number,
-                                   struct span state, struct err *e)
+enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t number, struct span state,
+                                   struct err *e)
 {
 	const struct page_row *from = &old->rows[number];
 	struct open_row *row = &b->rows[b->row_count];
@@ -514,8 +515,8 @@ static enum err_code build_level(struct page_builder *b, struct tree_entry *entr
 	return ERR_OK;
 }
 
-static enum err_code build_tree(struct page_builder *b, struct tree_entry *entries, size_t count,
-                                struct chunk_id *root, struct err *e)
+static enum err_code build_tree(struct page_builder *b, struct tree_entry *entries, size_t count, struct chunk_id *root,
+                                struct err *e)
 {
 	unsigned level = 0;
 
@@ -523,7 +524,8 @@ static enum err_code build_tree(struct page_builder *b, struct tree_entry *entri
 		enum err_code rc;
 
 		if (level == NODE_LEVELS_MAX)
-			return err_set(e, ERR_LIMIT, "a collection needs a tree of more than %d levels", NODE_LEVELS_MAX);
+			return err_set(e, ERR_LIMIT, "a collection needs a tree of more than %d levels",
+			               NODE_LEVELS_MAX);
 		rc = build_level(b, entries, &count, level++, e);
 		if (rc)
 			return rc;

@@ -4,8 +4,8 @@
 
 #include "engine/page/page.h"
 
-#define PAGE_VERSION 1
-#define ITEM_KEY_MAX COLLECTION_KEY_MAX
+#define PAGE_VERSION       1
+#define ITEM_KEY_MAX       COLLECTION_KEY_MAX
 #define COLLECTION_KEY_MAX 4096 /* collections are items of the collection list: their paths are keys, too */
 
 #endif

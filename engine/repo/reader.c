@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#define BUCKETS 512
+#define BUCKETS        512
 #define PACKS_OPEN_MAX 256
 
 enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
@@ -18,9 +18,9 @@ struct reader_block {
 	enum block_state state;
 	unsigned users;
 	struct block block;
-	struct err why; /* FAILED */
-	struct reader_block *in_bucket;        /* next */
-	struct reader_block *newer, *older;    /* by last use */
+	struct err why;                     /* FAILED */
+	struct reader_block *in_bucket;     /* next */
+	struct reader_block *newer, *older; /* by last use */
 };
 
 struct open_pack {
@@ -271,8 +271,7 @@ static enum err_code block_use(struct reader *r, struct block_codec *codec, uint
 }
 
 static enum err_code get_at(struct reader *r, struct block_codec *codec, enum block_class class,
-                            const struct chunk_id *id, const struct place *place, struct held_chunk *out,
-                            struct err *e)
+                            const struct chunk_id *id, const struct place *place, struct held_chunk *out, struct err *e)
 {
 	struct held_chunk held = HELD_CHUNK_NONE;
 	struct chunk_id found;
@@ -289,14 +288,15 @@ static enum err_code get_at(struct reader *r, struct block_codec *codec, enum bl
 	keys_chunk_id(r->keys, block_class_scope(class), held.bytes, &found);
 	if (memcmp(&found, id, sizeof found) != 0) {
 		reader_drop(r, &held);
-		return err_set(e, ERR_CORRUPT, "chunk %u of block %u is not what its id says", place->slot, place->block);
+		return err_set(e, ERR_CORRUPT, "chunk %u of block %u is not what its id says", place->slot,
+		               place->block);
 	}
 	*out = held;
 	return ERR_OK;
 }
 
-enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class,
-                         const struct chunk_id *id, struct held_chunk *out, struct err *e)
+enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class, const struct chunk_id *id,
+                         struct held_chunk *out, struct err *e)
 {
 	struct place first, all[16];
 	bool found;

@@ -1,7 +1,7 @@
 /*
- * reader: gives chunks by id: index, pack, block, chunk, checked against the id. Decoded blocks are kept in a bounded cache that
- * all threads share; a block wanted by several at once is read once.
- * Thread   any number of threads; each brings its own block_codec.
+ * reader: gives chunks by id: index, pack, block, chunk, checked against the id. Decoded blocks are kept in a bounded
+ * cache that all threads share; a block wanted by several at once is read once. Thread   any number of threads; each
+ * brings its own block_codec.
  */
 #ifndef MAILHOLD_ENGINE_REPO_READER_H
 #define MAILHOLD_ENGINE_REPO_READER_H
@@ -19,8 +19,8 @@ struct held_chunk {
 #define HELD_CHUNK_NONE ((struct held_chunk){ { NULL, 0 }, NULL })
 
 /* INDEX must outlive it. CACHE_BYTES bounds decoded blocks that nobody holds at the moment. */
-MUST_CHECK enum err_code reader_open(struct store *store, const struct keys *k, struct index *index,
-                                     size_t cache_bytes, struct reader **out, struct err *e);
+MUST_CHECK enum err_code reader_open(struct store *store, const struct keys *k, struct index *index, size_t cache_bytes,
+                                     struct reader **out, struct err *e);
 void reader_free(struct reader **r);
 /* ERR_NOT_FOUND: no live pack has it. ERR_CORRUPT: every place that has it is damaged. */
 MUST_CHECK enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class,

@@ -35,7 +35,8 @@ static enum err_code make_cache_folder(struct repo *r, const char *given, struct
 
 	text_hex(span_of(id.bytes, sizeof id.bytes), hex);
 	if (!rc)
-		/* What a keeper's index lacks because it opens less must not be missing to a full key of the same person. */
+		/* What a keeper's index lacks because it opens less must not be missing to a full key of the same
+		 * person. */
 		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex, keys_read_names(r->keys) ? "" : "-keeper");
 	if (!rc)
 		rc = buf_append(&r->cache_folder, span_of("", 1), e);
@@ -128,7 +129,8 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 		if (strlen(hex) < 16 || strlen(hex) > strlen(found))
 			rc = err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 		else if (strncmp(found, hex, strlen(hex)) != 0)
-			rc = err_set(e, ERR_FORKED, "ledger record %" PRIu64 " is not the one that was expected", number);
+			rc = err_set(e, ERR_FORKED, "ledger record %" PRIu64 " is not the one that was expected",
+			             number);
 	}
 	buf_release(&record);
 	return rc;
@@ -144,8 +146,10 @@ static enum err_code check_expected_head(struct repo *r, const char *expected, s
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
-		return err_set(e, ERR_FORKED, "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
-		               " was expected: it went back, or this is an old copy", ledger_head(r->ledger).number, number);
+		return err_set(e, ERR_FORKED,
+		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
+		               " was expected: it went back, or this is an old copy",
+		               ledger_head(r->ledger).number, number);
 	return check_record_hash(r, number, colon + 1, e);
 }
 
@@ -164,7 +168,8 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 	if (!rc) {
 		init = ledger_init(r->ledger);
 		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)
-			rc = err_set(e, ERR_UNSUPPORTED, "the repository uses splitter %u and cutter %u; this program knows %d and %d",
+			rc = err_set(e, ERR_UNSUPPORTED,
+			             "the repository uses splitter %u and cutter %u; this program knows %d and %d",
 			             init->splitter_version, init->cutter_version, SPLITTER_VERSION, CUTTER_VERSION);
 	}
 	if (!rc && o->expect_head)
@@ -207,10 +212,10 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 }
 
 static const char readme[] =
-	"This folder is a mailhold repository: an encrypted backup of mail, calendars, contacts and rules.\n"
-	"Do not rename, edit or remove files in it; mailhold does all that is needed.\n"
-	"To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
-	"The format is documented in docs/format/ of the program's source.\n";
+        "This folder is a mailhold repository: an encrypted backup of mail, calendars, contacts and rules.\n"
+        "Do not rename, edit or remove files in it; mailhold does all that is needed.\n"
+        "To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
+        "The format is documented in docs/format/ of the program's source.\n";
 
 /* Key objects first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
@@ -226,8 +231,7 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 	return rc;
 }
 
-enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
-                        struct err *e)
+enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out, struct err *e)
 {
 	struct repo *r = NULL;
 	enum err_code rc = new_repo(o, &r, e);
@@ -280,8 +284,8 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (r->index && r->index_mode >= mode)
 		return ERR_OK;
 	repo_drop_index(r);
-	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r, &r->index,
-	                e);
+	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
+	                &r->index, e);
 	if (!rc && !r->codec)
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)

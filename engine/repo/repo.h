@@ -1,7 +1,7 @@
 /*
  * repo: the opened parts of a repository, held together. The rooms above work through it.
- * Order    store, keys, ledger are there from repo_open on; the index and the reader only when something needs them, because
- *          opening RocksDB costs more than a whole run in which nothing changed.
+ * Order    store, keys, ledger are there from repo_open on; the index and the reader only when something needs them,
+ * because opening RocksDB costs more than a whole run in which nothing changed.
  */
 #ifndef MAILHOLD_ENGINE_REPO_REPO_H
 #define MAILHOLD_ENGINE_REPO_REPO_H
@@ -19,9 +19,9 @@ struct key_path {
 struct repo {
 	struct store *store;
 	struct keys *keys;
-	struct key_path slot;      /* the one that opened it */
+	struct key_path slot; /* the one that opened it */
 	struct ledger *ledger;
-	struct index *index;       /* NULL until repo_need_index */
+	struct index *index; /* NULL until repo_need_index */
 	enum index_mode index_mode;
 	struct reader *reader;     /* with the index */
 	struct block_codec *codec; /* of the calling thread; with the index */
@@ -42,7 +42,8 @@ MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what,
 /* Opens index and reader, or turns a reading index into a writing one. */
 MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e);
 /*
- * Closes them; the next need opens them anew. What a session of ours uploaded and never committed does not count from then on.
+ * Closes them; the next need opens them anew. What a session of ours uploaded and never committed does not count from
+ * then on.
  */
 void repo_drop_index(struct repo *r);
 /* Reads chunks through the reader in the calling thread; PUT is NULL. */

@@ -1,6 +1,7 @@
 /*
- * Each group is walked alone. Forwards: which times count, what shrank, what was finished. Backwards, newest first: each period
- * keeps the first snapshot that it meets. Only what counts can fill a period; what does not count is kept besides.
+ * Each group is walked alone. Forwards: which times count, what shrank, what was finished. Backwards, newest first:
+ * each period keeps the first snapshot that it meets. Only what counts can fill a period; what does not count is kept
+ * besides.
  */
 #include "engine/retention/retention.h"
 
@@ -10,13 +11,29 @@
 #define DAY_MS  (24 * HOUR_MS)
 #define NONE    INT64_MAX
 
-static const char *const names[RETENTION_REASON_END] = {
-	"last",           "hourly",        "daily",         "weekly",         "monthly",
-	"quarterly",      "yearly",        "within",        "within-hourly",  "within-daily",
-	"within-weekly",  "within-monthly", "within-quarterly", "within-yearly", "tag",
-	"pinned",         "newest",        "shrunk",        "before-shrunk",  "clock",
-	"unfinished",     "finished-since", "no-rule"
-};
+static const char *const names[RETENTION_REASON_END] = { "last",
+	                                                 "hourly",
+	                                                 "daily",
+	                                                 "weekly",
+	                                                 "monthly",
+	                                                 "quarterly",
+	                                                 "yearly",
+	                                                 "within",
+	                                                 "within-hourly",
+	                                                 "within-daily",
+	                                                 "within-weekly",
+	                                                 "within-monthly",
+	                                                 "within-quarterly",
+	                                                 "within-yearly",
+	                                                 "tag",
+	                                                 "pinned",
+	                                                 "newest",
+	                                                 "shrunk",
+	                                                 "before-shrunk",
+	                                                 "clock",
+	                                                 "unfinished",
+	                                                 "finished-since",
+	                                                 "no-rule" };
 
 const char *retention_reason_name(unsigned reason)
 {
@@ -107,7 +124,8 @@ static void walk_forward(struct judge *j)
 			last_ms = s->time_ms;
 			j->counts[i] = !s->shrunk;
 		}
-		/* Both stay until somebody has looked: were the shrunk one forgotten alone, nothing would hold the other. */
+		/* Both stay until somebody has looked: were the shrunk one forgotten alone, nothing would hold the
+		 * other. */
 		if (s->shrunk) {
 			keep(j, i, RETENTION_SHRUNK);
 			if (complete != SIZE_MAX)
@@ -176,7 +194,8 @@ static void walk_period(struct judge *j, enum retention_period p)
 
 /* ---- the brake ---- */
 
-/* Snapshots of the last day, and how many a day had before: over the days between the first and this day, at least one. */
+/* Snapshots of the last day, and how many a day had before: over the days between the first and this day, at least one.
+ */
 static bool is_burst(const struct judge *j, size_t *fresh)
 {
 	int64_t day_ago = j->now_ms - DAY_MS, first = NONE;
@@ -200,7 +219,8 @@ static bool is_burst(const struct judge *j, size_t *fresh)
 	return new_ones * days > RETENTION_BURST_TIMES * old_ones;
 }
 
-/* Would an older one stay if those of the last day did not count as last ones? A burst does not move the other rules. */
+/* Would an older one stay if those of the last day did not count as last ones? A burst does not move the other rules.
+ */
 static bool burst_pushes(const struct judge *j)
 {
 	uint32_t left = j->rules->count[RETENTION_LAST];

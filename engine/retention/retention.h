@@ -1,12 +1,11 @@
 /*
- * retention: which snapshots stay. A pure function: rules and times in, a verdict with its reasons for each snapshot out. It
- * knows no ledger, no clock and no disk. docs/retention.md tells it to people.
+ * retention: which snapshots stay. A pure function: rules and times in, a verdict with its reasons for each snapshot
+ * out. It knows no ledger, no clock and no disk. docs/retention.md tells it to people.
  *
- * What never happens, whatever the rules say: the newest complete snapshot of a group goes; an unfinished run takes the place of a
- * complete snapshot; a snapshot that lost more than half of its items takes the place of the one before it; a
- * snapshot whose claimed time cannot be true takes the place of any.
- * Order    that of the ledger. Times are claims: one before that of its predecessor in the group, or after NOW, does not count.
- * Thread   no state; call from anywhere.
+ * What never happens, whatever the rules say: the newest complete snapshot of a group goes; an unfinished run takes the
+ * place of a complete snapshot; a snapshot that lost more than half of its items takes the place of the one before it;
+ * a snapshot whose claimed time cannot be true takes the place of any. Order    that of the ledger. Times are claims:
+ * one before that of its predecessor in the group, or after NOW, does not count. Thread   no state; call from anywhere.
  */
 #ifndef MAILHOLD_ENGINE_RETENTION_RETENTION_H
 #define MAILHOLD_ENGINE_RETENTION_RETENTION_H
@@ -25,8 +24,9 @@ enum retention_period {
 };
 
 /*
- * Of each period the newest snapshot is kept, in local civil time by the snapshot's own zone. count[p]: for so many periods that have
- * one; 0: no such rule. within_ms[p]: for all periods of that long before the group's newest snapshot; 0: no such rule.
+ * Of each period the newest snapshot is kept, in local civil time by the snapshot's own zone. count[p]: for so many
+ * periods that have one; 0: no such rule. within_ms[p]: for all periods of that long before the group's newest
+ * snapshot; 0: no such rule.
  */
 struct retention_rules {
 	uint32_t count[RETENTION_PERIODS];
@@ -47,8 +47,8 @@ enum retention_reason {
 	RETENTION_WITHIN = RETENTION_PERIODS, /* number of the bit of within_ms[0] */
 	RETENTION_TAGGED = 2 * RETENTION_PERIODS,
 	RETENTION_PINNED,
-	RETENTION_NEWEST,     /* complete, and nothing newer is */
-	RETENTION_SHRUNK,     /* has less than half of the items of the one before: somebody should look */
+	RETENTION_NEWEST, /* complete, and nothing newer is */
+	RETENTION_SHRUNK, /* has less than half of the items of the one before: somebody should look */
 	RETENTION_BEFORE_SHRUNK,
 	RETENTION_BAD_CLOCK,  /* its time cannot be true, so it is judged by nobody */
 	RETENTION_UNFINISHED, /* partial, and nothing complete came after it */
@@ -79,8 +79,9 @@ enum retention_brake {
  * Judges COUNT snapshots, given in ledger order. OUT gets one verdict each, BRAKES (GROUP_COUNT of them) what stands
  * against carrying them out. ERR_USAGE: no rule at all.
  */
-MUST_CHECK enum err_code retention_judge(const struct retention_rules *rules, const struct retention_snapshot *snapshots,
-                                         size_t count, uint32_t group_count, int64_t now_ms,
-                                         struct retention_verdict *out, enum retention_brake *brakes, struct err *e);
+MUST_CHECK enum err_code retention_judge(const struct retention_rules *rules,
+                                         const struct retention_snapshot *snapshots, size_t count, uint32_t group_count,
+                                         int64_t now_ms, struct retention_verdict *out, enum retention_brake *brakes,
+                                         struct err *e);
 
 #endif

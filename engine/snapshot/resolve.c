@@ -84,7 +84,8 @@ static enum err_code several(struct err *e)
 /* A record that cannot be read may hold a newer snapshot: what is latest, or the last before a time, is not known. */
 static enum err_code in_doubt(struct err *e)
 {
-	return err_set(e, ERR_CORRUPT, "a ledger record cannot be read, and may hold a newer snapshot; name the one you mean by "
+	return err_set(e, ERR_CORRUPT,
+	               "a ledger record cannot be read, and may hold a newer snapshot; name the one you mean by "
 	               "its id, as `mailhold snapshots` shows it");
 }
 
@@ -167,7 +168,8 @@ static enum err_code resolve_in(struct repo *r, const struct candidates *c, cons
 		return err_set(e, ERR_USAGE, "%zu snapshots begin with '%s'; write more digits", matches, text);
 	if (clock_parse(text, clock_now_ms(), true, &time_ms, &why) == ERR_OK)
 		return by_time(r, c, time_ms, out, e);
-	return err_set(e, ERR_NOT_FOUND, "there is no snapshot '%s' (an id of at least %d digits, latest, latest~1, or a date)",
+	return err_set(e, ERR_NOT_FOUND,
+	               "there is no snapshot '%s' (an id of at least %d digits, latest, latest~1, or a date)",
 	               text_name(span_cstr(text)).text, ID_PREFIX_DIGITS_MIN);
 }
 

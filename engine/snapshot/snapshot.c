@@ -83,7 +83,8 @@ enum err_code details_seal(const struct keys *k, const struct snapshot_id *id, c
 	enum err_code rc = details_encode(d, &plain, e);
 
 	if (!rc)
-		rc = box_seal(k, BOX_NAMES, keys_epoch(k), span_of(ad.bytes, sizeof ad.bytes), buf_span(&plain), out, e);
+		rc = box_seal(k, BOX_NAMES, keys_epoch(k), span_of(ad.bytes, sizeof ad.bytes), buf_span(&plain), out,
+		              e);
 	buf_wipe(&plain);
 	return rc;
 }
@@ -105,8 +106,8 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
 {
 	const struct snapshot_entry *entry = &fact->entry;
 	struct snapshot_details d = { 0 };
-	enum err_code rc = keys_read_names(r->keys) ? details_open(r->keys, &entry->id, entry->sealed, hold, &d, e)
-	                                            : ERR_OK;
+	enum err_code rc =
+	        keys_read_names(r->keys) ? details_open(r->keys, &entry->id, entry->sealed, hold, &d, e) : ERR_OK;
 
 	if (rc)
 		return rc;
@@ -208,8 +209,8 @@ enum err_code collection_facts_encode(const struct chunk_io *io, const struct ke
 	return wr_end(&w);
 }
 
-enum err_code collection_facts_id(const struct keys *keys, struct span facts, const struct chunk_id *values, size_t count,
-                                  struct chunk_id *out, struct err *e)
+enum err_code collection_facts_id(const struct keys *keys, struct span facts, const struct chunk_id *values,
+                                  size_t count, struct chunk_id *out, struct err *e)
 {
 	struct buf all = BUF_EMPTY;
 	enum err_code rc = buf_append(&all, facts, e);

@@ -24,9 +24,9 @@ MUST_CHECK enum err_code details_seal(const struct keys *k, const struct snapsho
 
 /* ---- the row of a collection in the collection list ---- */
 
-#define ATTRIBUTE_INLINE_MAX 512 /* longer values are chunks of their own */
+#define ATTRIBUTE_INLINE_MAX      512 /* longer values are chunks of their own */
 #define COLLECTION_ATTRIBUTES_MAX 4096
-#define COLLECTION_REFS_FIXED 2  /* spine root and state root come first in a collection's ids */
+#define COLLECTION_REFS_FIXED     2 /* spine root and state root come first in a collection's ids */
 
 /*
  * Facts: kind, role, attributes. Values over ATTRIBUTE_INLINE_MAX are put as chunks through IO, their ids appended
@@ -50,13 +50,13 @@ struct collection_row {
 	struct view_collection shown;
 	struct page_roots roots;
 	struct collection_state state;
-	struct span facts;            /* as stored */
-	struct chunk_id *ids;         /* all of the row */
+	struct span facts;    /* as stored */
+	struct chunk_id *ids; /* all of the row */
 	uint32_t id_count;
 	struct attribute *attributes; /* shown.c.attributes */
 	uint32_t *attribute_chunk;    /* per attribute: number in ids, 0 when inline */
 	bool attributes_loaded;
-	struct buf value_hold;        /* long attribute values */
+	struct buf value_hold; /* long attribute values */
 };
 /* All rows of a snapshot. Memory follows the number of collections. */
 struct collection_table {
@@ -94,11 +94,11 @@ struct view {
 	struct page_roots roots;
 	struct collection_table table;
 	struct chunk_io io;
-	struct page page;         /* scratch */
-	struct buf summary;       /* the last summary chunk read */
+	struct page page;   /* scratch */
+	struct buf summary; /* the last summary chunk read */
 	struct chunk_id summary_id;
 	bool told_lost_summaries;
-	struct buf row_ids;       /* list chunks resolved */
+	struct buf row_ids; /* list chunks resolved */
 };
 /* Pages of collection C. */
 MUST_CHECK enum err_code view_pages(struct view *v, size_t c, struct page_list *out, struct err *e);
@@ -116,7 +116,7 @@ MUST_CHECK enum err_code view_locate(struct view *v, size_t c, struct span key, 
 
 #define ITEM_CHUNK_VERSION 1
 struct item_stream {
-	struct span name;        /* empty: primary */
+	struct span name; /* empty: primary */
 	struct span recipe;
 	const struct chunk_id *ids;
 	uint32_t id_count;
@@ -128,7 +128,8 @@ struct item_chunk {
 	size_t count;
 };
 MUST_CHECK enum err_code item_chunk_decode(struct span plain, struct item_chunk *out, struct err *e);
-/* The class a recipe's part chunks are kept in cannot be told from outside: parts are content, so ids are of that scope. */
+/* The class a recipe's part chunks are kept in cannot be told from outside: parts are content, so ids are of that
+ * scope. */
 #define ITEM_PART_CLASS CLASS_BINARY
 
 #endif

@@ -108,7 +108,8 @@ enum err_code view_pages(struct view *v, size_t c, struct page_list *out, struct
 static enum err_code summary_lost(struct view *v, const struct err *why)
 {
 	if (!v->told_lost_summaries)
-		repo_notice(v->repo, "some summaries are damaged; their items are shown without, and find cannot see them: %s",
+		repo_notice(v->repo,
+		            "some summaries are damaged; their items are shown without, and find cannot see them: %s",
 		            why->text);
 	v->told_lost_summaries = true;
 	v->summary_id = (struct chunk_id){ { 0 } };
@@ -144,11 +145,9 @@ enum err_code view_row(struct view *v, const struct page *p, uint32_t number, en
 	enum err_code rc = ERR_OK;
 	uint64_t value;
 
-	*out = (struct view_item){ .key = row->key,
-		                   .facts = row->facts,
-		                   .state = row->state,
-		                   .kind = kind,
-		                   .time_ms = INT64_MIN };
+	*out = (struct view_item){
+		.key = row->key, .facts = row->facts, .state = row->state, .kind = kind, .time_ms = INT64_MIN
+	};
 	if (fields_get_u64(row->facts, FACT_KIND, &value))
 		out->kind = (enum item_kind)value;
 	if (fields_get_u64(row->facts, FACT_SIZE, &value))

@@ -1,6 +1,6 @@
 /*
- * Check: the ledger's chain, every live pack's tables (and with read_data every block and chunk), every page and reference of every
- * live snapshot. One damaged thing is told and the rest goes on.
+ * Check: the ledger's chain, every live pack's tables (and with read_data every block and chunk), every page and
+ * reference of every live snapshot. One damaged thing is told and the rest goes on.
  */
 #include "engine/repo/holders.h"
 #include "engine/snapshot/snapshot.h"
@@ -19,8 +19,8 @@ struct check {
 	void *ctx;
 	struct check_report *report;
 	struct idmap pages_seen;
-	struct idmap damaged;  /* chunk ids that cannot be read */
-	const char *object;    /* what is looked at */
+	struct idmap damaged; /* chunk ids that cannot be read */
+	const char *object;   /* what is looked at */
 };
 
 static void problem(struct check *c, const char *object, const struct err *what)
@@ -89,8 +89,8 @@ static void pack_trouble(void *ctx, uint32_t block, const struct err *what)
 }
 
 /*
- * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids; the bytes of
- * all blocks were compared with the hashes in the directory (pack_check_bytes).
+ * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids; the
+ * bytes of all blocks were compared with the hashes in the directory (pack_check_bytes).
  */
 static enum err_code check_block(struct check *c, struct pack *pack, uint32_t number, struct err *e)
 {
@@ -194,8 +194,8 @@ static enum err_code check_page(struct check *c, struct view *v, size_t collecti
 	}
 	rc = chunk_there(c, v->page.summary_ids, v->page.summary_count, &missing, e);
 	if (!rc && missing) {
-		err_set(&what, ERR_CORRUPT, "%" PRIu64 " summaries of '%s' are lost (items themselves are not)", missing,
-		        text_name(v->table.rows[collection].shown.c.path).text);
+		err_set(&what, ERR_CORRUPT, "%" PRIu64 " summaries of '%s' are lost (items themselves are not)",
+		        missing, text_name(v->table.rows[collection].shown.c.path).text);
 		problem(c, c->object, &what);
 	}
 	for (uint32_t row = 0; !rc && row < v->page.count; row++) {
@@ -236,8 +236,7 @@ static enum err_code check_snapshot(struct check *c, const struct snapshot_fact 
 	for (size_t i = 0; !rc && i < v->table.count; i++) {
 		struct page_list pages = PAGE_LIST_EMPTY;
 
-		if (view_pages(v, i, &pages, &what) ||
-		    collection_attributes_load(&v->io, &v->table, i, &what)) {
+		if (view_pages(v, i, &pages, &what) || collection_attributes_load(&v->io, &v->table, i, &what)) {
 			c->report->items_affected += v->table.rows[i].state.items;
 			problem(c, object, &what);
 			page_list_release(&pages);
@@ -245,7 +244,8 @@ static enum err_code check_snapshot(struct check *c, const struct snapshot_fact 
 		}
 		if (pages.items != v->table.rows[i].state.items) {
 			err_set(&what, ERR_CORRUPT, "'%s' holds %" PRIu64 " items, its row says %" PRIu64,
-			        text_name(v->table.rows[i].shown.c.path).text, pages.items, v->table.rows[i].state.items);
+			        text_name(v->table.rows[i].shown.c.path).text, pages.items,
+			        v->table.rows[i].state.items);
 			problem(c, object, &what);
 		}
 		for (size_t p = 0; !rc && p < pages.count; p++)
@@ -277,7 +277,8 @@ static void spine_missing(struct spine_check *s, const char *what, uint64_t miss
 	problem(s->check, s->check->object, &why);
 }
 
-/* Loads the references of a page into PAGE and looks for its other columns and its summaries. *GOOD false: told as damaged. */
+/* Loads the references of a page into PAGE and looks for its other columns and its summaries. *GOOD false: told as
+ * damaged. */
 static enum err_code spine_page(struct spine_check *s, const struct page_entry *entry, struct page *page, bool *good,
                                 struct err *e)
 {

@@ -1,15 +1,15 @@
 /*
- * One collection: its listing is merged with the pages of the base by key, new items are read by the pool, unchanged pages are
- * taken whole without reading more than their keys and states.
+ * One collection: its listing is merged with the pages of the base by key, new items are read by the pool, unchanged
+ * pages are taken whole without reading more than their keys and states.
  */
 #include "engine/work/run.h"
 
 #include "base/mem.h"
 #include "base/num.h"
 
-#define OLD_NONE 0u
-#define REFETCH 0x80000000u /* the item is known, but its bytes may have changed */
-#define ROW_MASK 0x7fffffffu
+#define OLD_NONE    0u
+#define REFETCH     0x80000000u /* the item is known, but its bytes may have changed */
+#define ROW_MASK    0x7fffffffu
 #define CHECK_EVERY 64
 
 /* Where each entry of the listing was in the base: 1 + its row there, or OLD_NONE; REFETCH beside it. */
@@ -20,11 +20,11 @@ struct merge {
 	size_t count;
 	uint32_t *old;
 	struct page_list pages;
-	uint64_t bytes;       /* of the base's items that stay */
+	uint64_t bytes; /* of the base's items that stay */
 	uint64_t unchanged;
-	struct page page;     /* the page of the base that rows are taken from */
-	size_t page_number;   /* which one; SIZE_MAX: none loaded */
-	size_t cursor;        /* pages before it are behind us */
+	struct page page;   /* the page of the base that rows are taken from */
+	size_t page_number; /* which one; SIZE_MAX: none loaded */
+	size_t cursor;      /* pages before it are behind us */
 	size_t submitted, ring_first, ring_used;
 };
 
@@ -283,8 +283,9 @@ static enum err_code add_fetched(struct merge *m, size_t i, const struct item_en
 }
 
 /*
- * The item cannot be read now. What an earlier snapshot has of it stays, with the state of then: the version in it is what makes the
- * next run try again. A new one is left out and reported. Either way the collection must be listed again.
+ * The item cannot be read now. What an earlier snapshot has of it stays, with the state of then: the version in it is
+ * what makes the next run try again. A new one is left out and reported. Either way the collection must be listed
+ * again.
  */
 static enum err_code keep_or_skip(struct merge *m, size_t i, const struct item_entry *entry, const struct err *why,
                                   struct err *e)
@@ -363,8 +364,9 @@ static enum err_code add_rest_of_page(struct merge *m, size_t p, struct span aft
 }
 
 /*
- * Commits the entries before I and, as the base has them, the items behind: what was safe before stays safe to build on, so the
- * next run need not fetch it, and the pages taken later are inherited from a snapshot that has them (rule D).
+ * Commits the entries before I and, as the base has them, the items behind: what was safe before stays safe to build
+ * on, so the next run need not fetch it, and the pages taken later are inherited from a snapshot that has them (rule
+ * D).
  */
 static enum err_code make_safe(struct merge *m, size_t i, bool ending, struct err *e)
 {

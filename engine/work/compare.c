@@ -1,6 +1,6 @@
 /*
- * Comparing snapshots: diff and deleted. Two snapshots share the pages that did not change, so only pages that one of them has and
- * the other has not are read.
+ * Comparing snapshots: diff and deleted. Two snapshots share the pages that did not change, so only pages that one of
+ * them has and the other has not are read.
  */
 #include "engine/work/loose.h"
 
@@ -23,7 +23,7 @@ struct side {
 	size_t collection;
 	enum item_kind kind;
 	struct page_list pages;
-	bool *skip;            /* pages that the other side has, too */
+	bool *skip; /* pages that the other side has, too */
 	size_t page_number;
 	struct page page;
 	uint32_t row;
@@ -329,9 +329,9 @@ enum err_code engine_diff(struct repo *r, const struct snapshot_id *a, const str
 /* ---- deleted ---- */
 
 /*
- * Walks an account's snapshots from the newest to the oldest, comparing neighbours: what the older has and the newer has not went
- * away in between. It is deleted if the latest snapshot has its content nowhere; each is told once, from the newest
- * snapshot that has it.
+ * Walks an account's snapshots from the newest to the oldest, comparing neighbours: what the older has and the newer
+ * has not went away in between. It is deleted if the latest snapshot has its content nowhere; each is told once, from
+ * the newest snapshot that has it.
  */
 struct deleted {
 	struct repo *repo;

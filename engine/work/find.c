@@ -1,6 +1,6 @@
 /*
- * Find: every distinct page of every live snapshot is looked at once, by keys, facts and summaries; bodies stay closed. What was
- * found in a page counts for every snapshot that has the page.
+ * Find: every distinct page of every live snapshot is looked at once, by keys, facts and summaries; bodies stay closed.
+ * What was found in a page counts for every snapshot that has the page.
  */
 #include "engine/work/loose.h"
 
@@ -29,8 +29,8 @@ struct find {
 	const struct find_query *query;
 	struct hit *hits;
 	size_t hit_count, hit_cap;
-	struct idmap by_identity;   /* account, path, key, content → hit */
-	struct idmap pages, roots;  /* page or spine root, under account and path → its run */
+	struct idmap by_identity;  /* account, path, key, content → hit */
+	struct idmap pages, roots; /* page or spine root, under account and path → its run */
 	struct runs page_runs, root_runs;
 	struct view *view;
 	size_t number; /* of the snapshot looked at */
@@ -262,7 +262,8 @@ static enum err_code tell_hit(struct find *f, struct hit *hit, find_visit visit,
 		                .first = &info_first,
 		                .last = &info_last,
 		                .in_latest = latest == last };
-	enum err_code rc = snapshot_show(f->repo, ledger_snapshot(f->repo->ledger, hit->first), &hold_first, &info_first, e);
+	enum err_code rc =
+	        snapshot_show(f->repo, ledger_snapshot(f->repo->ledger, hit->first), &hold_first, &info_first, e);
 
 	if (!rc)
 		rc = snapshot_show(f->repo, last, &hold_last, &info_last, e);

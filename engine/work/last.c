@@ -8,9 +8,9 @@
 #include "base/text.h"
 #include "base/wr.h"
 
-#define LAST_VERSION 1
+#define LAST_VERSION   1
 #define LAST_BYTES_MAX (64 * MIB)
-#define LAST_ROWS_MAX 1000000
+#define LAST_ROWS_MAX  1000000
 
 static enum err_code last_path(struct repo *r, const struct account_id *account, struct buf *out, struct err *e)
 {
@@ -57,8 +57,8 @@ bool last_load(struct repo *r, const struct account_id *account, const struct sn
 	*out = (struct last){ .plain = BUF_WITH_MAX(LAST_BYTES_MAX) };
 	good = last_path(r, account, &path, &ignored) == ERR_OK &&
 	       file_read((const char *)path.ptr, LAST_BYTES_MAX / 2, &sealed, &ignored) == ERR_OK &&
-	       box_open(r->keys, BOX_CACHE, keys_epoch(r->keys), SPAN_LIT("mailhold last 1"), buf_span(&sealed), &out->plain,
-	                &ignored) == ERR_OK &&
+	       box_open(r->keys, BOX_CACHE, keys_epoch(r->keys), SPAN_LIT("mailhold last 1"), buf_span(&sealed),
+	                &out->plain, &ignored) == ERR_OK &&
 	       decode(buf_span(&out->plain), snapshot, out);
 	buf_release(&path);
 	buf_release(&sealed);
@@ -87,8 +87,8 @@ void last_save(struct repo *r, const struct account_id *account, const struct sn
 	}
 	rc = wr_end(&w);
 	if (!rc)
-		rc = box_seal(r->keys, BOX_CACHE, keys_epoch(r->keys), SPAN_LIT("mailhold last 1"), buf_span(&plain), &sealed,
-		              &e);
+		rc = box_seal(r->keys, BOX_CACHE, keys_epoch(r->keys), SPAN_LIT("mailhold last 1"), buf_span(&plain),
+		              &sealed, &e);
 	if (!rc)
 		rc = last_path(r, account, &path, &e);
 	if (!rc)

@@ -1,6 +1,6 @@
 /*
- * last: what a client remembers of an account's newest snapshot, so that a run in which nothing changed needs neither index
- * nor pages. A sealed file in the cache folder; only a hint: when it is missing, damaged or not about the
+ * last: what a client remembers of an account's newest snapshot, so that a run in which nothing changed needs neither
+ * index nor pages. A sealed file in the cache folder; only a hint: when it is missing, damaged or not about the
  * snapshot that the ledger calls the newest, the snapshot itself is read.
  */
 #ifndef MAILHOLD_ENGINE_WORK_LAST_H

@@ -1,6 +1,6 @@
 /*
- * A bit that is set says both "needed" and "what hangs below was seen": nodes, refs and lists are chunks as well, so nothing
- * is read twice, and no second table is needed.
+ * A bit that is set says both "needed" and "what hangs below was seen": nodes, refs and lists are chunks as well, so
+ * nothing is read twice, and no second table is needed.
  */
 #include "engine/work/mark.h"
 
@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "engine/snapshot/snapshot.h"
 
-#define FIND_BATCH 256
+#define FIND_BATCH  256
 #define TREE_FANOUT (3 * NODE_ENTRIES_MAX)
 
 void mark_init(struct mark *m, struct repo *r)
@@ -107,7 +107,8 @@ static enum err_code mark_place(struct mark *m, const struct place *place, bool 
 	uint32_t ordinal, bit;
 
 	*fresh = true;
-	/* Only in a copy of ours that is not committed yet: it has no table, so what hangs below is walked each time. */
+	/* Only in a copy of ours that is not committed yet: it has no table, so what hangs below is walked each time.
+	 */
 	if (!index_pack_ordinal(m->repo->index, place->pack, &ordinal))
 		return ERR_OK;
 	p = ordinal < m->pack_count ? &m->packs[ordinal] : NULL;
@@ -116,8 +117,9 @@ static enum err_code mark_place(struct mark *m, const struct place *place, bool 
 		               pack_path(&index_pack(m->repo->index, place->pack)->name).text);
 	if (!p || place->block >= p->block_count ||
 	    place->slot >= p->starts[place->block + 1] - p->starts[place->block])
-		return err_set(e, ERR_CORRUPT, "the local index names chunk %u of block %u of pack %u, which is not there",
-		               place->slot, place->block, ordinal);
+		return err_set(e, ERR_CORRUPT,
+		               "the local index names chunk %u of block %u of pack %u, which is not there", place->slot,
+		               place->block, ordinal);
 	bit = p->starts[place->block] + place->slot;
 	*fresh = !mark_bit(p->live, bit);
 	m->chunks_live += *fresh;
@@ -190,10 +192,10 @@ static enum err_code walk_roots(struct mark *m, const struct page_roots *roots, 
 /* What a refs column names, sorted by what it is. */
 struct refs {
 	struct mark *mark;
-	bool list;           /* of the list of collections: each row begins with two roots */
-	struct buf chunks;   /* struct chunk_id: nothing hangs below */
-	struct buf lists;    /* struct chunk_id: list chunks */
-	struct buf roots;    /* struct page_roots */
+	bool list;         /* of the list of collections: each row begins with two roots */
+	struct buf chunks; /* struct chunk_id: nothing hangs below */
+	struct buf lists;  /* struct chunk_id: list chunks */
+	struct buf roots;  /* struct page_roots */
 };
 
 /* A row of the list of collections: its ids, or those that its list chunks hold. */
@@ -234,7 +236,8 @@ static enum err_code take_row(void *ctx, uint32_t row, const struct chunk_id *id
 	if (listed)
 		return take_listed_collection(r, ids, count, e);
 	rc = take_collection(r, ids, count, e);
-	return rc ? rc : buf_append(&r->chunks, span_skip(span_of(ids, count * sizeof *ids), sizeof(struct page_roots)), e);
+	return rc ? rc
+	          : buf_append(&r->chunks, span_skip(span_of(ids, count * sizeof *ids), sizeof(struct page_roots)), e);
 }
 
 static enum err_code walk_list(struct mark *m, const struct chunk_id *id, struct buf *scratch, struct err *e)

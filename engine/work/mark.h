@@ -1,10 +1,9 @@
 /*
- * mark: which chunks of which packs the snapshots need, by reading tree nodes and refs only (docs/format/page.md): never an
- * item, a name or a flag. One bit per chunk in memory.
- * Roots    snapshots that are live or in the trash. Only the first committed place of a chunk is marked: further copies are spare.
- * Growing  marks are only ever added. Brought up to a newer head, they hold what any snapshot since the first head needed, which is
- *          more than is needed, never less.
- * Thread   one thread at a time.
+ * mark: which chunks of which packs the snapshots need, by reading tree nodes and refs only (docs/format/page.md):
+ * never an item, a name or a flag. One bit per chunk in memory. Roots    snapshots that are live or in the trash. Only
+ * the first committed place of a chunk is marked: further copies are spare. Growing  marks are only ever added. Brought
+ * up to a newer head, they hold what any snapshot since the first head needed, which is more than is needed, never
+ * less. Thread   one thread at a time.
  */
 #ifndef MAILHOLD_ENGINE_WORK_MARK_H
 #define MAILHOLD_ENGINE_WORK_MARK_H
@@ -14,30 +13,30 @@
 /* One pack, by ledger ordinal. Bits are numbered by chunk, block after block. */
 struct mark_pack {
 	uint32_t block_count;
-	uint32_t *starts;     /* of each block, and behind the last: block_count + 1 */
-	uint32_t *sealed;     /* bytes of each block */
-	uint8_t *classes;     /* of each block */
-	uint8_t *live;        /* bits: needed */
-	uint8_t *moved;       /* bits: copied elsewhere by the repacking; mark never looks at them */
-	bool damaged;         /* cannot be read, and nothing that is needed was found in it */
+	uint32_t *starts; /* of each block, and behind the last: block_count + 1 */
+	uint32_t *sealed; /* bytes of each block */
+	uint8_t *classes; /* of each block */
+	uint8_t *live;    /* bits: needed */
+	uint8_t *moved;   /* bits: copied elsewhere by the repacking; mark never looks at them */
+	bool damaged;     /* cannot be read, and nothing that is needed was found in it */
 };
 
 struct mark {
 	struct repo *repo;
 	struct mark_pack *packs;
 	uint32_t pack_count;
-	uint64_t head;        /* ledger record that the marks are good for */
+	uint64_t head;                     /* ledger record that the marks are good for */
 	const struct snapshot_id *without; /* not roots, for a dry run; may be NULL */
 	size_t without_count;
-	int64_t trash_ms;     /* trash forgotten at or before this is no root, for a dry run; INT64_MIN: all of it is */
+	int64_t trash_ms; /* trash forgotten at or before this is no root, for a dry run; INT64_MIN: all of it is */
 	uint64_t chunks_live;
 };
 
 /* Nothing is marked yet. The index must be open. */
 void mark_init(struct mark *m, struct repo *r);
 /*
- * Folds what came to the ledger since, and marks from all roots. ERR_CORRUPT: something that a snapshot needs is not there or
- * damaged, so that nothing can be said about the rest.
+ * Folds what came to the ledger since, and marks from all roots. ERR_CORRUPT: something that a snapshot needs is not
+ * there or damaged, so that nothing can be said about the rest.
  */
 MUST_CHECK enum err_code mark_update(struct mark *m, struct err *e);
 void mark_release(struct mark *m);

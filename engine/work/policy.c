@@ -173,11 +173,13 @@ static void tell_brake(struct policy *p, uint32_t group)
 	while (p->judged[i].group != group)
 		i++;
 	if (!snapshot_show(p->repo, ledger_snapshot(p->repo->ledger, p->rows[i]), &hold, &info, &(struct err){ 0 }))
-		repo_notice(p->repo, "nothing of '%.*s' is forgotten: %s. Look at it with --dry-run; --force does it anyway",
-		            (int)info.account.len, (const char *)info.account.ptr,
-		            p->brakes[group] == RETENTION_BURST
-		                    ? "many snapshots came within a day, far more than usual, and would push older ones out"
-		                    : "more than half of its snapshots would go at once");
+		repo_notice(
+		        p->repo,
+		        "nothing of '%.*s' is forgotten: %s. Look at it with --dry-run; --force does it anyway",
+		        (int)info.account.len, (const char *)info.account.ptr,
+		        p->brakes[group] == RETENTION_BURST
+		                ? "many snapshots came within a day, far more than usual, and would push older ones out"
+		                : "more than half of its snapshots would go at once");
 	buf_release(&hold);
 }
 
@@ -208,7 +210,8 @@ static enum err_code forget(struct policy *p, struct err *e)
 	/* All ids first: the ledger's rows are good until it grows. */
 	for (size_t i = 0; !rc && i < p->count; i++)
 		if (!p->verdicts[i].keep && !is_held(p, i))
-			rc = buf_append(&ids, span_of(&ledger_snapshot(p->repo->ledger, p->rows[i])->entry.id, ID16_BYTES), e);
+			rc = buf_append(
+			        &ids, span_of(&ledger_snapshot(p->repo->ledger, p->rows[i])->entry.id, ID16_BYTES), e);
 	for (size_t at = 0; !rc && at < ids.len; at += COMMIT_SNAPSHOTS_MAX * ID16_BYTES) {
 		struct span some = span_first(span_skip(buf_span(&ids), at), COMMIT_SNAPSHOTS_MAX * ID16_BYTES);
 

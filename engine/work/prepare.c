@@ -81,7 +81,8 @@ void item_job_init(struct item_job *j)
 
 static struct buf *buffers(struct item_job *j, size_t i)
 {
-	struct buf *all[] = { &j->facts, &j->item, &j->ids, &j->summary, &j->chunks, &j->chunk_bytes, &j->body, &j->recipes };
+	struct buf *all[] = { &j->facts,  &j->item,        &j->ids,  &j->summary,
+		              &j->chunks, &j->chunk_bytes, &j->body, &j->recipes };
 
 	return i < ARRAY_LEN(all) ? all[i] : NULL;
 }
@@ -218,7 +219,8 @@ static enum err_code make_item_chunk(struct item_job *j, const size_t *recipe_en
 
 	for (size_t i = 0; i < j->stream_count; i++) {
 		streams[i] = (struct item_stream){ .name = j->streams[i].name,
-			                           .recipe = span_skip(span_first(buf_span(&j->recipes), recipe_ends[i]), at),
+			                           .recipe = span_skip(
+			                                   span_first(buf_span(&j->recipes), recipe_ends[i]), at),
 			                           .ids = ids,
 			                           .id_count = part_counts[i] };
 		ids += part_counts[i];

@@ -1,7 +1,7 @@
 /*
- * prepare: reads one item and makes of it what the repository keeps: chunks with their ids, the item chunk, facts, a summary. The
- * heavy, independent part of a snapshot, run by the pool.
- * Memory   an item of up to PREPARE_WHOLE_MAX is held whole; larger ones are streamed by the owner (prepare_stream).
+ * prepare: reads one item and makes of it what the repository keeps: chunks with their ids, the item chunk, facts, a
+ * summary. The heavy, independent part of a snapshot, run by the pool. Memory   an item of up to PREPARE_WHOLE_MAX is
+ * held whole; larger ones are streamed by the owner (prepare_stream).
  */
 #ifndef MAILHOLD_ENGINE_WORK_PREPARE_H
 #define MAILHOLD_ENGINE_WORK_PREPARE_H
@@ -9,7 +9,7 @@
 #include "chunker/chunker.h"
 #include "engine/work/writer.h"
 
-#define PREPARE_WHOLE_MAX (2 * MIB)  /* larger items are streamed, one at a time */
+#define PREPARE_WHOLE_MAX  (2 * MIB)   /* larger items are streamed, one at a time */
 #define PREPARE_HEAD_BYTES (256 * KIB) /* of a streamed item, seen by the summary and the anchor */
 #define PREPARE_KEEP_BYTES (256 * KIB) /* memory that a job keeps from item to item */
 
@@ -41,20 +41,20 @@ struct item_job {
 	size_t collection;
 	const struct item_listing *listing;
 	uint64_t place;
-	enum item_kind kind;      /* of the collection */
+	enum item_kind kind; /* of the collection */
 	struct span key;
 	/* out; good when rc is ERR_OK */
-	bool ours;                /* streaming failed in the writer, not in the source */
-	enum err_code rc;         /* ERR_LIMIT: too large to be held whole, stream it */
+	bool ours;        /* streaming failed in the writer, not in the source */
+	enum err_code rc; /* ERR_LIMIT: too large to be held whole, stream it */
 	struct err e;
-	struct buf facts;         /* with the anchor */
-	struct buf item;          /* item chunk, plain */
+	struct buf facts; /* with the anchor */
+	struct buf item;  /* item chunk, plain */
 	struct chunk_id item_id;
-	struct buf ids;           /* struct chunk_id: item chunk, then parts */
+	struct buf ids; /* struct chunk_id: item chunk, then parts */
 	struct buf summary;
-	struct buf chunks;        /* struct prepared_chunk: parts in order */
+	struct buf chunks; /* struct prepared_chunk: parts in order */
 	struct buf chunk_bytes;
-	uint64_t bytes;           /* of all streams */
+	uint64_t bytes; /* of all streams */
 	/* scratch */
 	struct buf body, recipes;
 	struct {

@@ -1,8 +1,8 @@
 /*
- * Prune: expire the trash, mark, condemn what nothing needs, repack what is mostly unused, delete. Every step is whole by itself
- * and begins from what the ledger says, so a run that was killed is simply done again.
- * Order    docs/order.md, rules 10 to 16. A record is decided at the head that was marked; when somebody was faster, the mark is
- *          brought up to the new head, which only ever adds to it, and the decision made again.
+ * Prune: expire the trash, mark, condemn what nothing needs, repack what is mostly unused, delete. Every step is whole
+ * by itself and begins from what the ledger says, so a run that was killed is simply done again. Order docs/order.md,
+ * rules 10 to 16. A record is decided at the head that was marked; when somebody was faster, the mark is brought up to
+ * the new head, which only ever adds to it, and the decision made again.
  */
 #include "engine/work/mark.h"
 
@@ -13,14 +13,14 @@
 #include "base/mem.h"
 #include "engine/work/writer.h"
 
-#define CONDEMN_BATCH 65536
-#define DELETE_BATCH 1024
-#define ROUNDS_MAX 200
+#define CONDEMN_BATCH    65536
+#define DELETE_BATCH     1024
+#define ROUNDS_MAX       200
 #define SMALL_PACK_BYTES (8 * MIB)
-#define SMALL_PACKS_MIN 16   /* of one tier */
-#define SMALL_TIERS 24       /* sizes by powers of 8, so that a byte moves a few times at most while small packs gather */
-#define GROUP_BYTES (256 * MIB) /* copied between two records */
-#define LEVEL 3
+#define SMALL_PACKS_MIN  16 /* of one tier */
+#define SMALL_TIERS      24 /* sizes by powers of 8, so that a byte moves a few times at most while small packs gather */
+#define GROUP_BYTES      (256 * MIB) /* copied between two records */
+#define LEVEL            3
 
 struct prune {
 	struct repo *repo;
@@ -94,7 +94,8 @@ static enum err_code expire(struct prune *p, struct err *e)
 
 /* ---- the plan ---- */
 
-/* What a running session committed may be leaned on by its next commit: taking it away would only make that run fail. */
+/* What a running session committed may be leaned on by its next commit: taking it away would only make that run fail.
+ */
 static bool is_in_use(const struct prune *p, uint32_t ordinal)
 {
 	uint64_t session = fact_of(p, ordinal)->pack.name.session;
@@ -415,7 +416,9 @@ static enum err_code repack_group(struct prune *p, uint32_t from, uint32_t end, 
 
 static enum err_code repack_all(struct prune *p, struct err *e)
 {
-	struct engine_progress tell = { .phase = "repacking", .items_total = p->report->packs_repacked, .what = "packs" };
+	struct engine_progress tell = { .phase = "repacking",
+		                        .items_total = p->report->packs_repacked,
+		                        .what = "packs" };
 	uint64_t gathered = 0;
 	uint32_t from = 0;
 	enum err_code rc = ERR_OK;
@@ -493,7 +496,8 @@ static enum err_code delete_condemned(struct prune *p, struct err *e)
 				rc = buf_append(&gone, span_of(&i, sizeof i), e);
 		}
 		if (!rc && gone.len >= DELETE_BATCH * sizeof i) {
-			rc = ledger_drop(p->repo->ledger, (const uint32_t *)(const void *)gone.ptr, gone.len / sizeof i, e);
+			rc = ledger_drop(p->repo->ledger, (const uint32_t *)(const void *)gone.ptr, gone.len / sizeof i,
+			                 e);
 			buf_clear(&gone);
 		}
 	}

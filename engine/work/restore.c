@@ -1,6 +1,6 @@
 /*
- * Restore: the plan is the snapshot's collections and items against what the sink says of each; applying it writes through the
- * sink, which reads back and compares. Items are joined by the pool from blocks that are read once each.
+ * Restore: the plan is the snapshot's collections and items against what the sink says of each; applying it writes
+ * through the sink, which reads back and compares. Items are joined by the pool from blocks that are read once each.
  */
 #include "engine/snapshot/snapshot.h"
 
@@ -18,9 +18,9 @@
 #include "base/text.h"
 #include "chunker/chunker.h"
 
-#define RING 32
-#define BODY_KEEP_BYTES (512 * KIB)
-#define BODY_WHOLE_MAX MIB          /* larger ones go through an unnamed file, so that memory stays bounded */
+#define RING               32
+#define BODY_KEEP_BYTES    (512 * KIB)
+#define BODY_WHOLE_MAX     MIB /* larger ones go through an unnamed file, so that memory stays bounded */
 #define SPOOL_WINDOW_BYTES (256 * KIB)
 
 struct restore {
@@ -52,14 +52,13 @@ struct restore_job {
 	struct chunk_id item_id;
 	uint64_t bytes;
 	struct view_item shown;
-	struct buf body;      /* whole, or a window on the spool */
-	int spool;            /* -1: the body is held whole */
-	uint64_t given;       /* bytes handed to the sink so far */
+	struct buf body; /* whole, or a window on the spool */
+	int spool;       /* -1: the body is held whole */
+	uint64_t given;  /* bytes handed to the sink so far */
 	enum sink_verdict verdict;
 	enum err_code rc;
 	struct err e;
 };
-
 
 static struct block_codec *take_codec(struct restore *r)
 {
@@ -218,8 +217,8 @@ static void run_load(struct pool_job *job)
 
 /* ---- results ---- */
 
-static enum err_code tell_step(struct restore *r, const struct restore_job *j, struct span target, const struct err *failed,
-                               struct err *e)
+static enum err_code tell_step(struct restore *r, const struct restore_job *j, struct span target,
+                               const struct err *failed, struct err *e)
 {
 	struct view_item shown = { .key = buf_span(&j->key),
 		                   .facts = buf_span(&j->facts),
@@ -413,8 +412,8 @@ static enum err_code tell_lost(struct restore *r, const struct err *why, struct 
 }
 
 /*
- * Loads what there is of a page: keys and references must be; items whose facts or state are lost come back without, and
- * that is told. *LOST: nothing can be had; told, too, and counted.
+ * Loads what there is of a page: keys and references must be; items whose facts or state are lost come back without,
+ * and that is told. *LOST: nothing can be had; told, too, and counted.
  */
 static enum err_code load_page(struct restore *r, const struct page_entry *entry, struct page *page, bool *lost,
                                struct err *e)
@@ -432,7 +431,10 @@ static enum err_code load_page(struct restore *r, const struct page_entry *entry
 		if (page_load(io, entry, less[i], page, &other))
 			continue;
 		err_note(&why, "%s of %u items are lost; the items are restored without",
-		         less[i] & PAGE_FACTS ? "the flags" : less[i] & PAGE_STATE ? "the dates" : "dates and flags", page->count);
+		         less[i] & PAGE_FACTS   ? "the flags"
+		         : less[i] & PAGE_STATE ? "the dates"
+		                                : "dates and flags",
+		         page->count);
 		return tell_lost(r, &why, e);
 	}
 	*lost = true;
@@ -482,7 +484,6 @@ static int by_position(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-
 static enum err_code gather_positions(struct view *v, const struct page_list *pages, struct position *out,
                                       struct err *e)
 {
@@ -517,7 +518,8 @@ static enum err_code items_by_position(struct restore *r, size_t c, const struct
 	uint32_t loaded = UINT32_MAX;
 	struct view_item item;
 	bool lost = false;
-	enum err_code rc = order ? gather_positions(v, pages, order, e) : err_no_memory(e, pages->items * sizeof *order);
+	enum err_code rc =
+	        order ? gather_positions(v, pages, order, e) : err_no_memory(e, pages->items * sizeof *order);
 
 	if (!rc)
 		qsort(order, pages->items, sizeof *order, by_position);

@@ -12,12 +12,12 @@
 
 /* What became of one collection of the source. */
 struct collected {
-	bool kept;               /* as the base has it; nothing below but cursor is set */
-	bool failed;             /* could not be read: the base's row stays, if there is one */
-	bool gaps;               /* some items could not be read: no cursor is kept, so that the next run looks again */
+	bool kept;   /* as the base has it; nothing below but cursor is set */
+	bool failed; /* could not be read: the base's row stays, if there is one */
+	bool gaps;   /* some items could not be read: no cursor is kept, so that the next run looks again */
 	struct page_roots roots;
 	uint64_t items, bytes;
-	struct buf cursor;       /* to save with the snapshot */
+	struct buf cursor; /* to save with the snapshot */
 	struct chunk_id facts_id;
 };
 
@@ -36,13 +36,13 @@ struct run {
 	struct snapshot_id id;
 	int64_t started_ms, started_monotonic_ms;
 	bool has_base;
-	struct snapshot_entry base;    /* its spans are not used */
-	struct last last;              /* the base, remembered */
+	struct snapshot_entry base; /* its spans are not used */
+	struct last last;           /* the base, remembered */
 	bool has_last;
 	struct collection_table table; /* the base, read; only when needed */
 	bool has_table;
-	uint64_t complete_items;       /* of the newest complete snapshot; 0: there is none */
-	struct snapshot_id replaces;   /* the newest partial snapshot, ours or an interrupted run's */
+	uint64_t complete_items;     /* of the newest complete snapshot; 0: there is none */
+	struct snapshot_id replaces; /* the newest partial snapshot, ours or an interrupted run's */
 	struct page_roots base_roots;
 
 	/* From the first collection on that differs. */
@@ -51,10 +51,10 @@ struct run {
 	struct chunk_io io;
 	struct prepare_shared shared;
 	struct page_builder *pages, *list; /* of a collection; of the collection list */
-	struct item_job *jobs;         /* RUN_RING of them */
+	struct item_job *jobs;             /* RUN_RING of them */
 	uint64_t skipped;
-	uint64_t bytes_safe;           /* bytes read that the last commit covers */
-	int64_t partial_at_ms;         /* monotonic: when the next partial snapshot is due */
+	uint64_t bytes_safe;   /* bytes read that the last commit covers */
+	int64_t partial_at_ms; /* monotonic: when the next partial snapshot is due */
 };
 
 /* Opens index, writer and the rest; once. */

@@ -1,6 +1,6 @@
 /*
- * A snapshot run: compare each collection with the base, collect what differs, build the collection list, commit. When nothing differs
- * no index is opened, no pack written, and the ledger gets one record.
+ * A snapshot run: compare each collection with the base, collect what differs, build the collection list, commit. When
+ * nothing differs no index is opened, no pack written, and the ledger gets one record.
  */
 #include "engine/work/run.h"
 
@@ -11,10 +11,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#define PARTIAL_MS_DEFAULT (10 * 60 * 1000)
+#define PARTIAL_MS_DEFAULT    (10 * 60 * 1000)
 #define PARTIAL_BYTES_DEFAULT ((uint64_t)1 << 30)
-#define LEVEL_DEFAULT 3
-#define RUNS_AGAIN 3
+#define LEVEL_DEFAULT         3
+#define RUNS_AGAIN            3
 
 /* ---- parts opened on demand ---- */
 
@@ -39,7 +39,8 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 	if (r->writer)
 		return ERR_OK;
 	rc = repo_need_index(r->repo, dry ? INDEX_READ : mode, e);
-	/* What an earlier run of this process committed must be known by its ordinal, or our commit could not name it. */
+	/* What an earlier run of this process committed must be known by its ordinal, or our commit could not name it.
+	 */
 	if (!rc)
 		rc = index_update(r->repo->index, r->repo->ledger, e);
 	if (!rc)
@@ -49,8 +50,9 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 	if (!rc)
 		rc = prepare_shared_open(r->repo->keys, cores + 1, &r->shared, e);
 	if (!rc)
-		rc = writer_open(r->repo, r->pool, r->options->compression_level ? r->options->compression_level : LEVEL_DEFAULT,
-		                 dry, &r->writer, e);
+		rc = writer_open(r->repo, r->pool,
+		                 r->options->compression_level ? r->options->compression_level : LEVEL_DEFAULT, dry,
+		                 &r->writer, e);
 	if (rc)
 		return rc;
 	r->io = writer_chunk_io(r->writer);
@@ -164,7 +166,9 @@ static enum err_code known_of(struct run *r, size_t c, struct known *out, bool *
 	rc = run_need_table(r, e);
 	row = rc ? NULL : collection_table_find(&r->table, r->collections[c].path);
 	if (row) {
-		*out = (struct known){ .cursor = row->state.cursor, .items = row->state.items, .bytes = row->state.bytes };
+		*out = (struct known){ .cursor = row->state.cursor,
+			               .items = row->state.items,
+			               .bytes = row->state.bytes };
 		rc = collection_facts_id(r->repo->keys, row->facts, row->ids + COLLECTION_REFS_FIXED,
 		                         row->id_count - COLLECTION_REFS_FIXED, &out->facts_id, e);
 		*found = rc == ERR_OK;
@@ -184,7 +188,8 @@ static enum err_code facts_id(struct run *r, size_t c, struct chunk_id *out, str
 	enum err_code rc = collection_facts_encode(NULL, r->repo->keys, &r->collections[c], &facts, &ids, e);
 
 	if (!rc)
-		rc = collection_facts_id(r->repo->keys, buf_span(&facts), (const struct chunk_id *)(const void *)ids.ptr,
+		rc = collection_facts_id(r->repo->keys, buf_span(&facts),
+		                         (const struct chunk_id *)(const void *)ids.ptr,
 		                         ids.len / sizeof(struct chunk_id), out, e);
 	buf_release(&facts);
 	buf_release(&ids);
@@ -237,7 +242,8 @@ struct totals {
 static enum err_code add_collection(struct run *r, size_t c, bool reached, struct totals *t, struct err *e)
 {
 	const struct collected *got = &r->collected[c];
-	const struct collection_row *base = r->has_table ? collection_table_find(&r->table, r->collections[c].path) : NULL;
+	const struct collection_row *base =
+	        r->has_table ? collection_table_find(&r->table, r->collections[c].path) : NULL;
 	struct collection_state state = { .cursor = buf_span(&got->cursor), .items = got->items, .bytes = got->bytes };
 
 	if (reached && !got->kept && !got->failed) {
@@ -252,7 +258,8 @@ static enum err_code add_collection(struct run *r, size_t c, bool reached, struc
 	return add_base_row(r, base, e);
 }
 
-/* Builds the list; DONE collections were reached. A partial list also holds collections that the source may have lost since. */
+/* Builds the list; DONE collections were reached. A partial list also holds collections that the source may have lost
+ * since. */
 static enum err_code build_list(struct run *r, size_t done, bool partial, struct page_roots *out, struct totals *t,
                                 struct err *e)
 {
@@ -265,7 +272,7 @@ static enum err_code build_list(struct run *r, size_t done, bool partial, struct
 	while (!rc && (c < r->collection_count || b < base_count)) {
 		int order = c == r->collection_count ? 1
 		            : b == base_count        ? -1
-		                                     : span_compare(r->collections[c].path, r->table.rows[b].shown.c.path);
+		                              : span_compare(r->collections[c].path, r->table.rows[b].shown.c.path);
 
 		if (order > 0) {
 			t->items += r->table.rows[b].state.items;
@@ -464,7 +471,8 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 	}
 	rc = run_need_writer(r, INDEX_WRITE, e);
 	/* Only its attributes changed: items as they were, the listing is needed no less. */
-	if (!rc && !listing && r->source->ops->list(r->source, c, SPAN_EMPTY, r->options->rescan, &listing, &out->cursor, e))
+	if (!rc && !listing &&
+	    r->source->ops->list(r->source, c, SPAN_EMPTY, r->options->rescan, &listing, &out->cursor, e))
 		return cannot_list(r, c, e);
 	if (!rc)
 		rc = run_collect(r, c, listing, e);
@@ -555,7 +563,8 @@ static enum err_code finish(struct run *r, struct err *e)
 	entry = new_entry(r, &roots, &totals);
 	if (totals.items * 2 < r->complete_items) {
 		entry.flags |= SNAPSHOT_SHRUNK;
-		repo_notice(r->repo, "the source has %llu items; the snapshot before had %llu. Nothing older is dropped for it",
+		repo_notice(r->repo,
+		            "the source has %llu items; the snapshot before had %llu. Nothing older is dropped for it",
 		            (unsigned long long)totals.items, (unsigned long long)r->complete_items);
 	}
 	if (r->options->dry_run)
@@ -650,8 +659,8 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 	enum err_code rc = run_once(repo, source, o, out, e);
 
 	/*
-	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a hole, and
-	 * what the run has just read is in the page cache: once more, from what the ledger says now.
+	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a
+	 * hole, and what the run has just read is in the page cache: once more, from what the ledger says now.
 	 */
 	for (int again = 0; rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(repo); again++) {
 		repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);

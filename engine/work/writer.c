@@ -22,11 +22,11 @@ struct seal_job {
 
 /* A pack while it is filled and finished. */
 struct pack_build {
-	struct pool_job job;   /* finishing: makes it durable */
+	struct pool_job job; /* finishing: makes it durable */
 	struct pack_writer *writer;
-	struct idmap pending;  /* ids put for this pack, until the index has them */
-	struct buf ids;        /* struct chunk_id, in pack order */
-	struct buf per_block;  /* uint32_t */
+	struct idmap pending; /* ids put for this pack, until the index has them */
+	struct buf ids;       /* struct chunk_id, in pack order */
+	struct buf per_block; /* uint32_t */
 	struct pack_added added;
 	bool finishing;
 	enum err_code rc;
@@ -49,9 +49,9 @@ struct writer {
 	size_t first, used;
 	struct pack_build builds[2];
 	unsigned current;
-	struct buf added;      /* struct pack_added: finished since the last commit */
-	struct buf against;    /* a bit per ledger ordinal */
-	struct buf ordinals;   /* uint32_t, rising: made from AGAINST */
+	struct buf added;    /* struct pack_added: finished since the last commit */
+	struct buf against;  /* a bit per ledger ordinal */
+	struct buf ordinals; /* uint32_t, rising: made from AGAINST */
 	struct writer_count count;
 	uint64_t uncommitted;
 	bool dirty;
@@ -321,8 +321,9 @@ static enum err_code keep_new(struct writer *w, enum block_class class, const st
 	w->dirty = true;
 	if (w->dry)
 		return idmap_put(&w->builds[w->current].pending, id->bytes, 0, e);
-	if (block_draft_count(d) && (d->bytes.len + plain.len > block_class_target(class) + block_class_target(class) / 8 ||
-	                             block_draft_count(d) == BLOCK_CHUNKS_MAX))
+	if (block_draft_count(d) &&
+	    (d->bytes.len + plain.len > block_class_target(class) + block_class_target(class) / 8 ||
+	     block_draft_count(d) == BLOCK_CHUNKS_MAX))
 		rc = submit(w, class, e);
 	/* After submit: it may have ended the pack that the id would have gone to. */
 	if (!rc)

@@ -1,6 +1,6 @@
 /*
- * writer: takes chunks and keeps the new ones: known? → class buffers → blocks (compressed and sealed by the pool) → packs →
- * index. The order of everything that is written follows the order of the calls, whatever the threads do.
+ * writer: takes chunks and keeps the new ones: known? → class buffers → blocks (compressed and sealed by the pool) →
+ * packs → index. The order of everything that is written follows the order of the calls, whatever the threads do.
  * Memory   class buffers, at most SEAL_JOBS blocks in work, the ids of two packs.
  * Order    docs/order.md: a pack is durable before the commit that names it; our index learns of it after.
  * Thread   one thread at a time; the pool does the heavy part.
@@ -40,8 +40,8 @@ MUST_CHECK enum err_code writer_put_all(struct writer *w, const struct writer_ch
 struct chunk_io writer_chunk_io(struct writer *w);
 
 /*
- * For repacking: keeps PLAIN although the index knows it, in a pack that is about to be condemned. The caller sees to it that no
- * chunk is moved twice.
+ * For repacking: keeps PLAIN although the index knows it, in a pack that is about to be condemned. The caller sees to
+ * it that no chunk is moved twice.
  */
 MUST_CHECK enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id,
                                      struct span plain, struct err *e);
@@ -52,8 +52,8 @@ MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);
 bool writer_dirty(const struct writer *w);
 uint64_t writer_uncommitted_bytes(const struct writer *w);
 /*
- * The part of a commit that is the writer's: session, packs added, packs deduplicated against. Borrowed until the next put. With
- * ENDING it also ends the session, if one is open.
+ * The part of a commit that is the writer's: session, packs added, packs deduplicated against. Borrowed until the next
+ * put. With ENDING it also ends the session, if one is open.
  */
 void writer_commit_part(const struct writer *w, bool ending, struct commit *c);
 /* The commit is in the ledger: what it named counts as committed. SESSION_ENDED: the next pack needs a new session. */

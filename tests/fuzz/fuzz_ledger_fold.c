@@ -1,6 +1,6 @@
 /*
- * A run of records, each { kind 2, holder 1, length 2, payload }, folded as a ledger would: whatever holders with valid keys
- * may write, the fold judges it, and a dry judgement agrees with the one that is applied.
+ * A run of records, each { kind 2, holder 1, length 2, payload }, folded as a ledger would: whatever holders with valid
+ * keys may write, the fold judges it, and a dry judgement agrees with the one that is applied.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * The first byte says what the rest is: a stored record, the body inside of one (sealed here, so that the fuzzer gets past
- * the box), or a payload of some kind. What decodes must encode to the very same bytes.
+ * The first byte says what the rest is: a stored record, the body inside of one (sealed here, so that the fuzzer gets
+ * past the box), or a payload of some kind. What decodes must encode to the very same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* Columns, nodes and summary chunks. First byte: which; for columns two bytes say how long the keys column before them is. */
+/* Columns, nodes and summary chunks. First byte: which; for columns two bytes say how long the keys column before them
+ * is. */
 #include <stdlib.h>
 
 #include "engine/page/page.h"

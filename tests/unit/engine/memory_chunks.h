@@ -1,4 +1,5 @@
-/* memory_chunks: a chunk_io that keeps everything in memory and counts, and a seeded random source, for engine tests. */
+/* memory_chunks: a chunk_io that keeps everything in memory and counts, and a seeded random source, for engine tests.
+ */
 #ifndef MAILHOLD_TESTS_ENGINE_MEMORY_CHUNKS_H
 #define MAILHOLD_TESTS_ENGINE_MEMORY_CHUNKS_H
 

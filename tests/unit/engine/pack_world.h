@@ -1,6 +1,6 @@
 /*
- * pack_world: a store in a temporary folder, keys and a codec, and a way to write packs of made-up chunks into it. Chunk N
- * has bytes that follow from N alone, so that tests name chunks by number.
+ * pack_world: a store in a temporary folder, keys and a codec, and a way to write packs of made-up chunks into it.
+ * Chunk N has bytes that follow from N alone, so that tests name chunks by number.
  */
 #ifndef MAILHOLD_TESTS_UNIT_ENGINE_PACK_WORLD_H
 #define MAILHOLD_TESTS_UNIT_ENGINE_PACK_WORLD_H
@@ -81,7 +81,7 @@ static inline struct chunk_id chunk_id_of(const struct pack_world *w, enum block
 
 /* Adds a block of chunks FIRST .. FIRST+COUNT-1 to a writer. */
 static inline void add_block(struct pack_world *w, struct pack_writer *pw, enum block_class class, uint32_t first,
-			     uint32_t count)
+                             uint32_t count)
 {
 	struct seal_writer *seal = pack_writer_seal(pw, class);
 	struct buf sealed = BUF_EMPTY;
@@ -96,7 +96,8 @@ static inline void add_block(struct pack_world *w, struct pack_writer *pw, enum 
 		OK(block_draft_add(&d, &id, chunk_bytes(first + i), &err));
 	}
 	OK(block_seal(w->codec, &d, seal, seal_writer_next(seal), keys_repo(w->keys), &info, &sealed, &err));
-	OK(pack_writer_add(pw, &info, buf_span(&sealed), (const struct chunk_id *)(const void *)d.ids.ptr, &number, &err));
+	OK(pack_writer_add(pw, &info, buf_span(&sealed), (const struct chunk_id *)(const void *)d.ids.ptr, &number,
+	                   &err));
 	assert_int_equal(number + 1, pack_writer_blocks(pw));
 	block_draft_release(&d);
 	buf_release(&sealed);

@@ -153,8 +153,9 @@ static void every_cut_and_flip_of_a_record_is_refused(void **state)
 	(void)state;
 	ok(record_seal(keys, &r, &stored, &err));
 	for (size_t len = 0; len < stored.len; len++)
-		assert_int_equal(record_open(keys, 41, span_first(buf_span(&stored), len), &plain, &got, &signature, &err),
-				 ERR_CORRUPT);
+		assert_int_equal(
+		        record_open(keys, 41, span_first(buf_span(&stored), len), &plain, &got, &signature, &err),
+		        ERR_CORRUPT);
 	for (size_t bit = 0; bit < stored.len * 8; bit++) {
 		stored.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		rc = record_open(keys, 41, buf_span(&stored), &plain, &got, &signature, &err);
@@ -306,18 +307,38 @@ static void a_commit_has_these_bytes(void **state)
 	s[1].sealed = SPAN_LIT("zz");
 	ok(commit_encode(&c, &out, &err));
 	is_hex(&out, "050109" /* session, flags, first ordinal */
-		     "01" "11220000000000000000000000000000" "dddddddddddddddddddddddddddddddd" "8020"
-		     "03" "00" "02" "a802"
-		     "02"
-		     "01010101010101010101010101010101" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		     "0504030201000000" "c4ff" "0000"
-		     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-		     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" "ac02" "05" "00"
-		     "02020202020202020202020202020202" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		     "0504030201000000" "c4ff" "0403"
-		     "01010101010101010101010101010101" "03030303030303030303030303030303"
-		     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-		     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc" "ac02" "05" "02" "7a7a");
+	             "01"
+	             "11220000000000000000000000000000"
+	             "dddddddddddddddddddddddddddddddd"
+	             "8020"
+	             "03"
+	             "00"
+	             "02"
+	             "a802"
+	             "02"
+	             "01010101010101010101010101010101"
+	             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	             "0504030201000000"
+	             "c4ff"
+	             "0000"
+	             "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	             "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+	             "ac02"
+	             "05"
+	             "00"
+	             "02020202020202020202020202020202"
+	             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	             "0504030201000000"
+	             "c4ff"
+	             "0403"
+	             "01010101010101010101010101010101"
+	             "03030303030303030303030303030303"
+	             "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	             "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+	             "ac02"
+	             "05"
+	             "02"
+	             "7a7a");
 	ok(commit_decode(buf_span(&out), &hold, &err));
 	assert_int_equal(hold.commit.session, 5);
 	assert_true(hold.commit.end_session);
@@ -360,12 +381,14 @@ static void a_commit_beyond_its_limits_is_not_encoded(void **state)
 	(void)state;
 	assert_int_equal(commit_encode(&(struct commit){ .added_count = COMMIT_PACKS_MAX + 1 }, &out, &err), ERR_LIMIT);
 	assert_int_equal(commit_encode(&(struct commit){ .snapshot_count = COMMIT_SNAPSHOTS_MAX + 1 }, &out, &err),
-			 ERR_LIMIT);
+	                 ERR_LIMIT);
 	assert_int_equal(commit_encode(&(struct commit){ .session = 5, .added = &pack, .added_count = 1 }, &out, &err),
-			 ERR_STATE);
-	assert_int_equal(commit_encode(&(struct commit){ .against = falling, .against_count = 2 }, &out, &err), ERR_STATE);
+	                 ERR_STATE);
+	assert_int_equal(commit_encode(&(struct commit){ .against = falling, .against_count = 2 }, &out, &err),
+	                 ERR_STATE);
 	s.sealed = span_of(details, sizeof details);
-	assert_int_equal(commit_encode(&(struct commit){ .snapshots = &s, .snapshot_count = 1 }, &out, &err), ERR_LIMIT);
+	assert_int_equal(commit_encode(&(struct commit){ .snapshots = &s, .snapshot_count = 1 }, &out, &err),
+	                 ERR_LIMIT);
 	s.sealed.len--;
 	buf_clear(&out);
 	ok(commit_encode(&(struct commit){ .snapshots = &s, .snapshot_count = 1 }, &out, &err));
@@ -413,11 +436,13 @@ static void init_has_these_bytes(void **state)
 	memset(p.random, 5, sizeof p.random);
 	ok(init_encode(&p, &out, &err));
 	is_hex(&out, "0101010101010101010101010101010101010101010101010101010101010101"
-		     "02020202020202020202020202020202"
-		     "0303030303030303030303030303030303030303030303030303030303030303"
-		     "0404040404040404040404040404040404040404040404040404040404040404"
-		     "0404040404040404040404040404040404040404040404040404040404040404"
-		     "01000000" "03020000" "05050505050505050505050505050505");
+	             "02020202020202020202020202020202"
+	             "0303030303030303030303030303030303030303030303030303030303030303"
+	             "0404040404040404040404040404040404040404040404040404040404040404"
+	             "0404040404040404040404040404040404040404040404040404040404040404"
+	             "01000000"
+	             "03020000"
+	             "05050505050505050505050505050505");
 	ok(init_decode(buf_span(&out), &got, &err));
 	assert_memory_equal(&got, &p, sizeof p);
 	refuses_cuts(&out, try_init);
@@ -472,17 +497,23 @@ static void the_small_payloads_have_these_bytes(void **state)
 	struct snapshot_id ids[2] = { { { 1 } }, { { 2 } } };
 	struct void_payload lost = { .number = 300, .hash = { 9 } };
 	struct account_id account = { { 8 } };
-	struct holder_payload h = { .holder = { { 7 } }, .role = HOLDER_DEPOSIT, .accounts = &account, .account_count = 1 };
+	struct holder_payload h = {
+		.holder = { { 7 } }, .role = HOLDER_DEPOSIT, .accounts = &account, .account_count = 1
+	};
 	uint32_t ordinals[2] = { 128, 129 };
 	struct buf out = BUF_EMPTY;
 
 	(void)state;
 	ok(snapshot_ids_encode(ids, 2, &out, &err));
-	is_hex(&out, "02" "01000000000000000000000000000000" "02000000000000000000000000000000");
+	is_hex(&out, "02"
+	             "01000000000000000000000000000000"
+	             "02000000000000000000000000000000");
 	refuses_cuts(&out, try_ids);
 	buf_clear(&out);
 	ok(ordinals_encode(ordinals, 2, &out, &err));
-	is_hex(&out, "02" "8001" "00");
+	is_hex(&out, "02"
+	             "8001"
+	             "00");
 	refuses_cuts(&out, try_ordinals);
 	buf_clear(&out);
 	ok(session_encode(300, &out, &err));
@@ -491,13 +522,16 @@ static void the_small_payloads_have_these_bytes(void **state)
 	assert_int_equal(try_session(SPAN_LIT("\0")), ERR_CORRUPT);
 	buf_clear(&out);
 	ok(void_encode(&lost, &out, &err));
-	is_hex(&out, "ac02" "0900000000000000000000000000000000000000000000000000000000000000");
+	is_hex(&out, "ac02"
+	             "0900000000000000000000000000000000000000000000000000000000000000");
 	refuses_cuts(&out, try_void);
 	buf_clear(&out);
 	ok(holder_encode(&h, &out, &err));
 	is_hex(&out, "07000000000000000000000000000000"
-		     "0000000000000000000000000000000000000000000000000000000000000000" "02" "01"
-		     "08000000000000000000000000000000");
+	             "0000000000000000000000000000000000000000000000000000000000000000"
+	             "02"
+	             "01"
+	             "08000000000000000000000000000000");
 	refuses_cuts(&out, try_holder);
 	out.ptr[48] = HOLDER_ROLE_END;
 	assert_int_equal(try_holder(buf_span(&out)), ERR_CORRUPT);

@@ -550,7 +550,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 	const struct CMUnitTest tests[] = {
-		/* These fork, which RocksDB's background threads do not survive: before this process has any. */
+	/* These fork, which RocksDB's background threads do not survive: before this process has any. */
 #ifndef __SANITIZE_THREAD__ /* which cannot follow a fork that starts threads */
 		TEST(a_reader_runs_beside_a_writer_of_another_process),
 #endif

@@ -650,7 +650,8 @@ static void replace(struct world *w, uint64_t number, struct span bytes)
 	ok(store_put(w->store, record_path(number).text, bytes, &err));
 }
 
-/* Record 2 is the head, record 1 is not; both may be damaged when a client first reads them and caches its judgement. */
+/* Record 2 is the head, record 1 is not; both may be damaged when a client first reads them and caches its judgement.
+ */
 static void a_mended_record_counts_again_for_who_saw_it_damaged(void **state)
 {
 	(void)state;
@@ -677,7 +678,8 @@ static void a_mended_record_counts_again_for_who_saw_it_damaged(void **state)
 			m = ledger_of(&w, NULL);
 			same_fold(l, m);
 			assert_int_equal(ledger_snapshot_count(l), 1);
-			/* A VOID right behind a head that comes back does not follow from it: now that one is unreadable. */
+			/* A VOID right behind a head that comes back does not follow from it: now that one is
+			 * unreadable. */
 			assert_int_equal(ledger_open_session(l, &session, &err),
 			                 voided && number == 2 ? ERR_CORRUPT : ERR_OK);
 			ledger_free(&l);
@@ -697,10 +699,10 @@ static void a_rotted_commit_keeps_the_ordinals_of_later_ones(void **state)
 	size_t count;
 
 	(void)state;
-	first = commit_one(l, &ordinals[0]); /* 2 */
+	first = commit_one(l, &ordinals[0]);     /* 2 */
 	s.base = commit_one(l, &ordinals[1]).id; /* 4 */
-	third = commit_one(l, &ordinals[2]); /* 6 */
-	ok(ledger_commit(l, &c, NULL, &err)); /* 7, on what 4 brought */
+	third = commit_one(l, &ordinals[2]);     /* 6 */
+	ok(ledger_commit(l, &c, NULL, &err));    /* 7, on what 4 brought */
 	replace(&w, 4, SPAN_LIT("rot"));
 	m = ledger_of(&w, NULL);
 	assert_int_equal(ledger_snapshot_count(m), 3);
@@ -830,7 +832,8 @@ static void a_damaged_cache_gives_a_notice_and_the_same_fold(void **state)
 			ledger_free(&l);
 		}
 	}
-	ok(file_replace(w.cache, SPAN_LIT("garbage that was never a cache, longer than its header"), 0600, false, &err));
+	ok(file_replace(w.cache, SPAN_LIT("garbage that was never a cache, longer than its header"), 0600, false,
+	                &err));
 	l = ledger_of(&w, w.cache);
 	assert_int_equal(w.notices, 1);
 	same_fold(l, m);
@@ -882,8 +885,7 @@ static void *race(void *arg)
 	struct store *store = NULL;
 	struct err e = { 0 };
 
-	r->failed = store_open(r->w->url, &store, &e) ||
-		    ledger_open(store, r->w->keys, NULL, NULL, NULL, &l, &e);
+	r->failed = store_open(r->w->url, &store, &e) || ledger_open(store, r->w->keys, NULL, NULL, NULL, &l, &e);
 	for (size_t i = 0; i < ARRAY_LEN(r->ids) && !r->failed; i++) {
 		struct snapshot_entry s = entry_new();
 		struct commit c = { .snapshots = &s, .snapshot_count = 1 };
@@ -1211,7 +1213,8 @@ static void every_failed_allocation_leaves_a_ledger_that_can_be_opened(void **st
 	world_end(&w);
 }
 
-/* Not a measurement, only its means: MAILHOLD_LEDGER_RECORDS sets the number; the figures stand in docs/format/ledger.md. */
+/* Not a measurement, only its means: MAILHOLD_LEDGER_RECORDS sets the number; the figures stand in
+ * docs/format/ledger.md. */
 static void a_long_ledger_opens_from_its_cache(void **state)
 {
 	const char *given = getenv("MAILHOLD_LEDGER_RECORDS");

@@ -331,8 +331,8 @@ static void change_items(struct world *w, size_t changes, bool with_summary)
 			w->items = realloc(w->items, (w->count + 1) * sizeof *w->items);
 			assert_non_null(w->items);
 			/* Even numbers: items_make() gave odd ones. Never one twice. */
-			item_make(&w->items[w->count], 2 * (500000 + i) * (below(2) ? 1 : 0) + 2 * (i * 131 + below(131)),
-			          with_summary);
+			item_make(&w->items[w->count],
+			          2 * (500000 + i) * (below(2) ? 1 : 0) + 2 * (i * 131 + below(131)), with_summary);
 			for (size_t k = 0; k < w->count; k++)
 				if (span_equal(key_of(&w->items[k]), key_of(&w->items[w->count])))
 					return;
@@ -400,7 +400,8 @@ static void one_new_item_costs_a_page_and_a_path(void **state)
 		qsort(w.items, w.count, sizeof *w.items, by_key);
 		now = build_on(&w, &base, &taken);
 		same_items(&w, &now);
-		/* A cut at a limit moves until the next keyed cut: a few pages at worst, of 200. Levels: two or three. */
+		/* A cut at a limit moves until the next keyed cut: a few pages at worst, of 200. Levels: two or three.
+		 */
 		assert_true(w.chunks.made[CLASS_KEYS] - before[CLASS_KEYS] <= 6);
 		assert_true(w.chunks.made[CLASS_FACTS] - before[CLASS_FACTS] <= 6);
 		assert_true(w.chunks.made[CLASS_STATE] - before[CLASS_STATE] <= 6);
@@ -440,7 +441,9 @@ static void other_states_alone_leave_the_spine(void **state)
 
 static void many_ids_go_through_lists(void **state)
 {
-	static const uint32_t counts[] = { REFS_INLINE_MAX, REFS_INLINE_MAX + 1, 65536, 65537, 200000, REFS_PER_ITEM_MAX };
+	static const uint32_t counts[] = {
+		REFS_INLINE_MAX, REFS_INLINE_MAX + 1, 65536, 65537, 200000, REFS_PER_ITEM_MAX
+	};
 	struct chunk_id *ids = malloc((REFS_PER_ITEM_MAX + 1) * sizeof *ids);
 	struct world w;
 
@@ -547,7 +550,7 @@ static void wide_rows_end_a_page_early(void **state)
 struct walked {
 	const struct page *page; /* NULL: nothing to compare with */
 	uint32_t rows;
-	unsigned sum;            /* of every byte: a sanitizer sees one too far */
+	unsigned sum; /* of every byte: a sanitizer sees one too far */
 };
 
 static enum err_code same_refs(void *ctx, uint32_t row, const struct chunk_id *ids, uint32_t count, bool listed,
@@ -603,7 +606,8 @@ static enum err_code decode_any(enum block_class class, struct span bytes, struc
 	}
 }
 
-/* Runs over every cut and a flip of every byte, each in a copy of its own, so that a sanitizer sees one byte too far. */
+/* Runs over every cut and a flip of every byte, each in a copy of its own, so that a sanitizer sees one byte too far.
+ */
 static void cut_and_flip(struct world *w, enum block_class class, const struct chunk_id *id, struct page *page)
 {
 	static struct node node;
@@ -696,7 +700,8 @@ static void summaries_survive_every_cut_and_flip(void **state)
 	buf_release(&chunk);
 }
 
-/* Trees that lie: a page of one under the counts of another, a node where a page belongs, trees that differ in length. */
+/* Trees that lie: a page of one under the counts of another, a node where a page belongs, trees that differ in length.
+ */
 static void trees_that_do_not_fit_together_are_refused(void **state)
 {
 	struct page_roots small, large, mixed;

@@ -115,7 +115,8 @@ static void weeks_begin_on_monday(void **state)
 
 static void months_quarters_and_years_are_civil(void **state)
 {
-	struct world w = { .rules.count = { [RETENTION_MONTHLY] = 3, [RETENTION_QUARTERLY] = 3, [RETENTION_YEARLY] = 3 } };
+	struct world w = { .rules.count = {
+		                   [RETENTION_MONTHLY] = 3, [RETENTION_QUARTERLY] = 3, [RETENTION_YEARLY] = 3 } };
 	static const int months[] = { 1, 2, 3, 4, 6, 7, 9, 10, 12 };
 	size_t n = 0;
 
@@ -127,7 +128,9 @@ static void months_quarters_and_years_are_civil(void **state)
 		}
 	judge(&w);
 	/* 2024: the year's last; 2025 likewise; 2026: June (Q2), September (Q3 and a month), October, December. */
-	looks(&w, "........#" "........#" "....#.###");
+	looks(&w, "........#"
+	          "........#"
+	          "....#.###");
 	assert_true(because(&w, n - 1, RETENTION_MONTHLY) && because(&w, n - 1, RETENTION_QUARTERLY) &&
 	            because(&w, n - 1, RETENTION_YEARLY));
 	assert_true(because(&w, 8, RETENTION_YEARLY) && !because(&w, 8, RETENTION_QUARTERLY));
@@ -339,7 +342,8 @@ static void an_hourly_rhythm_is_no_burst(void **state)
 	assert_true(w.v[40].keep);
 }
 
-/* Whatever rules and times: the newest complete one of a group stays; with a true clock a second judgement of what stayed agrees. */
+/* Whatever rules and times: the newest complete one of a group stays; with a true clock a second judgement of what
+ * stayed agrees. */
 static void judging_what_stayed_keeps_it(void **state)
 {
 	const char *given = getenv("MAILHOLD_TEST_SEED");

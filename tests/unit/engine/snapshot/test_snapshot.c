@@ -178,14 +178,16 @@ static void rows_come_back(void **state)
 	/* Without putting anything the very same bytes and ids come out: runs compare by them. */
 	ok(buf_append(&dry_ids, span_of(&own, sizeof own), &err));
 	ok(collection_facts_encode(NULL, w.keys, &c, &dry_facts, &dry_ids, &err));
-	assert_true(span_equal(buf_span(&facts), buf_span(&dry_facts)) && span_equal(buf_span(&ids), buf_span(&dry_ids)));
+	assert_true(span_equal(buf_span(&facts), buf_span(&dry_facts)) &&
+	            span_equal(buf_span(&ids), buf_span(&dry_ids)));
 	assert_int_equal(ids.len, 4 * sizeof(struct chunk_id));
 	cut_and_flip(decode_facts, buf_span(&facts));
 	ok(collection_state_encode(&s, &encoded, &err));
 	cut_and_flip(decode_state, buf_span(&encoded));
 
 	ok(page_builder_open(&w.io, &b, &err));
-	ok(page_builder_add(b, &(struct page_row){ .key = c.path, .facts = buf_span(&facts), .state = buf_span(&encoded) },
+	ok(page_builder_add(b,
+	                    &(struct page_row){ .key = c.path, .facts = buf_span(&facts), .state = buf_span(&encoded) },
 	                    (const struct chunk_id *)(const void *)ids.ptr, 4, SPAN_EMPTY, &err));
 	ok(page_builder_roots(b, &roots, &items, &err));
 	ok(collection_table_load(&w.io, &roots, &table, &err));

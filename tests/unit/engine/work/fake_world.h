@@ -1,6 +1,7 @@
 /*
- * fake_world: a scriptable mail world in memory: folders of items that appear, vanish, change, cannot be read; a source that
- * lists and fetches them, and a sink that keeps what it is given. The bytes of an item follow from its seed and size.
+ * fake_world: a scriptable mail world in memory: folders of items that appear, vanish, change, cannot be read; a source
+ * that lists and fetches them, and a sink that keeps what it is given. The bytes of an item follow from its seed and
+ * size.
  */
 #ifndef MAILHOLD_TESTS_ENGINE_FAKE_WORLD_H
 #define MAILHOLD_TESTS_ENGINE_FAKE_WORLD_H
@@ -14,24 +15,24 @@
 #include "unit/engine/memory_chunks.h"
 
 #define FAKE_FOLDERS 8
-#define FAKE_ITEMS 600
+#define FAKE_ITEMS   600
 
 enum fake_trouble { FAKE_FINE, FAKE_UNREADABLE, FAKE_VANISHES };
 
 struct fake_item {
-	uint32_t number;  /* its key */
-	uint32_t seed;    /* of its bytes: equal seeds and sizes, equal bytes */
+	uint32_t number; /* its key */
+	uint32_t seed;   /* of its bytes: equal seeds and sizes, equal bytes */
 	uint32_t size;
 	uint32_t version; /* STATE_VERSION */
 	uint8_t flags;
 	enum fake_trouble trouble;
-	bool fetched;     /* in this run */
+	bool fetched; /* in this run */
 };
 
 struct fake_folder {
 	bool there;
-	bool failing;     /* cannot be listed */
-	uint32_t stamp;   /* of its attributes */
+	bool failing;   /* cannot be listed */
+	uint32_t stamp; /* of its attributes */
 	size_t count;
 	struct fake_item items[FAKE_ITEMS];
 };
@@ -91,9 +92,10 @@ static inline enum err_code fake_bytes(const struct fake_item *i, struct buf *ou
 	if (rc)
 		return rc;
 	if (fake_has_header(i))
-		snprintf(head, sizeof head,
-		         "From: someone%u@example.org\r\nSubject: topic%u of %u\r\nMessage-ID: <%u@example.org>\r\n\r\n",
-		         i->seed % 5, fake_topic(i->seed), i->seed, i->seed);
+		snprintf(
+		        head, sizeof head,
+		        "From: someone%u@example.org\r\nSubject: topic%u of %u\r\nMessage-ID: <%u@example.org>\r\n\r\n",
+		        i->seed % 5, fake_topic(i->seed), i->seed, i->seed);
 	for (size_t n = 0; n < i->size; n++) {
 		if (n < strlen(head)) {
 			at[n] = (uint8_t)head[n];
@@ -131,7 +133,7 @@ struct fake_source {
 	uint8_t long_values[FAKE_FOLDERS][2000];
 	bool with_cursors;
 	atomic_int fetches, at_once, most_at_once;
-	int stop_after;          /* fetches until *stop is set; 0: never */
+	int stop_after; /* fetches until *stop is set; 0: never */
 	volatile sig_atomic_t *stop;
 	int reports;
 };
@@ -157,7 +159,8 @@ static inline enum err_code fake_collections(struct item_source *base, const str
 		s->folder_of[n] = f;
 		snprintf(s->stamps[n], sizeof s->stamps[n], "stamp %u", s->world->folders[f].stamp);
 		memset(s->long_values[n], (int)s->world->folders[f].stamp, sizeof s->long_values[n]);
-		s->attributes[n][0] = (struct attribute){ SPAN_LIT("fake:long"), span_of(s->long_values[n], 600 + 100 * f) };
+		s->attributes[n][0] =
+		        (struct attribute){ SPAN_LIT("fake:long"), span_of(s->long_values[n], 600 + 100 * f) };
 		s->attributes[n][1] = (struct attribute){ SPAN_LIT("fake:stamp"), span_cstr(s->stamps[n]) };
 		s->collections[n] = (struct collection){ .path = fake_path(f, s->paths[n]),
 			                                 .kind = KIND_MAIL,

@@ -1,5 +1,6 @@
 /*
- * lab: a repository with a fake source, changed at random, and a plain model of what each snapshot of it must hold. Include after cmocka.h.
+ * lab: a repository with a fake source, changed at random, and a plain model of what each snapshot of it must hold.
+ * Include after cmocka.h.
  */
 #ifndef MAILHOLD_TESTS_ENGINE_LAB_H
 #define MAILHOLD_TESTS_ENGINE_LAB_H
@@ -26,7 +27,7 @@ struct lab {
 	struct secret *secret;
 	struct repo *repo;
 	volatile sig_atomic_t stop;
-	struct fake_world now;      /* what the source has */
+	struct fake_world now;                   /* what the source has */
 	struct fake_world *kept[SNAPSHOTS_KEPT]; /* what each snapshot must hold */
 	struct snapshot_id ids[SNAPSHOTS_KEPT];
 	size_t count;
@@ -36,10 +37,9 @@ struct lab {
 
 static inline void lab_open(struct lab *l)
 {
-	struct repo_options o = { .url = l->url,
-		                  .secret = l->secret,
-		                  .secret_kind = SLOT_KEY_FILE,
-		                  .cache_folder = l->cache };
+	struct repo_options o = {
+		.url = l->url, .secret = l->secret, .secret_kind = SLOT_KEY_FILE, .cache_folder = l->cache
+	};
 
 	ok(repo_open(&o, &l->repo, &err));
 	engine_stop_flag(l->repo, &l->stop);
@@ -293,7 +293,8 @@ static inline void same_attributes(const struct view_collection *shown, const st
 }
 
 /* One body of ONE_IN is compared. */
-static inline void same_snapshot(struct lab *l, const struct snapshot_id *id, const struct fake_world *want, size_t one_in)
+static inline void same_snapshot(struct lab *l, const struct snapshot_id *id, const struct fake_world *want,
+                                 size_t one_in)
 {
 	struct looking k = { 0 };
 	struct view *v = NULL;
@@ -363,8 +364,9 @@ static inline void fetched_what_was_needed(const struct lab *l, const struct fak
 		const struct fake_folder *now = &l->now.folders[f];
 
 		for (size_t i = 0; now->there && !now->failing && i < now->count; i++) {
-			const struct fake_item *before =
-				base && base->folders[f].there ? find_number(&base->folders[f], now->items[i].number) : NULL;
+			const struct fake_item *before = base && base->folders[f].there
+			                                         ? find_number(&base->folders[f], now->items[i].number)
+			                                         : NULL;
 			bool needed = !before || before->version != now->items[i].version;
 
 			if (now->items[i].fetched && !needed)

@@ -1,6 +1,6 @@
 /*
- * Prune and retention on real repositories: what stays is whole, what goes is gone, doing it again changes nothing, and others may
- * write at any moment meanwhile.
+ * Prune and retention on real repositories: what stays is whole, what goes is gone, doing it again changes nothing, and
+ * others may write at any moment meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "unit/engine/work/lab.h"
 
-static const struct prune_options at_once = { .max_unused_percent = PRUNE_UNUSED_PERCENT, .max_repack_bytes = UINT64_MAX };
+static const struct prune_options at_once = { .max_unused_percent = PRUNE_UNUSED_PERCENT,
+	                                      .max_repack_bytes = UINT64_MAX };
 
 static struct prune_report prune(struct repo *r, const struct prune_options *o)
 {
@@ -100,7 +101,8 @@ static void half_forgotten_half_whole(void **state)
 	lab_reopen(&l);
 	loose = pack_bytes(&l);
 	assert_true(loose <= before);
-	/* To the last chunk. Half of a pack may be unused by default, so that takes away at most half; padding aside. */
+	/* To the last chunk. Half of a pack may be unused by default, so that takes away at most half; padding aside.
+	 */
 	tight.max_unused_percent = 0;
 	r = prune(l.repo, &tight);
 	assert_true(loose <= 2 * pack_bytes(&l) + pack_bytes(&l) / 4 + 16 * KIB * r.packs);
@@ -307,8 +309,8 @@ static void meddler_end(struct meddler *m)
 }
 
 /*
- * Items go, the snapshot that had them is forgotten and expired, and just when the pruner looks at what is needed somebody else backs
- * up the same items again, deduplicated against packs that are about to be condemned.
+ * Items go, the snapshot that had them is forgotten and expired, and just when the pruner looks at what is needed
+ * somebody else backs up the same items again, deduplicated against packs that are about to be condemned.
  */
 static void a_snapshot_in_the_middle_of_a_prune_is_whole(void **state)
 {
@@ -395,15 +397,16 @@ static void run_while_pruned(struct lab *l, int at, struct snapshot_id forgotten
 	s.pruner = pruner;
 	l->repo->notice = count_beginnings;
 	ok(engine_snapshot(l->repo, &s.fake.base,
-	                   &(struct snapshot_options){ .account = "ann", .partial_every_bytes = below(2) ? 0 : 20000 }, &report,
-	                   &err));
+	                   &(struct snapshot_options){ .account = "ann", .partial_every_bytes = below(2) ? 0 : 20000 },
+	                   &report, &err));
 	keep(l, &report.info.id, model);
 	*done = s.done;
 }
 
 /*
- * The other way round: somebody forgets and prunes, with all the rigour there is, while a run is at work that deduplicates against what
- * goes, or builds on the very snapshot that goes. The run is whole afterwards, if need be because it began again.
+ * The other way round: somebody forgets and prunes, with all the rigour there is, while a run is at work that
+ * deduplicates against what goes, or builds on the very snapshot that goes. The run is whole afterwards, if need be
+ * because it began again.
  */
 static void a_prune_in_the_middle_of_a_run_takes_nothing_from_it(void **state)
 {

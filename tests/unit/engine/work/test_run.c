@@ -1,6 +1,6 @@
 /*
- * Snapshot runs and restores of a scriptable world, compared with a plain model after every step: what the newest snapshot
- * holds, what older ones still hold, what is fetched, what diff, deleted and find say.
+ * Snapshot runs and restores of a scriptable world, compared with a plain model after every step: what the newest
+ * snapshot holds, what older ones still hold, what is fetched, what diff, deleted and find say.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +69,8 @@ static struct tally tally_of(const struct fake_world *a, const struct fake_world
 	for (size_t f = 0; f < FAKE_FOLDERS; f++) {
 		t.collections += a->folders[f].there != b->folders[f].there;
 		for (size_t i = 0; a->folders[f].there && b->folders[f].there && i < a->folders[f].count; i++) {
-			const struct fake_item *x = &a->folders[f].items[i], *y = find_number(&b->folders[f], x->number);
+			const struct fake_item *x = &a->folders[f].items[i],
+			                       *y = find_number(&b->folders[f], x->number);
 
 			if (y && !same_content(x, y))
 				t.content++;
@@ -352,8 +353,9 @@ static size_t run_interrupted(struct lab *l, int after, struct fake_world *safe)
 	fake_source_init(s, &l->now);
 	s->stop_after = after;
 	s->stop = &l->stop;
-	assert_int_equal(engine_snapshot(l->repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err),
-	                 ERR_CANCELLED);
+	assert_int_equal(
+	        engine_snapshot(l->repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err),
+	        ERR_CANCELLED);
 	l->stop = 0;
 	free(s);
 	*safe = base ? *base : (struct fake_world){ 0 };
@@ -603,7 +605,8 @@ static void memory_may_run_out_anywhere(void **state)
 		failed += rc != ERR_OK;
 		lab_reopen(&l);
 		if (rc)
-			ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+			ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report,
+			                   &err));
 		same_snapshot(&l, &report.info.id, model, 20);
 		if (l.count == SNAPSHOTS_KEPT)
 			free(l.kept[--l.count]);
@@ -638,7 +641,8 @@ static void memory_may_run_out_in_a_restore(void **state)
 		mem_fail_nth(n);
 		rc = view_open(l.repo, &l.ids[0], &v, &err);
 		if (!rc)
-			rc = engine_restore(v, &sink.base, &(struct restore_options){ 0 }, count_failed, &told, &report, &err);
+			rc = engine_restore(v, &sink.base, &(struct restore_options){ 0 }, count_failed, &told, &report,
+			                    &err);
 		mem_fail_nth(0);
 		failed += rc != ERR_OK;
 		/* Whatever was put is right, and success means everything. */
