@@ -228,13 +228,13 @@ struct forget_report {
 MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
                                               void *ctx, struct forget_report *out, struct err *e);
 
-#define PRUNE_TRASH_MS ((int64_t)7 * 24 * 3600 * 1000) /* how long the trash keeps */
-#define PRUNE_WAIT_MS                                                                                                  \
-	((int64_t)24 * 3600 * 1000) /* between condemning a pack and deleting it: readers may be at it                 \
-	                             */
-#define PRUNE_SILENT_MS                                                                                                \
-	((int64_t)7 * 24 * 3600 * 1000) /* a session that says nothing for so long is taken for dead                   \
-	                                 */
+/*
+ * How long the trash keeps; how long a condemned pack stays, because readers may be at it; and the silence after which a
+ * session is taken for dead.
+ */
+#define PRUNE_TRASH_MS       ((int64_t)7 * 24 * 3600 * 1000)
+#define PRUNE_WAIT_MS        ((int64_t)24 * 3600 * 1000)
+#define PRUNE_SILENT_MS      ((int64_t)7 * 24 * 3600 * 1000)
 #define PRUNE_UNUSED_PERCENT 50
 struct prune_options {
 	int64_t trash_ms;            /* snapshots longer in the trash than this end for good; 0: all */

@@ -1,8 +1,10 @@
 /*
  * index: chunk id → places, in RocksDB on the client; the only home of rocksdb/c.h. A cache: made from packs'
  * directories and id lists alone, brought up to date from the ledger at open, rebuilt with a notice when it is missing,
- * stale, of another version or damaged. Bulk goes in by sorted ingest. Folder   FOLDER/index (RocksDB), made when
- * missing. Thread   lookups from any thread; adding from one at a time.
+ * stale, of another version or damaged. Bulk goes in by sorted ingest.
+ * Folder   FOLDER/index (RocksDB), made when
+ * missing.
+ * Thread   lookups from any thread; adding from one at a time.
  */
 #ifndef MAILHOLD_ENGINE_INDEX_INDEX_H
 #define MAILHOLD_ENGINE_INDEX_INDEX_H

@@ -2,7 +2,8 @@
  * index_db: the index's tables in RocksDB; the only file that knows rocksdb/c.h is index_db.c.
  * Format   docs/format/index.md, version 1 (local: not part of the repository).
  * Order    the entries of a pack and the mark that says that the pack is held go in as one atomic unit: one ingested
- * file or one write batch. Whatever a crash leaves, a marked pack has all of its entries. Thread   any; one thread at a
+ * file or one write batch. Whatever a crash leaves, a marked pack has all of its entries.
+ * Thread   any; one thread at a
  * time puts.
  */
 #ifndef MAILHOLD_ENGINE_INDEX_INDEX_DB_H

@@ -5,7 +5,8 @@
  *
  * Doubt    a record that cannot be read may have said anything. Until a VOID passes over it, whoever wrote after it
  * must have been able to read it (writers stop at an unreadable record), so facts that may have been lost with it are
- * granted: an unknown base, a session of that number, an ordinal that leaves a gap. Thread   one at a time.
+ * granted: an unknown base, a session of that number, an ordinal that leaves a gap.
+ * Thread   one at a time.
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_FOLD_H
 #define MAILHOLD_ENGINE_LEDGER_FOLD_H

@@ -1,7 +1,7 @@
 /*
  * ledger: the repository's truth: an append-only, hash-chained sequence of sealed and signed records ledger/N. State is
- * the fold of the ledger. Rules A–H of the design; docs/format/ledger.md has the bytes, docs/order.md the order. Thread
- * one thread at a time. Spans and pointers given out are good until the next refresh or append.
+ * the fold of the ledger. Rules A–H of the design; docs/format/ledger.md has the bytes, docs/order.md the order.
+ * Thread   one thread at a time. Spans and pointers given out are good until the next refresh or append.
  */
 #ifndef MAILHOLD_ENGINE_LEDGER_LEDGER_H
 #define MAILHOLD_ENGINE_LEDGER_LEDGER_H

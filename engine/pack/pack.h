@@ -1,7 +1,8 @@
 /*
  * pack: a stored object of many blocks.
  * Format   docs/format/pack.md, version 1: clear header 64 | blocks | one sealed id list per block | directory | footer
- * 160 | zeros to a Padmé size, at least 4 KiB | the directory again | the footer again. Order    a pack is durable
+ * 160 | zeros to a Padmé size, at least 4 KiB | the directory again | the footer again.
+ * Order    a pack is durable
  * before any ledger record names it (docs/order.md 1).
  */
 #ifndef MAILHOLD_ENGINE_PACK_PACK_H

@@ -1,7 +1,9 @@
 /*
  * pack_format: the bytes of a pack that are not blocks: clear header, id lists, directory, footer. Encoders and
- * decoders work on plaintext; sealing is in pack_write.c and pack_find.c. Format   docs/format/pack.md, version 1. All
- * numbers little-endian. Thread   no state; call from anywhere.
+ * decoders work on plaintext; sealing is in pack_write.c and pack_find.c.
+ * Format   docs/format/pack.md, version 1. All
+ * numbers little-endian.
+ * Thread   no state; call from anywhere.
  */
 #ifndef MAILHOLD_ENGINE_PACK_PACK_FORMAT_H
 #define MAILHOLD_ENGINE_PACK_PACK_FORMAT_H

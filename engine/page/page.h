@@ -3,7 +3,8 @@
  * Format   docs/format/page.md, version 1. A page is four column chunks (keys, facts, state: scope sync; refs: scope
  * struct). The spine tree (scope struct) names refs, keys and facts of each page; the state tree, with the same cuts,
  * names the state chunk. Nodes hold ids and counts only, so that marking needs no sync key. Cuts     by a keyed hash of
- * the key, so that two snapshots share what did not change whoever wrote them. Thread   one thread at a time per
+ * the key, so that two snapshots share what did not change whoever wrote them.
+ * Thread   one thread at a time per
  * object.
  */
 #ifndef MAILHOLD_ENGINE_PAGE_PAGE_H

@@ -1,7 +1,8 @@
 /*
  * holders: for this room's own files: the objects under key/ and the records that announce whom they belong to.
  * Format   docs/format/key.md. key/HOLDER is a holder's first slot, key/HOLDER.XXXXXXXX (8 random hex digits) a later
- * one, which key passwd makes; key/HOLDER.bundle and key/HOLDER.label stand beside them. Order    docs/order.md, rules
+ * one, which key passwd makes; key/HOLDER.bundle and key/HOLDER.label stand beside them.
+ * Order    docs/order.md, rules
  * 8 and 9: objects are durable and were opened once before a record announces their holder; a removal is recorded
  * before objects are deleted.
  */

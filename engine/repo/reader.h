@@ -1,6 +1,7 @@
 /*
  * reader: gives chunks by id: index, pack, block, chunk, checked against the id. Decoded blocks are kept in a bounded
- * cache that all threads share; a block wanted by several at once is read once. Thread   any number of threads; each
+ * cache that all threads share; a block wanted by several at once is read once.
+ * Thread   any number of threads; each
  * brings its own block_codec.
  */
 #ifndef MAILHOLD_ENGINE_REPO_READER_H

@@ -4,8 +4,10 @@
  *
  * What never happens, whatever the rules say: the newest complete snapshot of a group goes; an unfinished run takes the
  * place of a complete snapshot; a snapshot that lost more than half of its items takes the place of the one before it;
- * a snapshot whose claimed time cannot be true takes the place of any. Order    that of the ledger. Times are claims:
- * one before that of its predecessor in the group, or after NOW, does not count. Thread   no state; call from anywhere.
+ * a snapshot whose claimed time cannot be true takes the place of any.
+ * Order    that of the ledger. Times are claims:
+ * one before that of its predecessor in the group, or after NOW, does not count.
+ * Thread   no state; call from anywhere.
  */
 #ifndef MAILHOLD_ENGINE_RETENTION_RETENTION_H
 #define MAILHOLD_ENGINE_RETENTION_RETENTION_H

@@ -3,7 +3,8 @@
  * never an item, a name or a flag. One bit per chunk in memory. Roots    snapshots that are live or in the trash. Only
  * the first committed place of a chunk is marked: further copies are spare. Growing  marks are only ever added. Brought
  * up to a newer head, they hold what any snapshot since the first head needed, which is more than is needed, never
- * less. Thread   one thread at a time.
+ * less.
+ * Thread   one thread at a time.
  */
 #ifndef MAILHOLD_ENGINE_WORK_MARK_H
 #define MAILHOLD_ENGINE_WORK_MARK_H

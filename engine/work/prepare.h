@@ -1,6 +1,7 @@
 /*
  * prepare: reads one item and makes of it what the repository keeps: chunks with their ids, the item chunk, facts, a
- * summary. The heavy, independent part of a snapshot, run by the pool. Memory   an item of up to PREPARE_WHOLE_MAX is
+ * summary. The heavy, independent part of a snapshot, run by the pool.
+ * Memory   an item of up to PREPARE_WHOLE_MAX is
  * held whole; larger ones are streamed by the owner (prepare_stream).
  */
 #ifndef MAILHOLD_ENGINE_WORK_PREPARE_H
