@@ -173,6 +173,17 @@ static void tell_rebuild(struct index *i, const struct err *why, uint32_t packs)
 	i->notice(i->ctx, line);
 }
 
+/* An index that holds nothing while there are packs: a new client, or somebody removed the folder. */
+static void tell_new(struct index *i, uint32_t packs)
+{
+	char line[128];
+
+	if (!i->notice || i->count || !packs)
+		return;
+	snprintf(line, sizeof line, "there is no local index yet; it is being made from %" PRIu32 " packs", packs);
+	i->notice(i->ctx, line);
+}
+
 static bool is_damage(enum err_code rc)
 {
 	return rc == ERR_CORRUPT || rc == ERR_IO || rc == ERR_UNSUPPORTED || rc == ERR_NOT_FOUND;
@@ -192,6 +203,8 @@ static enum err_code open_or_remake(struct index *i, uint32_t packs, uint32_t *c
 {
 	enum err_code rc = open_database(i, false, clearing, e);
 
+	if (!rc)
+		tell_new(i, packs);
 	if (!is_damage(rc))
 		return rc;
 	tell_rebuild(i, e, packs);

@@ -161,7 +161,8 @@ static void live_packs_are_added_at_open_and_at_update(void **state)
 		assert_pack_found(w, &one, 0, 3);
 		assert_pack_found(w, &two, 5000, 220);
 	}
-	assert_int_equal(w->notices, 0);
+	assert_int_equal(w->notices, 1); /* the index was not there at first */
+	assert_non_null(strstr(w->last_notice, "no local index yet"));
 }
 
 static void a_reader_makes_the_index_when_nobody_else_does(void **state)
@@ -511,12 +512,12 @@ static void a_pack_that_cannot_be_read_is_told_and_left_out(void **state)
 
 	OK(store_delete(w->packs.store, pack_path(&two.name).text, &err));
 	OK(try_open(w, INDEX_WRITE));
-	assert_int_equal(w->notices, 1);
+	assert_int_equal(w->notices, 2); /* a new index, and the pack */
 	assert_pack_found(w, &one, 0, 3);
 	assert_pack_found(w, &three, 2000, 3);
 	assert_false(find(w, 1001, &place));
 	OK(index_update(w->index, &w->ledger, &err));
-	assert_int_equal(w->notices, 1); /* told once */
+	assert_int_equal(w->notices, 2); /* told once */
 }
 
 static void entries_of_dead_packs_are_removed(void **state)
