@@ -342,7 +342,8 @@ static void large_parts_are_cut_by_content_and_small_ones_are_not(void **state)
 		if (from_b <= from_a)
 			k++;
 	}
-	assert_true(same + 5 > a.count); /* the cuts meet again soon */
+	/* The cuts meet again soon: after two or three chunks as a rule, so that half of them is beyond any bad luck. */
+	assert_true(2 * same > a.count);
 	split_release(&a);
 	split_release(&b);
 }
