@@ -59,7 +59,6 @@ struct run {
 
 /* Opens index, writer and the rest; once. */
 MUST_CHECK enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e);
-MUST_CHECK enum err_code run_need_table(struct run *r, struct err *e);
 /* Is it time to make safe what we have? */
 bool run_partial_due(const struct run *r);
 /* Is there anything new to make safe? Also plans when to ask next. */

@@ -18,7 +18,7 @@
 
 /* ---- parts opened on demand ---- */
 
-enum err_code run_need_table(struct run *r, struct err *e)
+static enum err_code need_table(struct run *r, struct err *e)
 {
 	struct chunk_io io = repo_chunk_io(r->repo);
 	enum err_code rc;
@@ -44,7 +44,7 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 	if (!rc)
 		rc = index_update(r->repo->index, r->repo->ledger, e);
 	if (!rc)
-		rc = run_need_table(r, e);
+		rc = need_table(r, e);
 	if (!rc)
 		rc = pool_open(cores > 1 ? cores - 1 : 1, &r->pool, e);
 	if (!rc)
@@ -163,7 +163,7 @@ static enum err_code known_of(struct run *r, size_t c, struct known *out, bool *
 		*found = last != NULL;
 		return ERR_OK;
 	}
-	rc = run_need_table(r, e);
+	rc = need_table(r, e);
 	row = rc ? NULL : collection_table_find(&r->table, r->collections[c].path);
 	if (row) {
 		*out = (struct known){ .cursor = row->state.cursor,
