@@ -157,6 +157,7 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 {
 	struct key_rows *l = ctx;
 	struct buf slot = BUF_EMPTY;
+	struct err why = { 0 };
 	struct slot_info info;
 	struct holder_id id;
 	struct key_row *row;
@@ -174,9 +175,13 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	if (what == KEY_BUNDLE)
 		return ERR_OK;
 	row->info.slots++;
-	if (!store_get(l->repo->store, name, SLOT_BYTES, &slot, &(struct err){ 0 }) &&
-	    !slot_inspect(buf_span(&slot), &info, &(struct err){ 0 }))
+	rc = store_get(l->repo->store, name, SLOT_BYTES, &slot, &why);
+	if (!rc)
+		rc = slot_inspect(buf_span(&slot), &info, &why);
+	if (!rc)
 		row->info.kind = info.kind;
+	else
+		repo_notice(l->repo, "%s: %s", name, why.text);
 	buf_release(&slot);
 	return ERR_OK;
 }
