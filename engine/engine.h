@@ -237,11 +237,17 @@ MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forge
 #define PRUNE_SILENT_MS      ((int64_t)7 * 24 * 3600 * 1000)
 #define PRUNE_UNUSED_PERCENT 50
 struct prune_options {
-	int64_t trash_ms;            /* snapshots longer in the trash than this end for good; 0: all */
-	int64_t wait_ms;             /* 0: for when no other machine reads */
-	int64_t silent_ms;           /* 0: every open session is fenced; a run of it fails and must be done again */
-	unsigned max_unused_percent; /* packs of which more is unused are rewritten; 100: none */
-	uint64_t max_repack_bytes;   /* of copies; UINT64_MAX: any */
+	int64_t trash_ms;  /* snapshots longer in the trash than this end for good; 0: all */
+	int64_t wait_ms;   /* 0: for when no other machine reads */
+	int64_t silent_ms; /* 0: every open session is fenced; a run of it fails and must be done again */
+	/*
+	 * Packs are rewritten, those that give most back first, until no more than this is unused in what is left: so
+	 * many per cent of all (100: anything may be), or so many bytes, whichever is more.
+	 */
+	unsigned max_unused_percent;
+	uint64_t max_unused_bytes;
+	uint64_t max_repack_bytes;         /* of copies; UINT64_MAX: any */
+	int64_t max_duration_ms;           /* begins nothing new after; 0: no limit. One pack is rewritten at least */
 	const struct snapshot_id *without; /* dry run: as if these were gone */
 	size_t without_count;
 	bool dry_run;
@@ -254,9 +260,11 @@ struct prune_report {
 	uint64_t packs_unused, bytes_unused;     /* nothing needed was in them: condemned */
 	uint64_t packs_repacked, bytes_repacked; /* condemned after what is needed in them was copied */
 	uint64_t bytes_copied;                   /* of the copies, as stored; of a dry run: expected */
+	uint64_t bytes_unused_left;              /* not needed, in packs that were not rewritten; estimated */
 	uint64_t packs_deleted, bytes_deleted;   /* condemned now or earlier; orphans included */
 	uint64_t orphans_deleted;                /* uploaded, never committed */
 	uint64_t packs_waiting, bytes_waiting;   /* condemned, to be deleted by a later prune */
+	bool out_of_time;                        /* max_duration_ms was over: the next prune goes on */
 	char head[80];
 };
 /*

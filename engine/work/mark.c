@@ -20,6 +20,7 @@ static void pack_release(struct mark_pack *p)
 {
 	mem_free(p->starts);
 	mem_free(p->sealed);
+	mem_free(p->raw);
 	mem_free(p->classes);
 	mem_free(p->live);
 	mem_free(p->moved);
@@ -42,14 +43,16 @@ static enum err_code table_fill(struct mark_pack *p, const struct pack *pack, st
 
 	p->starts = mem_zalloc((size_t)blocks + 1, sizeof *p->starts);
 	p->sealed = mem_zalloc(blocks, sizeof *p->sealed);
+	p->raw = mem_zalloc(blocks, sizeof *p->raw);
 	p->classes = mem_zalloc(blocks, 1);
-	if (!p->starts || !p->sealed || !p->classes)
+	if (!p->starts || !p->sealed || !p->raw || !p->classes)
 		return err_no_memory(e, blocks * sizeof *p->starts);
 	for (uint32_t b = 0; b < blocks; b++) {
 		const struct block_info *info = pack_block(pack, b);
 
 		p->starts[b] = chunks;
 		p->sealed[b] = info->sealed_bytes;
+		p->raw[b] = info->raw_bytes;
 		p->classes[b] = (uint8_t)info->class;
 		chunks += info->chunk_count;
 	}

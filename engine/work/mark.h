@@ -16,6 +16,7 @@ struct mark_pack {
 	uint32_t block_count;
 	uint32_t *starts; /* of each block, and behind the last: block_count + 1 */
 	uint32_t *sealed; /* bytes of each block */
+	uint32_t *raw;    /* of each block, decompressed */
 	uint8_t *classes; /* of each block */
 	uint8_t *live;    /* bits: needed */
 	uint8_t *moved;   /* bits: copied elsewhere by the repacking; mark never looks at them */
