@@ -32,6 +32,9 @@ struct mark {
 	size_t without_count;
 	int64_t trash_ms; /* trash forgotten at or before this is no root, for a dry run; INT64_MIN: all of it is */
 	uint64_t chunks_live;
+	struct mark_seen *seen; /* ids that are marked or wait in LEAVES; a bounded memory, NULL between updates */
+	uint32_t seen_mask;
+	struct buf leaves; /* struct chunk_id: nothing hangs below; looked up many at once */
 };
 
 /* Nothing is marked yet. The index must be open. */

@@ -41,9 +41,9 @@ bool prune_is_late(const struct prune *p);
 
 /* What a repack makes of a block. */
 enum block_fate {
-	BLOCK_GONE,   /* nothing in it is needed */
+	BLOCK_GONE,    /* nothing in it is needed */
 	BLOCK_CARRIED, /* moved as it lies there, sealed */
-	BLOCK_OPENED  /* what is needed in it goes into new blocks */
+	BLOCK_OPENED   /* what is needed in it goes into new blocks */
 };
 /* Of block B of pack ORDINAL, by what is marked so far. Manifests are always opened. */
 enum block_fate prune_fate(const struct prune *p, uint32_t ordinal, uint32_t b);
