@@ -22,7 +22,7 @@ _mailhold_options()
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
-	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
+	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
