@@ -4,6 +4,7 @@
  *
  *   repo_init, repo_open            a repository on a store, unlocked
  *   engine_snapshot                 take one account's items into it
+ *   engine_copy                     take snapshots of another repository into it
  *   repo_snapshots, repo_resolve    what there is
  *   view_*                          look into one snapshot: collections, items, bodies
  *   engine_diff, _deleted, _find    compare and search, without opening bodies
@@ -135,7 +136,8 @@ struct snapshot_info {
 enum engine_snapshot_flag {
 	ENGINE_SNAPSHOT_PARTIAL = 1, /* interrupted run: what was safe by then */
 	ENGINE_SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
-	ENGINE_SNAPSHOT_GAPS = 4     /* some items could not be read */
+	ENGINE_SNAPSHOT_GAPS = 4,    /* some items could not be read */
+	ENGINE_SNAPSHOT_COPIED = 8   /* by engine_copy, from another repository */
 };
 enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
 typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
@@ -180,6 +182,54 @@ struct snapshot_report {
  */
 MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source, const struct snapshot_options *o,
                                          struct snapshot_report *out, struct err *e);
+
+/* ---- copying to another repository: docs/copy.md ---- */
+
+struct copy_options {
+	const struct snapshot_id *ids; /* live ones of FROM */
+	size_t count;
+	bool verify;           /* what was copied is read back from TO and compared with FROM, byte for byte */
+	bool dry_run;          /* tells what would be copied; reads no bodies, writes nothing */
+	int compression_level; /* as in struct snapshot_options, and the two below */
+	int64_t partial_every_ms;
+	uint64_t partial_every_bytes;
+	item_report skipped; /* told of every item, or larger thing, that cannot be copied. Any thread. May be NULL */
+	void *skipped_ctx;
+};
+enum copy_verdict {
+	COPY_DONE = 1,
+	COPY_WOULD,   /* of a dry run */
+	COPY_PRESENT, /* TO has it already */
+	COPY_FAILED   /* its list of collections cannot be read; told to SKIPPED, too */
+};
+struct copy_step {
+	const struct snapshot_info *from;
+	enum copy_verdict verdict;
+	const struct snapshot_id *to;      /* the copy; NULL unless _DONE or _PRESENT */
+	const struct snapshot_report *run; /* _DONE only */
+	uint64_t items_verified;           /* 0 when another step of this call compared all of them */
+};
+typedef enum err_code (*copy_visit)(void *ctx, const struct copy_step *s, struct err *e);
+struct copy_report {
+	uint64_t copied, present, failed; /* snapshots; of a dry run: that would be */
+	uint64_t items_read, bytes_read;  /* of FROM: bodies that had to be put together */
+	uint64_t items_skipped;
+	uint64_t items_verified, items_differ;
+	uint64_t bytes_stored;
+	uint64_t chunks_new, chunks_known;
+	char head[80]; /* of TO */
+};
+/*
+ * Copies snapshots of FROM into TO, oldest first, each with one commit of its own: account, times, host, source, tags
+ * and flags as they are, items with their keys, facts and states byte for byte. TO has other keys, so all is named,
+ * cut, compressed and sealed anew, and stored once. What TO has a copy of, or is the origin of, is passed over, so the
+ * same call may be made again, also after an interruption, which leaves at most one partial snapshot to build on. Next
+ * to a copy of an earlier snapshot only what differs from that one is read.
+ * ERR_DENIED with keys that do not read names. ERR_USAGE when FROM and TO are the same repository. ERR_CORRUPT when
+ * VERIFY found something else in TO than in FROM.
+ */
+MUST_CHECK enum err_code engine_copy(struct repo *from, struct repo *to, const struct copy_options *o, copy_visit visit,
+                                     void *ctx, struct copy_report *out, struct err *e);
 
 /* Forget: into the trash. Undo: back. Several ids, one record. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
