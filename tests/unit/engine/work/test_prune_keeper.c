@@ -102,9 +102,12 @@ static size_t carried_seals(struct repo *r)
 
 static void again_changes_nothing(struct repo *r, const struct prune_options *o)
 {
-	uint64_t head = ledger_head(r->ledger).number;
-	struct prune_report report = prune(r, o);
+	struct prune_report report;
+	uint64_t head;
 
+	ok(ledger_refresh(r->ledger, &err));
+	head = ledger_head(r->ledger).number;
+	report = prune(r, o);
 	assert_int_equal(report.packs_unused + report.packs_repacked + report.packs_deleted, 0);
 	assert_int_equal(ledger_head(r->ledger).number, head);
 }
@@ -164,7 +167,7 @@ static void a_keeper_leaves_no_block_that_nothing_needs(void **state)
 	prune(keeper, &tight);
 	after = prune(keeper, &(struct prune_options){ .dry_run = true, .max_repack_bytes = UINT64_MAX });
 	assert_int_equal(before.chunks_live, after.chunks_live);
-	assert_true(after.bytes < before.bytes * 9 / 10);
+	assert_true(after.bytes < before.bytes && after.chunks < before.chunks);
 	assert_int_equal(after.packs_repacked, 0);
 	assert_int_equal(before.bytes_unused_left, after.bytes_unused_left);
 	what_is_kept_is_whole(&l, 1);
@@ -413,6 +416,7 @@ static void thousands_of_runs_leave_few_packs(void **state)
 		      &(struct prune_options){ .max_unused_percent = PRUNE_UNUSED_PERCENT,
 		                               .max_repack_bytes = UINT64_MAX });
 		most = packs_stored(&l) > most ? packs_stored(&l) : most;
+		lab_reopen(&l); /* the next run is a process of its own */
 	}
 	print_message("%ld runs: never more than %zu packs after a prune, %zu in the end\n", runs, most,
 	              packs_stored(&l));
