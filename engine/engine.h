@@ -335,7 +335,7 @@ MUST_CHECK enum err_code engine_hold_find(struct repo *r, const char *text, stru
 #define PRUNE_TRASH_MS       ((int64_t)7 * 24 * 3600 * 1000)
 #define PRUNE_WAIT_MS        ((int64_t)24 * 3600 * 1000)
 #define PRUNE_SILENT_MS      ((int64_t)7 * 24 * 3600 * 1000)
-#define PRUNE_UNUSED_PERCENT 50
+#define PRUNE_UNUSED_PERCENT 5
 struct prune_options {
 	int64_t trash_ms;  /* snapshots longer in the trash than this end for good; 0: all */
 	int64_t wait_ms;   /* 0: for when no other machine reads */
