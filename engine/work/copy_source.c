@@ -148,8 +148,7 @@ static bool has_page(const struct idmap *map, const struct page_list *list, cons
 {
 	uint64_t number;
 
-	return idmap_get(map, page->refs.bytes, &number) &&
-	       chunk_id_equal(&list->entries[number].keys, &page->keys) &&
+	return idmap_get(map, page->refs.bytes, &number) && chunk_id_equal(&list->entries[number].keys, &page->keys) &&
 	       chunk_id_equal(&list->entries[number].facts, &page->facts);
 }
 
@@ -489,12 +488,12 @@ bool copy_source_changed(const struct item_listing *l, size_t i)
 	return l->entries[i].changed;
 }
 
-bool copy_source_same(const struct item_source *base, size_t c, uint64_t items)
+bool copy_source_same(const struct item_source *base, size_t c, uint64_t items, uint64_t bytes)
 {
 	const struct copy_source *s = (const struct copy_source *)base;
 	const struct collection_row *now = &s->view->table.rows[c], *row;
 
-	if (s->before_count != 1 || s->damage[c].code || now->state.items != items)
+	if (s->before_count != 1 || s->damage[c].code || now->state.items != items || now->state.bytes != bytes)
 		return false;
 	row = collection_table_find(&s->before[0]->table, now->shown.c.path);
 	return row && !memcmp(&row->roots, &now->roots, sizeof row->roots) &&
