@@ -51,7 +51,10 @@ struct repo_options {
 	void *notice_ctx;
 };
 
-/* ERR_EXISTS when there is a repository, or anything else, already. */
+/*
+ * ERR_EXISTS when there is a repository, or anything else, already. ERR_OUTCOME_UNKNOWN: there may be one now, and
+ * SECRET may be what opens it. After any other failure the folder is as empty as it was.
+ */
 MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
                                    struct err *e);
 /* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
