@@ -29,6 +29,7 @@ static void cell_flags(struct table *t, const struct snapshot_info *s)
 	} flags[] = { { s->flags & ENGINE_SNAPSHOT_PARTIAL, "partial" },
 		      { s->flags & ENGINE_SNAPSHOT_SHRUNK, "shrunk" },
 		      { s->flags & ENGINE_SNAPSHOT_GAPS, "gaps" },
+		      { s->flags & ENGINE_SNAPSHOT_COPIED, "copied" },
 		      { s->pinned, "pinned" },
 		      { s->forgotten_ms != 0, "forgotten" } };
 
@@ -63,9 +64,8 @@ static enum err_code visit(void *ctx, const struct snapshot_info *s, struct err 
 	if (l->c->g.json) {
 		struct row r = snapshot_row(s, NULL);
 
-		if (r.bad || json_array_append_new(l->array, r.object) != 0)
-			return err_no_memory(e, 0);
-		return ERR_OK;
+		array_add_row(&l->array, &r);
+		return l->array ? ERR_OK : err_no_memory(e, 0);
 	}
 	table_text(t, snapshot_short(s).text);
 	/* What a keeper can say after "@" in a snapshot's name. */
@@ -116,7 +116,8 @@ const struct command command_snapshots = {
 	.summary = "list the snapshots, oldest first",
 	.details = "Notes: partial (an interrupted run: what was safe by then), shrunk (less than half of the items of "
 	           "the\n"
-	           "one before), gaps (some items could not be read), pinned, forgotten.\n",
+	           "one before), gaps (some items could not be read), copied (from another repository), pinned, "
+	           "forgotten.\n",
 	.examples = "mailhold snapshots\nmailhold snapshots --account ann --json",
 	.options = options,
 	.option_count = ARRAY_LEN(options),

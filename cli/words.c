@@ -34,12 +34,8 @@ static json_t *words_array(struct span commas)
 	while (array && commas.len) {
 		const uint8_t *end = memchr(commas.ptr, ',', commas.len);
 		size_t len = end ? (size_t)(end - commas.ptr) : commas.len;
-		struct row holder = row_new(NULL);
 
-		row_text(&holder, "word", span_first(commas, len));
-		if (holder.object)
-			json_array_append(array, json_object_get(holder.object, "word"));
-		row_drop(&holder);
+		array_add_text(&array, span_first(commas, len));
 		commas = span_skip(commas, end ? len + 1 : len);
 	}
 	return array;
@@ -64,6 +60,7 @@ struct row snapshot_row(const struct snapshot_info *s, const char *type)
 	row_bool(&r, "partial", s->flags & ENGINE_SNAPSHOT_PARTIAL);
 	row_bool(&r, "shrunk", s->flags & ENGINE_SNAPSHOT_SHRUNK);
 	row_bool(&r, "gaps", s->flags & ENGINE_SNAPSHOT_GAPS);
+	row_bool(&r, "copied", s->flags & ENGINE_SNAPSHOT_COPIED);
 	row_bool(&r, "pinned", s->pinned);
 	row_time(&r, "forgotten", s->forgotten_ms ? s->forgotten_ms : INT64_MIN);
 	return r;
@@ -122,12 +119,8 @@ static json_t *names_array(struct span names)
 	while (array && names.len) {
 		const uint8_t *end = memchr(names.ptr, 0, names.len);
 		size_t len = end ? (size_t)(end - names.ptr) : names.len;
-		struct row holder = row_new(NULL);
 
-		row_text(&holder, "name", span_first(names, len));
-		if (holder.object)
-			json_array_append(array, json_object_get(holder.object, "name"));
-		row_drop(&holder);
+		array_add_text(&array, span_first(names, len));
 		names = span_skip(names, end ? len + 1 : len);
 	}
 	return array;

@@ -183,11 +183,13 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	else
 		repo_notice(l->repo, "%s: %s", name, why.text);
 	buf_release(&slot);
-	return ERR_OK;
+	if (rc == ERR_NO_MEMORY)
+		*e = why;
+	return rc == ERR_NO_MEMORY ? rc : ERR_OK; /* one that cannot be read is listed no less */
 }
 
 /* A label that is missing or damaged costs a name, not the list. */
-static void read_label(struct repo *r, struct key_row *row)
+static enum err_code read_label(struct repo *r, struct key_row *row, struct err *e)
 {
 	struct key_path path = key_path_of(row->info.id, KEY_LABEL);
 	struct buf bytes = BUF_EMPTY;
@@ -196,9 +198,12 @@ static void read_label(struct repo *r, struct key_row *row)
 	if (keys_read_names(r->keys) && !store_get(r->store, path.text, LABEL_BYTES, &bytes, &why) &&
 	    !label_open(r->keys, &row->info.id, buf_span(&bytes), &row->label, &why))
 		row->info.added_ms = row->label.time_ms;
-	if (why.code && why.code != ERR_NOT_FOUND)
+	if (why.code == ERR_NO_MEMORY)
+		*e = why;
+	else if (why.code && why.code != ERR_NOT_FOUND)
 		repo_notice(r, "%s: %s", path.text, why.text);
 	buf_release(&bytes);
+	return why.code == ERR_NO_MEMORY ? why.code : ERR_OK;
 }
 
 static enum key_state row_state(const struct key_row *row)
@@ -231,7 +236,7 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 	for (size_t i = 0; !rc && i < out->count; i++) {
 		struct key_row *row = &out->rows[i];
 
-		read_label(r, row);
+		rc = read_label(r, row, e);
 		row->info.label = span_of(row->label.text, row->label.len);
 		row->info.state = row_state(row);
 		row->info.self = !memcmp(&row->info.id, &self, sizeof self);
@@ -470,7 +475,9 @@ enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum 
 
 	if (rc)
 		return rc;
-	read_label(r, &row);
+	rc = read_label(r, &row, e);
+	if (rc)
+		return rc;
 	slot.label = span_of(row.label.text, row.label.len);
 	rc = put_slot(r->store, &path, r->keys, secret, &slot, e);
 	if (!rc)

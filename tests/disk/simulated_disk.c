@@ -154,7 +154,7 @@ static int faults(const struct stage *s, const struct settings *set)
 		struct recorded r;
 		double since = seconds();
 
-		if (set->scene && strcmp(set->scene, scenes[i].name) != 0)
+		if ((set->scene && strcmp(set->scene, scenes[i].name) != 0) || !strcmp(scenes[i].name, "killed"))
 			continue;
 		scene_record(s, &scenes[i], &r);
 		faults_run(s, &r, &o, &report);
