@@ -25,8 +25,8 @@ static const struct option_def options[] = {
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "tell what would be copied", AT(dry_run) },
 	{ 0, "to-password-file", OPTION_TEXT, "FILE", "the password of --to is the first line of FILE",
 	  AT(to.password_file) },
-	{ 0, "to-password-command", OPTION_TEXT, "COMMAND", "the password of --to is the first line that COMMAND prints",
-	  AT(to.password_command) },
+	{ 0, "to-password-command", OPTION_TEXT, "COMMAND",
+	  "the password of --to is the first line that COMMAND prints", AT(to.password_command) },
 	{ 0, "to-key-file", OPTION_TEXT, "FILE", "--to is opened with a key file", AT(to.key_file) },
 };
 
@@ -257,8 +257,9 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	if (!k.v->to.url)
 		return err_set(e, ERR_USAGE, "copy needs --to URL, the repository to copy to");
 	if (words->count && (k.v->account || k.v->since || k.v->until || k.v->tags.count))
-		return err_set(e, ERR_USAGE, "name the snapshots, or choose them with --account, --since, --until and "
-		                             "--tag: not both (ACCOUNT@latest is one account's)");
+		return err_set(e, ERR_USAGE,
+		               "name the snapshots, or choose them with --account, --since, --until and "
+		               "--tag: not both (ACCOUNT@latest is one account's)");
 	rc = copy(&k, words, e);
 	repo_free(&k.to);
 	snapshot_list_release(&k.ids);

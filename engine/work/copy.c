@@ -42,8 +42,8 @@ struct copy {
 	copy_visit visit;
 	void *ctx;
 	struct copy_report *report;
-	struct known_list have;   /* of FROM, with the trash */
-	struct known_list there;  /* live ones of TO */
+	struct known_list have;  /* of FROM, with the trash */
+	struct known_list there; /* live ones of TO */
 	struct copy_verified verified;
 };
 
@@ -100,7 +100,7 @@ static const struct known *find_origin(const struct known_list *l, const struct 
 /* ---- the base of a copy ---- */
 
 struct base {
-	const struct known *row;           /* of TO; NULL: none */
+	const struct known *row;                    /* of TO; NULL: none */
 	struct snapshot_id before[COPY_BEFORE_MAX]; /* of FROM: what it is a copy of */
 	size_t before_count;
 	struct snapshot_origin rest;
@@ -225,8 +225,7 @@ static void check_counts(struct copy *k, const struct snapshot_info *info, const
 	if (run->info.items != info->items && !run->info.items_skipped)
 		err_set(&why, ERR_CORRUPT, "the copy has %llu items, its origin says %llu",
 		        (unsigned long long)run->info.items, (unsigned long long)info->items);
-	else if (run->info.bytes != info->bytes && !run->info.items_skipped &&
-	         !(info->flags & ENGINE_SNAPSHOT_PARTIAL))
+	else if (run->info.bytes != info->bytes && !run->info.items_skipped && !(info->flags & ENGINE_SNAPSHOT_PARTIAL))
 		err_set(&why, ERR_CORRUPT, "the items of the copy have %llu bytes, its origin says %llu",
 		        (unsigned long long)run->info.bytes, (unsigned long long)info->bytes);
 	else

@@ -148,8 +148,7 @@ static bool has_page(const struct idmap *map, const struct page_list *list, cons
 {
 	uint64_t number;
 
-	return idmap_get(map, page->refs.bytes, &number) &&
-	       chunk_id_equal(&list->entries[number].keys, &page->keys) &&
+	return idmap_get(map, page->refs.bytes, &number) && chunk_id_equal(&list->entries[number].keys, &page->keys) &&
 	       chunk_id_equal(&list->entries[number].facts, &page->facts);
 }
 
