@@ -149,6 +149,8 @@ static enum err_code create_key_file(const char *path, struct secret **out, stru
 		rc = err_sys(e, errno, "cannot finish writing the key file %s", text_name(span_cstr(path)).text);
 	close(fd);
 	if (!rc)
+		rc = file_sync_name(path, e);
+	if (!rc)
 		rc = secret_new(span_of(key, sizeof key), out, e);
 	if (rc)
 		unlink(path);

@@ -7,8 +7,7 @@
 
 #define ID_PREFIX_DIGITS_MIN 4
 
-/* Does the snapshot belong to ACCOUNT? A keeper cannot turn names into ids and knows accounts by their ids alone. */
-static bool of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account)
+bool snapshot_of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account)
 {
 	struct account_id id;
 	char hex[2 * ID16_BYTES + 1];
@@ -69,7 +68,7 @@ static enum err_code gather(struct repo *r, unsigned which, struct span account,
 	for (size_t i = 0; i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
-		if (!wanted(fact, which) || (account.len && !of_account(r, fact, account)))
+		if (!wanted(fact, which) || (account.len && !snapshot_of_account(r, fact, account)))
 			continue;
 		if (out->count && memcmp(&fact->entry.account,
 		                         &ledger_snapshot(r->ledger, out->numbers[0])->entry.account, ID16_BYTES) != 0)
