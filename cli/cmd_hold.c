@@ -220,10 +220,12 @@ static enum err_code check_words(const struct values *v, const struct text_list 
 	if (!v->by_query && query_given(&v->query))
 		return err_set(e, ERR_USAGE, "these options say which items to hold: write --query with them");
 	if (v->by_query && !query_given(&v->query) && words->count < 2)
-		return err_set(e, ERR_USAGE, "--query wants a WORD or options that say which items; a whole account is "
-		                             "held with --account alone");
+		return err_set(e, ERR_USAGE,
+		               "--query wants a WORD or options that say which items; a whole account is "
+		               "held with --account alone");
 	if (v->by_query && words->count > 2)
-		return err_set(e, ERR_USAGE, "--query takes one WORD; put several in quotes to look for them as a phrase");
+		return err_set(e, ERR_USAGE,
+		               "--query takes one WORD; put several in quotes to look for them as a phrase");
 	if (!v->by_query && !v->query.account && words->count < 2)
 		return err_set(e, ERR_USAGE, "name snapshots, or --account, or --query, to say what to hold");
 	if (!v->by_query && v->query.account && words->count > 1)
@@ -286,9 +288,10 @@ static enum err_code remove_hold(struct cli *c, const char *text, struct err *e)
 		rc = tell(&t, e);
 	line_release(&t.line);
 	if (!rc)
-		cli_note(c, "RELEASED: nothing keeps what it held any more but the rules, pins and other holds; the next "
-		            "prune with rules may take it away. The ledger keeps on record that it was held, and that "
-		            "this key released it");
+		cli_note(c,
+		         "RELEASED: nothing keeps what it held any more but the rules, pins and other holds; the next "
+		         "prune with rules may take it away. The ledger keeps on record that it was held, and that "
+		         "this key released it");
 	return rc;
 }
 

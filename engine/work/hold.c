@@ -262,8 +262,7 @@ static enum err_code bring_back(struct repo *r, struct err *e)
 		rc = holds_judge(r, rows, n, why, e);
 	for (size_t i = 0; !rc && i < n; i++)
 		if (why[i])
-			rc = buf_append(
-			        &ids, span_of(&ledger_snapshot(r->ledger, rows[i])->entry.id, ID16_BYTES), e);
+			rc = buf_append(&ids, span_of(&ledger_snapshot(r->ledger, rows[i])->entry.id, ID16_BYTES), e);
 	for (size_t at = 0; !rc && at < ids.len; at += COMMIT_SNAPSHOTS_MAX * ID16_BYTES) {
 		struct span some = span_first(span_skip(buf_span(&ids), at), COMMIT_SNAPSHOTS_MAX * ID16_BYTES);
 

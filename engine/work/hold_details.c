@@ -85,8 +85,7 @@ static bool knows_all(struct span fields)
 
 enum err_code hold_details_decode(struct span fields, struct hold_details *out, struct err *e)
 {
-	struct hold_details d = { .until_ms = INT64_MIN,
-		                  .query = { .after_ms = INT64_MIN, .before_ms = INT64_MAX } };
+	struct hold_details d = { .until_ms = INT64_MIN, .query = { .after_ms = INT64_MIN, .before_ms = INT64_MAX } };
 	uint64_t number;
 
 	if (!fields_check(fields))

@@ -242,5 +242,4 @@ static inline enum err_code any_step(struct ledger *l, uint64_t *seed)
 	}
 }
 
-
 #endif

@@ -69,9 +69,11 @@ static struct find_query any_query(void)
 {
 	static const struct find_query all[] = {
 		{ .title = { (const uint8_t *)"topic3", sizeof "topic3" - 1 } },
-		{ .from = { (const uint8_t *)"someone2", sizeof "someone2" - 1 }, .collection = { (const uint8_t *)"folder-*", sizeof "folder-*" - 1 } },
+		{ .from = { (const uint8_t *)"someone2", sizeof "someone2" - 1 },
+		  .collection = { (const uint8_t *)"folder-*", sizeof "folder-*" - 1 } },
 		{ .any = { (const uint8_t *)"topic1 of 9", sizeof "topic1 of 9" - 1 } },
-		{ .title = { (const uint8_t *)"topic", sizeof "topic" - 1 }, .collection = { (const uint8_t *)"INBOX", sizeof "INBOX" - 1 } },
+		{ .title = { (const uint8_t *)"topic", sizeof "topic" - 1 },
+		  .collection = { (const uint8_t *)"INBOX", sizeof "INBOX" - 1 } },
 		{ .title = { (const uint8_t *)"nobody ever wrote this", sizeof "nobody ever wrote this" - 1 } },
 	};
 	struct find_query q = all[below(sizeof all / sizeof *all)];
@@ -206,12 +208,11 @@ static void a_dry_run_of_prune_counts_what_is_held(void **state)
 	random_start("a_dry_run_of_prune_counts_what_is_held");
 	lab_start(&l);
 	make_history(&l, 5);
-	ok(engine_hold_add(l.repo,
-	                   &(struct hold_options){ .label = "three",
-	                                           .until_ms = INT64_MIN,
-	                                           .snapshots = l.ids + 1,
-	                                           .snapshot_count = 1 },
-	                   &id, &err));
+	ok(engine_hold_add(
+	        l.repo,
+	        &(struct hold_options){
+	                .label = "three", .until_ms = INT64_MIN, .snapshots = l.ids + 1, .snapshot_count = 1 },
+	        &id, &err));
 	assert_int_equal(engine_forget(l.repo, l.ids, 2, false, &err), ERR_NOT_FOUND);
 	ok(engine_forget(l.repo, l.ids, 1, false, &err));
 	ok(engine_forget(l.repo, l.ids + 2, 1, false, &err));
