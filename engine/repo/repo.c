@@ -99,6 +99,15 @@ void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx)
 	r->progress_ctx = ctx;
 }
 
+void repo_checkpoint(struct repo *r)
+{
+	struct err e = { 0 };
+	bool made;
+
+	if (!repo_stopped(r) && ledger_checkpoint(r->ledger, &made, &e))
+		repo_notice(r, "%s", e.text);
+}
+
 void repo_describe(const struct repo *r, struct repo_info *out)
 {
 	struct ledger_head head = ledger_head(r->ledger);
@@ -136,13 +145,20 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 	return rc;
 }
 
+/* "NUMBER:HEX" */
+static bool head_number(const char *expected, uint64_t *number)
+{
+	const char *colon = strchr(expected, ':');
+
+	return colon && text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, number);
+}
+
 static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
 {
 	struct repo_info info;
-	const char *colon = strchr(expected, ':');
 	uint64_t number;
 
-	if (!colon || !text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, &number))
+	if (!head_number(expected, &number))
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
@@ -150,7 +166,7 @@ static enum err_code check_expected_head(struct repo *r, const char *expected, s
 		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
 		               " was expected: it went back, or this is an old copy",
 		               ledger_head(r->ledger).number, number);
-	return check_record_hash(r, number, colon + 1, e);
+	return check_record_hash(r, number, strchr(expected, ':') + 1, e);
 }
 
 /* The secret, the cache and the ledger of a store that is open. */
@@ -158,13 +174,18 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 {
 	struct buf cache_file = BUF_EMPTY;
 	const struct init_payload *init;
+	uint64_t first_read = UINT64_MAX;
 	enum err_code rc;
 
+	/* What is expected must be part of the chain, not only lie there: no checkpoint may stand for it. */
+	if (o->expect_head && !head_number(o->expect_head, &first_read))
+		first_read = UINT64_MAX;
 	rc = make_cache_folder(r, o->cache_folder, e);
 	if (!rc)
 		rc = repo_cache_path(r, "fold", &cache_file, e);
 	if (!rc)
-		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, pass_notice, r, &r->ledger, e);
+		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, pass_notice, r,
+		                         &r->ledger, e);
 	if (!rc) {
 		init = ledger_init(r->ledger);
 		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)

@@ -723,6 +723,13 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 		if (!rc)
 			rc = run_once(repo, source, o, NULL, out, e);
 	}
+	if (!rc && !o->dry_run) {
+		struct repo_info info;
+
+		repo_checkpoint(repo);
+		repo_describe(repo, &info);
+		memcpy(out->head, info.head, sizeof out->head);
+	}
 	return rc;
 }
 
