@@ -46,8 +46,8 @@ struct object {
 /* How somebody comes to the repository. */
 struct client {
 	const char *what;
-	const char *expect_head;   /* or NULL */
-	const struct buf *fold;    /* what it keeps of the ledger, or NULL */
+	const char *expect_head; /* or NULL */
+	const struct buf *fold;  /* what it keeps of the ledger, or NULL */
 	const struct secret *secret;
 };
 
@@ -286,14 +286,14 @@ static void look(struct damage *d, const struct client *c, struct outcome *out)
 
 /* Blocks whose bytes are gone or changed, records that are, and whether nobody can open anything without them. */
 struct extent {
-	oracle_set blocks;      /* certainly unreadable */
-	oracle_set maybe;       /* perhaps, too: the pack's directories are damaged */
-	uint64_t record;        /* UINT64_MAX: none */
+	oracle_set blocks; /* certainly unreadable */
+	oracle_set maybe;  /* perhaps, too: the pack's directories are damaged */
+	uint64_t record;   /* UINT64_MAX: none */
 	uint64_t other_record;
-	bool history_ends;      /* a reader may take the ledger for ending before RECORD */
+	bool history_ends; /* a reader may take the ledger for ending before RECORD */
 	bool opens_nothing;
-	bool gone;              /* the object */
-	bool changed_inside;    /* bytes changed, not length, name or place */
+	bool gone;           /* the object */
+	bool changed_inside; /* bytes changed, not length, name or place */
 };
 
 #define NO_RECORD UINT64_MAX
@@ -339,8 +339,8 @@ static void judge_losses(struct damage *d, const struct extent *x, const struct 
 		oracle_set needs = item->content | item->structure, bit = (oracle_set)1 << i;
 
 		if (needs & (x->blocks | x->maybe | records_blocks) ||
-		    record_hit(x, d->oracle.snapshots[item->snapshot].record) || x->opens_nothing ||
-		    x->record == 0 || x->other_record == 0)
+		    record_hit(x, d->oracle.snapshots[item->snapshot].record) || x->opens_nothing || x->record == 0 ||
+		    x->other_record == 0)
 			may |= bit;
 		if (item->content & x->blocks)
 			must |= bit;

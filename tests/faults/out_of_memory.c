@@ -35,6 +35,7 @@ struct scene {
 	unsigned flags;
 	const char *words[BOX_WORDS_MAX];
 	const char *other_key; /* opens the repository when "key" does not any more */
+	const char *result;    /* a folder below work/ that it makes, always the same in the end */
 	int again;             /* how it may end as well when it is given again: the first one did its work after all */
 };
 
@@ -149,15 +150,18 @@ static const struct scene scenes[] = {
 	{ .name = "restore-maildir",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest", "--to", "maildir:back" } },
+	  .words = { "restore", "ann@latest", "--to", "maildir:back" },
+	  .result = "back" },
 	{ .name = "restore-files",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "bob@latest", "--to", "files:back" } },
+	  .words = { "restore", "bob@latest", "--to", "files:back" },
+	  .result = "back" },
 	{ .name = "restore-mbox",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest:INBOX", "--to", "mbox:back" } },
+	  .words = { "restore", "ann@latest:INBOX", "--to", "mbox:back" },
+	  .result = "back" },
 	{ .name = "restore-plan",
 	  .world = "full",
 	  .flags = 0,
@@ -165,7 +169,8 @@ static const struct scene scenes[] = {
 	{ .name = "restore-again",
 	  .world = "restored",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest", "--to", "maildir:back" } },
+	  .words = { "restore", "ann@latest", "--to", "maildir:back" },
+	  .result = "back" },
 	{ .name = "forget", .world = "full", .flags = WRITES, .words = { "forget", "ann@latest~1" }, .again = 1 },
 	{ .name = "forget-rules", .world = "full", .flags = WRITES, .words = { "forget", "--keep-last", "1" } },
 	{ .name = "forget-undo",
@@ -173,8 +178,8 @@ static const struct scene scenes[] = {
 	  .flags = WRITES,
 	  .words = { "forget", "--undo", "ann@latest" },
 	  .again = 1 },
-	{ .name = "pin", .world = "full", .flags = WRITES, .words = { "pin", "ann@latest" } },
-	{ .name = "unpin", .world = "pinned", .flags = WRITES, .words = { "unpin", "ann@latest" } },
+	{ .name = "pin", .world = "full", .flags = WRITES, .words = { "pin", "ann@latest" }, .again = 1 },
+	{ .name = "unpin", .world = "pinned", .flags = WRITES, .words = { "unpin", "ann@latest" }, .again = 1 },
 	{ .name = "prune-dry-run",
 	  .world = "trash",
 	  .flags = 0,
@@ -226,6 +231,7 @@ struct trial {
 	struct box_run run;   /* with it */
 	struct box_run after; /* whatever comes next */
 	uint64_t before;      /* fingerprint of the repository */
+	uint64_t result;      /* and of what a good run makes */
 	unsigned findings;
 };
 
@@ -236,6 +242,14 @@ static void finding(struct trial *t, const char *what, const struct box_run *sho
 	       t->from_there ? " --from-there" : "", what);
 	printf("  exit %d\n--- stdout\n%.1500s--- stderr\n%.1500s---\n", shown->code, shown->out, shown->err);
 	fflush(stdout);
+}
+
+static uint64_t fingerprint_below(const struct trial *t, const char *name)
+{
+	char path[BOX_PATH_MAX + 40];
+
+	snprintf(path, sizeof path, "%s/%.30s", t->b->work, name);
+	return box_fingerprint(path);
 }
 
 static bool names_memory(const char *text)
@@ -275,11 +289,9 @@ static void judge_run(struct trial *t)
 static void judge_repository(struct trial *t)
 {
 	static const char *const check[] = { "check", "--read-data", NULL };
-	char path[BOX_PATH_MAX + 20];
 
-	snprintf(path, sizeof path, "%s/repo", t->b->work);
 	if (!(t->scene->flags & WRITES)) {
-		if (box_fingerprint(path) != t->before)
+		if (fingerprint_below(t, "repo") != t->before)
 			finding(t, "the repository has changed", &t->run);
 		return;
 	}
@@ -314,6 +326,8 @@ static bool try_one(struct trial *t)
 		return false;
 	judge_run(t);
 	judge_again(t);
+	if (t->scene->result && fingerprint_below(t, t->scene->result) != t->result)
+		finding(t, "what it made is not the same in the end", &t->after);
 	judge_repository(t);
 	return true;
 }
@@ -322,12 +336,11 @@ static bool try_one(struct trial *t)
 
 static void begin_scene(struct trial *t)
 {
-	char path[BOX_PATH_MAX + 20];
-
 	box_bring_back(t->b, t->scene->world);
-	snprintf(path, sizeof path, "%s/repo", t->b->work);
-	t->before = box_fingerprint(path);
+	t->before = fingerprint_below(t, "repo");
 	box_command(t->b, t->scene->words, UINT64_MAX, false, 0, &t->good);
+	if (t->scene->result)
+		t->result = fingerprint_below(t, t->scene->result);
 	t->findings = 0;
 	if (t->good.code != 0)
 		finding(t, "it fails with all the memory it wants", &t->good);
