@@ -46,17 +46,12 @@ static enum err_code db_error(struct err *e, char *text, const char *doing)
 		const char *word;
 		enum err_code code;
 	} known[] = {
-		{ "While lock file", ERR_BUSY },
-		{ "lock hold by", ERR_BUSY },
-		{ "No space left", ERR_NO_SPACE },
-		{ "Too many open files", ERR_LIMIT },
-		{ "Cannot allocate memory", ERR_NO_MEMORY },
-		{ "Permission denied", ERR_DENIED },
-		{ "Read-only file system", ERR_DENIED },
-		{ "does not exist", ERR_NOT_FOUND },
-		{ "Corruption", ERR_CORRUPT },
-		{ "Invalid argument", ERR_CORRUPT },
-		{ "Not implemented", ERR_CORRUPT },
+		{ "While lock file", ERR_BUSY },      { "lock hold by", ERR_BUSY },
+		{ "No space left", ERR_NO_SPACE },    { "Disk quota exceeded", ERR_NO_SPACE },
+		{ "Too many open files", ERR_LIMIT }, { "Cannot allocate memory", ERR_NO_MEMORY },
+		{ "Permission denied", ERR_DENIED },  { "Read-only file system", ERR_DENIED },
+		{ "does not exist", ERR_NOT_FOUND },  { "Corruption", ERR_CORRUPT },
+		{ "Invalid argument", ERR_CORRUPT },  { "Not implemented", ERR_CORRUPT },
 		{ "No such file", ERR_CORRUPT },
 	};
 	enum err_code code = ERR_IO;
@@ -102,7 +97,8 @@ static void set_options(struct index_db *db, bool read_only)
 	rocksdb_options_set_max_open_files(o, -1);
 	rocksdb_options_set_max_file_opening_threads(o, 1);
 	rocksdb_options_set_max_background_jobs(o, 2);
-	rocksdb_options_set_info_log_level(o, 3);
+	/* Says nothing: an error line that cannot be written ends the process, for its log asserts that writes work. */
+	rocksdb_options_set_info_log_level(o, 5);
 	rocksdb_options_set_keep_log_file_num(o, 1);
 	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
 	rocksdb_options_set_stats_dump_period_sec(o, 0);
@@ -557,9 +553,14 @@ enum err_code index_db_clear(struct index_db *db, const bool *dead, uint32_t cou
 
 /* ---- looking up ---- */
 
+/* A step costs a twentieth of a seek, and less when many files are merged. */
+#define STEPS_MAX 24
+
 struct index_cursor {
 	rocksdb_iterator_t *it;
 	uint8_t prefix[PREFIX_BYTES];
+	bool rising;
+	bool placed; /* of a rising one: it stands somewhere */
 	bool damaged;
 };
 
@@ -572,6 +573,17 @@ struct index_cursor *index_cursor_open(struct index_db *db)
 	return c;
 }
 
+struct index_cursor *index_cursor_open_rising(struct index_db *db)
+{
+	struct index_cursor *c = mem_zalloc(1, sizeof *c);
+
+	if (c) {
+		c->rising = true;
+		c->it = rocksdb_create_iterator(db->db, db->scan_reads);
+	}
+	return c;
+}
+
 void index_cursor_free(struct index_cursor **c)
 {
 	if (!*c)
@@ -581,10 +593,29 @@ void index_cursor_free(struct index_cursor **c)
 	*c = NULL;
 }
 
+/* False when it is further than that. */
+static bool walk_to(struct index_cursor *c)
+{
+	for (int step = 0; step < STEPS_MAX; step++) {
+		struct span key;
+
+		if (!rocksdb_iter_valid(c->it))
+			return true;
+		key = iter_key(c->it);
+		if (memcmp(key.ptr, c->prefix, key.len < PREFIX_BYTES ? key.len : PREFIX_BYTES) >= 0)
+			return true;
+		rocksdb_iter_next(c->it);
+	}
+	return false;
+}
+
 void index_cursor_seek(struct index_cursor *c, const struct chunk_id *id)
 {
 	c->prefix[0] = KEY_CHUNK;
 	memcpy(c->prefix + 1, id->bytes, ID_BYTES);
+	if (c->rising && c->placed && walk_to(c))
+		return;
+	c->placed = true;
 	rocksdb_iter_seek(c->it, (const char *)c->prefix, sizeof c->prefix);
 }
 

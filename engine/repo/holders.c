@@ -266,6 +266,7 @@ enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *
 {
 	struct key_rows l;
 	size_t labels = 0, ids = 0, by_label = 0, by_id = 0;
+	bool finished = false;
 	enum err_code rc = gather(r, &l, e);
 
 	for (size_t i = 0; !rc && i < l.count; i++) {
@@ -273,9 +274,12 @@ enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *
 
 		if (k->state == KEY_REMOVED && !k->slots && !l.rows[i].bundle)
 			continue;
-		if (k->label.len && span_equal(k->label, span_cstr(text))) {
+		/* What an interrupted add left is meant only when nothing else has that label. */
+		if (k->label.len && span_equal(k->label, span_cstr(text)) &&
+		    (k->state != KEY_UNFINISHED || !finished)) {
+			labels = k->state != KEY_UNFINISHED && !finished ? 1 : labels + 1;
+			finished |= k->state != KEY_UNFINISHED;
 			by_label = i;
-			labels++;
 		}
 		if (is_prefix(text, k->id_hex)) {
 			by_id = i;
@@ -306,7 +310,9 @@ static enum err_code label_is_free(struct repo *r, struct span label, struct err
 		return ERR_OK;
 	rc = gather(r, &l, e);
 	for (size_t i = 0; !rc && i < l.count; i++)
-		if (l.rows[i].info.state != KEY_REMOVED && span_equal(l.rows[i].info.label, label))
+		/* What an interrupted add left must not stand in the way of the same add. */
+		if (l.rows[i].info.state != KEY_REMOVED && l.rows[i].info.state != KEY_UNFINISHED &&
+		    span_equal(l.rows[i].info.label, label))
 			rc = err_set(e, ERR_EXISTS, "there is a key '%s' already", text_name(label).text);
 	mem_free(l.rows);
 	return rc;

@@ -314,6 +314,9 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
 	r->index_mode = mode;
+	/* Half of it is nothing: who asks again must not find an index without a reader. */
+	if (rc)
+		repo_drop_index(r);
 	return rc;
 }
 
