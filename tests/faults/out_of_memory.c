@@ -79,6 +79,8 @@ static const struct world worlds[] = {
 	{ "pinned", "full", { "pin", "ann@latest" }, NULL },
 	{ "restored", "full", { "restore", "ann@latest", "--to", "maildir:back" }, NULL },
 	{ "keys", "full", { "key", "add", "--label", "other", "--new-key-file", "other" }, NULL },
+	{ "held", "full", { "hold", "add", "ann@latest", "--label", "case" }, NULL },
+	{ "two", "full", { "init", "-r", "repo2", "--key-file", "key2" }, NULL },
 	{ "stopped", "full", { "snapshots" }, add_rubbish_record },
 };
 
@@ -185,6 +187,19 @@ static const struct scene scenes[] = {
 	  .flags = 0,
 	  .words = { "prune", "--dry-run", "--now", "--max-unused", "0" } },
 	{ .name = "prune", .world = "trash", .flags = WRITES, .words = { "prune", "--now", "--max-unused", "0" } },
+	{ .name = "hold-add",
+	  .world = "full",
+	  .flags = WRITES,
+	  .words = { "hold", "add", "ann@latest", "--label", "case" },
+	  .again = 1 },
+	{ .name = "hold-add-query",
+	  .world = "full",
+	  .flags = WRITES,
+	  .words = { "hold", "add", "--query", "--from", "person", "--label", "case" },
+	  .again = 1 },
+	{ .name = "hold-list", .world = "held", .flags = SAME_WORDS, .words = { "hold", "list" } },
+	{ .name = "hold-remove", .world = "held", .flags = WRITES, .words = { "hold", "remove", "case" }, .again = 1 },
+	{ .name = "copy", .world = "two", .words = { "copy", "--to", "repo2", "--to-key-file", "key2", "--verify" } },
 	{ .name = "check", .world = "full", .flags = SAME_WORDS, .words = { "check" } },
 	{ .name = "check-read-data",
 	  .world = "full",
@@ -305,6 +320,18 @@ static void judge_repository(struct trial *t)
 		finding(t, "the repository is not whole afterwards", &t->after);
 }
 
+/* The one that copy writes to. */
+static void judge_second(struct trial *t)
+{
+	static const char *const check[] = { "check", "--read-data", "-r", "repo2", "--key-file", "key2", NULL };
+
+	if (strcmp(t->scene->world, "two") != 0)
+		return;
+	box_command(t->b, check, 0, false, 0, &t->after);
+	if (t->after.code != 0)
+		finding(t, "the second repository is not whole afterwards", &t->after);
+}
+
 /* After a failure: the same command, with enough memory. */
 static void judge_again(struct trial *t)
 {
@@ -329,6 +356,7 @@ static bool try_one(struct trial *t)
 	if (t->scene->result && fingerprint_below(t, t->scene->result) != t->result)
 		finding(t, "what it made is not the same in the end", &t->after);
 	judge_repository(t);
+	judge_second(t);
 	return true;
 }
 
