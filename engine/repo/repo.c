@@ -2,6 +2,7 @@
 #include "engine/repo/holders.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,9 +259,8 @@ void repo_free(struct repo **rp)
 
 	if (!r)
 		return;
-	reader_free(&r->reader);
+	repo_drop_index(r);
 	block_codec_free(&r->codec);
-	index_free(&r->index);
 	ledger_free(&r->ledger);
 	keys_free(&r->keys);
 	store_free(&r->store);
@@ -271,9 +271,90 @@ void repo_free(struct repo **rp)
 
 /* ---- index and reader ---- */
 
+/*
+ * Following the ledger in the middle of reading (rule H). With a fold of its own: the repository's belongs to the calling
+ * thread, which holds on to what it was given, while readers are in many. In the common case, that nothing is new, this
+ * is one look for the next record.
+ */
+struct repo_follow {
+	struct repo *repo;
+	pthread_mutex_t lock;
+	struct ledger *ledger; /* NULL until it is needed */
+	uint64_t seen;         /* newest record that the index knows of through us */
+};
+
+static void follow_free(struct repo_follow **at)
+{
+	if (!*at)
+		return;
+	ledger_free(&(*at)->ledger);
+	pthread_mutex_destroy(&(*at)->lock);
+	mem_free(*at);
+	*at = NULL;
+}
+
+static enum err_code follow_ledger(struct repo_follow *f, struct err *e)
+{
+	struct repo *r = f->repo;
+	struct buf cache_file = BUF_EMPTY;
+	enum err_code rc;
+
+	if (f->ledger)
+		return ledger_refresh(f->ledger, e);
+	rc = repo_cache_path(r, "fold", &cache_file, e);
+	if (!rc)
+		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, NULL, NULL, &f->ledger, e);
+	buf_release(&cache_file);
+	return rc;
+}
+
+static enum err_code follow_locked(struct repo_follow *f, bool *news, struct err *e)
+{
+	struct repo *r = f->repo;
+	uint64_t bytes;
+	enum err_code rc = store_size(r->store, record_path(f->seen + 1).text, &bytes, e);
+
+	if (rc)
+		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	rc = follow_ledger(f, e);
+	if (!rc)
+		rc = index_update(r->index, f->ledger, e);
+	if (rc)
+		return rc;
+	f->seen = ledger_head(f->ledger).number;
+	*news = true;
+	return ERR_OK;
+}
+
+static enum err_code follow(void *ctx, bool *news, struct err *e)
+{
+	struct repo_follow *f = ctx;
+	enum err_code rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = follow_locked(f, news, e);
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+static enum err_code follow_open(struct repo *r, struct err *e)
+{
+	struct repo_follow *f = mem_zalloc(1, sizeof *f);
+
+	if (!f)
+		return err_no_memory(e, sizeof *f);
+	f->repo = r;
+	f->seen = ledger_head(r->ledger).number;
+	pthread_mutex_init(&f->lock, NULL);
+	r->follow = f;
+	reader_set_follow(r->reader, follow, f);
+	return ERR_OK;
+}
+
 void repo_drop_index(struct repo *r)
 {
 	reader_free(&r->reader);
+	follow_free(&r->follow);
 	index_free(&r->index);
 }
 
@@ -290,6 +371,8 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
+	if (!rc)
+		rc = follow_open(r, e);
 	r->index_mode = mode;
 	return rc;
 }

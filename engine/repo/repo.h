@@ -23,9 +23,10 @@ struct repo {
 	struct ledger *ledger;
 	struct index *index; /* NULL until repo_need_index */
 	enum index_mode index_mode;
-	struct reader *reader;     /* with the index */
-	struct block_codec *codec; /* of the calling thread; with the index */
-	struct buf cache_folder;   /* NUL-terminated */
+	struct reader *reader;      /* with the index */
+	struct block_codec *codec;  /* of the calling thread; with the index */
+	struct repo_follow *follow; /* rule H; with the reader */
+	struct buf cache_folder;    /* NUL-terminated */
 	engine_notice notice;
 	void *notice_ctx;
 	engine_progress_fn progress;
