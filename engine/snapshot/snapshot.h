@@ -112,6 +112,11 @@ MUST_CHECK enum err_code view_row_ids(struct view *v, const struct page_row *row
 MUST_CHECK enum err_code view_locate(struct view *v, size_t c, struct span key, unsigned columns, uint32_t *row,
                                      struct err *e);
 
+/* All streams of the item whose item chunk is CONTENT: BEGIN with each name and length, then its bytes to WRITE. */
+typedef enum err_code (*view_stream_begin)(void *ctx, struct span name, uint64_t bytes, struct err *e);
+MUST_CHECK enum err_code view_streams(struct view *v, const struct chunk_id *content, view_stream_begin begin,
+                                      body_write write, void *ctx, struct err *e);
+
 /* ---- item chunks ---- */
 
 #define ITEM_CHUNK_VERSION 1

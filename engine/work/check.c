@@ -230,7 +230,9 @@ static enum err_code pack_seen(void *ctx, const struct survey_pack *p, struct er
 	c->report->packs++;
 	c->report->packs_data += p->data;
 	c->report->objects_gone += p->missing;
-	if (p->data || p->damaged)
+	if (p->damaged && c->bad_packs)
+		rc = buf_append(c->bad_packs, span_of(p, sizeof *p), e);
+	if (!rc && (p->data || p->damaged))
 		rc = verified_set(&c->verified, p->ordinal, p->damaged ? 0 : clock_now_ms(), e);
 	if (!rc && p->data && clock_monotonic_ms() - c->saved_ms > SAVE_EVERY_MS)
 		save_verified(c);

@@ -18,25 +18,26 @@ struct check {
 	check_visit visit;
 	void *ctx;
 	struct check_report *report;
-	struct known known;   /* chunks that can be had */
-	struct idmap damaged; /* chunk ids in blocks that are damaged; asked only when KNOWN gave up */
+	struct known known;    /* chunks that can be had */
+	struct idmap damaged;  /* chunk ids in blocks that are damaged; asked only when KNOWN gave up */
 	struct idmap *missing; /* collects needed ids that cannot be had, once each; may be NULL */
-	uint32_t packs_seen;  /* live packs below this ordinal were looked at */
-	const char *object;   /* what is looked at */
+	struct buf *bad_packs; /* collects struct survey_pack of damaged ones; may be NULL */
+	uint32_t packs_seen;   /* live packs below this ordinal were looked at */
+	const char *object;    /* what is looked at */
 
 	/* data: which packs, and since when */
 	struct verified verified;
-	uint64_t data_left; /* bytes that may still be chosen */
+	uint64_t data_left;    /* bytes that may still be chosen */
 	int64_t data_until_ms; /* monotonic; INT64_MAX: no bound */
 	int64_t saved_ms;      /* monotonic: when VERIFIED was last written down */
 
 	/* snapshots */
-	struct snapshot_id snapshot; /* the one that is walked */
-	struct idmap pages_seen;  /* page → 0, or 1 + its place in PAGES */
-	struct idmap trees_seen;  /* roots of which nothing is wrong → items below */
+	struct snapshot_id snapshot;    /* the one that is walked */
+	struct idmap pages_seen;        /* page → 0, or 1 + its place in PAGES */
+	struct idmap trees_seen;        /* roots of which nothing is wrong → items below */
 	struct buf pages, items, names; /* of affected items: see check_pages.c */
-	struct buf ids, have;     /* scratch: of one page */
-	uint64_t trouble;         /* counts what was found wrong, to see whether anything was */
+	struct buf ids, have;           /* scratch: of one page */
+	uint64_t trouble;               /* counts what was found wrong, to see whether anything was */
 };
 
 void check_init(struct check *c, struct repo *r, const struct check_options *o, check_visit visit, void *ctx,

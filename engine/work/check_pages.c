@@ -138,7 +138,8 @@ static enum err_code row_ids(struct check *c, struct view *v, struct err *e)
 	buf_clear(&c->have);
 	c->ids.max = (size_t)PAGE_ITEMS_MAX * REFS_INLINE_MAX * sizeof(struct chunk_id);
 	for (uint32_t row = 0; !rc && row < v->page.count; row++)
-		rc = buf_append(&c->ids, span_of(v->page.rows[row].ids, v->page.rows[row].id_count * sizeof(struct chunk_id)),
+		rc = buf_append(&c->ids,
+		                span_of(v->page.rows[row].ids, v->page.rows[row].id_count * sizeof(struct chunk_id)),
 		                e);
 	if (!rc)
 		rc = buf_extend(&c->have, c->ids.len / sizeof(struct chunk_id), &have, e);
@@ -363,7 +364,7 @@ static enum err_code check_one(struct check *c, const struct snapshot_id *id, st
 
 	if (!found)
 		return ERR_OK; /* it ended while we looked at others */
-	fact = *found; /* the ledger may be read on meanwhile */
+	fact = *found;         /* the ledger may be read on meanwhile */
 	c->snapshot = *id;
 	name_snapshot(id, object);
 	c->object = object;

@@ -57,7 +57,7 @@ static enum err_code spine_row(struct spine_check *s, uint32_t row, uint64_t *mi
 		return ERR_OK;
 	}
 	return check_count_missing(s->check, (const struct chunk_id *)(const void *)s->ids.ptr,
-	                   s->ids.len / sizeof(struct chunk_id), missing, e);
+	                           s->ids.len / sizeof(struct chunk_id), missing, e);
 }
 
 static enum err_code spine_collection(struct spine_check *s, const struct page_roots *roots, struct err *e)

@@ -49,8 +49,8 @@ struct survey {
 static enum err_code keep_block(void *ctx, const struct pack_found *f, struct err *e)
 {
 	struct run *r = ctx;
-	struct run_block b = { f->block, f->count, f->ids != NULL, f->whole, f->problem,
-		               r->whats.len / sizeof(struct err) };
+	struct run_block b = { f->block, f->count,   f->ids != NULL,
+		               f->whole, f->problem, r->whats.len / sizeof(struct err) };
 	enum err_code rc = buf_append(&r->blocks, span_of(&b, sizeof b), e);
 
 	if (!rc && f->ids)
@@ -87,6 +87,7 @@ static void tell_problem(struct survey *s, struct begun *b, uint32_t block, cons
 	else
 		snprintf(object, sizeof object, "%s block %" PRIu32, path.text, block);
 	b->found.damaged = true;
+	b->found.beyond_us |= what->code != ERR_CORRUPT && what->code != ERR_NOT_FOUND && what->code != ERR_IO;
 	b->found.problems++;
 	s->ops->problem(s->ops->ctx, object, what);
 }
@@ -243,6 +244,7 @@ static enum err_code pack_is_lost(struct survey *s, struct begun *b, const struc
 	}
 	b->found.missing = what.code == ERR_NOT_FOUND;
 	b->found.unreadable = true;
+	b->found.beyond_us = what.code == ERR_IO;
 	if (b->found.missing)
 		err_set(&what, ERR_NOT_FOUND,
 		        "the store does not have it, though the ledger names it: somebody deleted it, or an older "

@@ -13,10 +13,11 @@
 /* How a pack was found, told when all of it was looked at. */
 struct survey_pack {
 	uint32_t ordinal;
-	bool missing;      /* the store does not have it */
-	bool unreadable;   /* it has no directory that can be read: nothing in it can be had */
-	bool damaged;      /* anything is wrong with it, also what costs nothing */
-	bool data;         /* every byte was looked at */
+	bool missing;    /* the store does not have it */
+	bool unreadable; /* it has no directory that can be read: nothing in it can be had */
+	bool damaged;    /* anything is wrong with it, also what costs nothing */
+	bool data;       /* every byte was looked at */
+	bool beyond_us; /* some problem is no damage: a newer version, no permission, a disk that reads nothing of it */
 	uint64_t problems; /* told */
 };
 

@@ -46,6 +46,13 @@ struct chunk_io writer_chunk_io(struct writer *w);
 MUST_CHECK enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id,
                                      struct span plain, struct err *e);
 
+/*
+ * For repair: from now on only unknown chunks whose ids ONLY has are kept, all others are passed over, and nothing is
+ * deduplicated against. ONLY must outlive the writer.
+ */
+struct idmap;
+void writer_keep_only(struct writer *w, const struct idmap *only);
+
 /* Everything put so far becomes durable. */
 MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);
 /* True when something was put that is not in a committed pack yet. */
