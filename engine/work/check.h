@@ -21,6 +21,7 @@ struct check {
 	struct known known;    /* chunks that can be had */
 	struct idmap damaged;  /* chunk ids in blocks that are damaged; asked only when KNOWN gave up */
 	struct idmap *missing; /* collects needed ids that cannot be had, once each; may be NULL */
+	struct buf *accounts;  /* collects struct account_id of snapshots that lack something; may be NULL */
 	struct buf *bad_packs; /* collects struct survey_pack of damaged ones; may be NULL */
 	uint32_t packs_seen;   /* live packs below this ordinal were looked at */
 	const char *object;    /* what is looked at */

@@ -359,8 +359,10 @@ static enum err_code check_snapshot(struct check *c, const struct snapshot_fact 
 static enum err_code check_one(struct check *c, const struct snapshot_id *id, struct err *e)
 {
 	const struct snapshot_fact *found = snapshot_find(c->repo, id);
+	uint64_t trouble = c->trouble;
 	struct snapshot_fact fact;
 	char object[32];
+	enum err_code rc;
 
 	if (!found)
 		return ERR_OK; /* it ended while we looked at others */
@@ -369,7 +371,10 @@ static enum err_code check_one(struct check *c, const struct snapshot_id *id, st
 	name_snapshot(id, object);
 	c->object = object;
 	c->report->snapshots++;
-	return keys_read_names(c->repo->keys) ? check_snapshot(c, &fact, e) : check_spine(c, &fact, e);
+	rc = keys_read_names(c->repo->keys) ? check_snapshot(c, &fact, e) : check_spine(c, &fact, e);
+	if (!rc && c->accounts && c->trouble != trouble)
+		rc = buf_append(c->accounts, span_of(&fact.entry.account, sizeof fact.entry.account), e);
+	return rc;
 }
 
 enum err_code check_snapshots(struct check *c, struct err *e)

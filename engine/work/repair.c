@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/work/check.h"
+#include "engine/work/last.h"
 #include "engine/work/restock.h"
 
 #define LEVEL       3
@@ -28,6 +29,7 @@ struct repair {
 	struct buf bad;      /* struct survey_pack: packs to be repaired */
 	struct buf ordinals; /* uint32_t: of BAD, rising */
 	struct idmap missing;
+	struct buf accounts; /* struct account_id: whose snapshots lack something */
 	struct pool *pool;
 };
 
@@ -354,7 +356,9 @@ static enum err_code walk(struct repair *r, check_visit visit, struct check_repo
 	memset(found, 0, sizeof *found);
 	check_init(&c, r->repo, &tables_only, visit, r->ctx, found);
 	idmap_clear(&r->missing);
+	buf_clear(&r->accounts);
 	c.missing = &r->missing;
+	c.accounts = &r->accounts;
 	rc = check_packs(&c, e);
 	if (!rc)
 		rc = check_snapshots(&c, e);
@@ -389,6 +393,8 @@ static enum err_code tell_what_is_lost(struct repair *r, struct err *e)
 	}
 	r->report->items_affected = found.items_affected;
 	r->report->problems += found.problems;
+	for (size_t at = 0; !rc && at < r->accounts.len; at += sizeof(struct account_id))
+		lost_note(r->repo, (const struct account_id *)(const void *)(r->accounts.ptr + at));
 	return rc;
 }
 
@@ -449,6 +455,7 @@ enum err_code engine_repair_packs(struct repo *repo, const struct repair_options
 	pool_free(&r.pool);
 	buf_release(&r.bad);
 	buf_release(&r.ordinals);
+	buf_release(&r.accounts);
 	idmap_release(&r.missing);
 	repo_describe(repo, &info);
 	memcpy(out->head, info.head, sizeof out->head);
