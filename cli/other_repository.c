@@ -21,8 +21,8 @@ bool other_repository_is(const char *url)
 enum err_code other_repository_check(const struct other_repository *o, const char *prefix, struct err *e)
 {
 	if (!o->url && (o->password_file || o->password_command || o->key_file))
-		return err_set(e, ERR_USAGE, "--%s-password-file, --%s-password-command and --%s-key-file go with --%s", prefix,
-		               prefix, prefix, prefix);
+		return err_set(e, ERR_USAGE, "--%s-password-file, --%s-password-command and --%s-key-file go with --%s",
+		               prefix, prefix, prefix, prefix);
 	return ERR_OK;
 }
 
@@ -47,9 +47,11 @@ enum err_code other_repository_open(struct cli *c, const struct other_repository
 	}
 	secret_free(&got.secret);
 	if (rc)
-		return err_note(e, "while opening the repository that --%s names (--%s-password-file, --%s-password-command "
-		                "and --%s-key-file tell its secret)",
-		                prefix, prefix, prefix, prefix);
+		return err_note(
+		        e,
+		        "while opening the repository that --%s names (--%s-password-file, --%s-password-command "
+		        "and --%s-key-file tell its secret)",
+		        prefix, prefix, prefix, prefix);
 	engine_stop_flag(*out, &cli_stop);
 	return ERR_OK;
 }

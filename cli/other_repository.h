@@ -12,7 +12,7 @@ struct other_repository {
 };
 
 /* Rows of a table of options: FIELD of TYPE is a struct other_repository. */
-#define OTHER_REPOSITORY_OPTIONS(type, field, prefix, value, help)                                                    \
+#define OTHER_REPOSITORY_OPTIONS(type, field, prefix, value, help)                                                     \
 	{ 0, prefix, OPTION_TEXT, value, help, offsetof(type, field.url) },                                            \
 	        { 0,                                                                                                   \
 		  prefix "-password-file",                                                                             \
@@ -27,7 +27,8 @@ struct other_repository {
 		  "its password is the first line that COMMAND prints",                                                \
 		  offsetof(type, field.password_command) },                                                            \
 	{                                                                                                              \
-		0, prefix "-key-file", OPTION_TEXT, "FILE", "it is opened with a key file", offsetof(type, field.key_file) \
+		0, prefix "-key-file", OPTION_TEXT, "FILE", "it is opened with a key file",                            \
+		        offsetof(type, field.key_file)                                                                 \
 	}
 
 /* True when a repository lies at URL, as far as can be told without its keys. */

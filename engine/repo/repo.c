@@ -137,6 +137,25 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 	return rc;
 }
 
+/* A client that never saw more can still tell how much is missing, and whether traces of it are there. */
+static enum err_code tell_short(struct repo *r, uint64_t expected, struct err *e)
+{
+	struct repo_beyond b = { 0 };
+	char traces[160] = "";
+
+	if (repo_look_beyond(r, &b, e) == ERR_OK && b.records)
+		snprintf(traces, sizeof traces, "; record %" PRIu64 " is there, what comes before it was taken away",
+		         b.first_record);
+	else if (b.packs)
+		snprintf(traces, sizeof traces, "; %" PRIu64 " packs of sessions that they opened are there (%s)",
+		         b.packs, b.pack);
+	return err_set(e, ERR_FORKED,
+	               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
+	               " was expected: it went back, or this is an old copy. Missing are %" PRIu64
+	               " records and the snapshots that they added%s",
+	               ledger_head(r->ledger).number, expected, expected - ledger_head(r->ledger).number, traces);
+}
+
 static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
 {
 	struct repo_info info;
@@ -147,10 +166,7 @@ static enum err_code check_expected_head(struct repo *r, const char *expected, s
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
-		return err_set(e, ERR_FORKED,
-		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
-		               " was expected: it went back, or this is an old copy",
-		               ledger_head(r->ledger).number, number);
+		return tell_short(r, number, e);
 	return check_record_hash(r, number, colon + 1, e);
 }
 

@@ -57,73 +57,14 @@ static void ledger_trouble(void *ctx, uint64_t number, const struct err *what)
 	check_problem(c, object, what);
 }
 
-/*
- * A ledger that was cut off looks whole to who never saw more. But what stands behind the gap, and packs of sessions that
- * it does not know, tell: a listing proves nothing by what it lacks, only by what it has.
- */
-struct beyond {
-	const struct repo *repo;
-	uint64_t head;
-	uint64_t records, packs;
-	uint64_t first_record, last_session;
-	char pack[80]; /* one of them */
-};
-
-static enum err_code record_beyond(void *ctx, const char *name, uint64_t bytes, struct err *e)
-{
-	struct beyond *b = ctx;
-	uint64_t number;
-
-	(void)bytes;
-	(void)e;
-	if (!record_number_of_path(name, &number) || number <= b->head)
-		return ERR_OK;
-	if (!b->records || number < b->first_record)
-		b->first_record = number;
-	b->records++;
-	return ERR_OK;
-}
-
-static enum err_code pack_beyond(void *ctx, const char *name, uint64_t bytes, struct err *e)
-{
-	struct beyond *b = ctx;
-	struct pack_name pack;
-
-	(void)e;
-	/* Anybody who writes to the store can put a file there; the seal of a pack proves its session. */
-	if (!pack_name_of_path(name, &pack) || pack.session <= b->head ||
-	    !pack_is_genuine(b->repo->store, b->repo->keys, &pack, bytes))
-		return ERR_OK;
-	if (pack.session > b->last_session) {
-		b->last_session = pack.session;
-		snprintf(b->pack, sizeof b->pack, "%s", name);
-	}
-	b->packs++;
-	return ERR_OK;
-}
-
-static enum err_code list_if_there(struct check *c, const char *folder, store_visit visit, void *ctx, struct err *e)
-{
-	enum err_code rc = store_list(c->repo->store, folder, visit, ctx, e);
-
-	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
-}
-
 static enum err_code check_beyond(struct check *c, struct err *e)
 {
-	struct beyond b = { .repo = c->repo };
+	struct repo_beyond b;
 	struct err what;
 	char object[48];
-	enum err_code rc = ledger_refresh(c->repo->ledger, e);
-	b.head = ledger_head(c->repo->ledger).number;
-	if (!rc)
-		rc = list_if_there(c, "ledger", record_beyond, &b, e);
-	if (!rc)
-		rc = list_if_there(c, "pack", pack_beyond, &b, e);
+	enum err_code rc = repo_look_beyond(c->repo, &b, e);
+
 	if (rc || (!b.records && !b.packs))
-		return rc;
-	rc = ledger_refresh(c->repo->ledger, e); /* somebody wrote while we listed? */
-	if (rc || ledger_head(c->repo->ledger).number != b.head)
 		return rc;
 	snprintf(object, sizeof object, "ledger record %" PRIu64, b.head + 1);
 	if (b.records)

@@ -648,7 +648,8 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	r.started_monotonic_ms = clock_monotonic_ms();
 	lost = lost_noted(repo, &r.account);
 	if (lost && !mine.rescan)
-		repo_notice(repo, "items of %s were lost: looking into everything once, to store again what is still there",
+		repo_notice(repo,
+		            "items of %s were lost: looking into everything once, to store again what is still there",
 		            text_name(r.account_name).text);
 	mine.rescan |= lost;
 	rc = go(&r, e);

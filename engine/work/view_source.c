@@ -169,8 +169,7 @@ static enum err_code fetch(struct item_source *base, size_t c, const struct item
 	enum err_code rc = view_streams(of(base)->view, &one->content, begin, pass, &receiver, e);
 
 	(void)c;
-	return rc ? rc
-	          : copy_facts(span_of(l->names.ptr + one->at + one->key_len, one->facts_len), facts, e);
+	return rc ? rc : copy_facts(span_of(l->names.ptr + one->at + one->key_len, one->facts_len), facts, e);
 }
 
 static void source_free(struct item_source **at)
