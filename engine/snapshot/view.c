@@ -347,36 +347,3 @@ enum err_code view_body(struct view *v, size_t c, struct span key, struct span s
 		reader_drop(v->repo->reader, &held);
 	return rc ? err_note(e, "while reading item '%s'", text_name(key).text) : ERR_OK;
 }
-
-static enum err_code pass_stream(struct view *v, const struct item_stream *stream, view_stream_begin begin,
-                                 body_write write, void *ctx, struct err *e)
-{
-	struct body_join j = { .repo = v->repo, .stream = stream, .write = write, .ctx = ctx };
-	struct recipe_info info;
-	enum err_code rc = recipe_check(stream->recipe, &info, e);
-
-	if (!rc)
-		rc = begin(ctx, stream->name, info.total_bytes, e);
-	if (!rc)
-		rc = recipe_join(stream->recipe, give_chunk, pass_bytes, &j, e);
-	reader_drop(v->repo->reader, &j.held);
-	return rc;
-}
-
-enum err_code view_streams(struct view *v, const struct chunk_id *content, view_stream_begin begin, body_write write,
-                           void *ctx, struct err *e)
-{
-	struct held_chunk held = HELD_CHUNK_NONE;
-	struct item_chunk item;
-	enum err_code rc = repo_need_index(v->repo, INDEX_READ, e);
-
-	if (rc)
-		return rc;
-	rc = reader_get(v->repo->reader, v->repo->codec, CLASS_ITEM, content, &held, e);
-	if (!rc)
-		rc = item_chunk_decode(held.bytes, &item, e);
-	for (size_t i = 0; !rc && i < item.count; i++)
-		rc = pass_stream(v, &item.streams[i], begin, write, ctx, e);
-	reader_drop(v->repo->reader, &held);
-	return rc;
-}

@@ -1,6 +1,7 @@
 #include "engine/work/view_source.h"
 
 #include "base/mem.h"
+#include "engine/work/copy_source.h"
 
 struct view_source {
 	struct item_source base;
@@ -166,7 +167,9 @@ static enum err_code fetch(struct item_source *base, size_t c, const struct item
 {
 	const struct listed *one = listed_at(l, place);
 	struct item_receiver receiver = *to;
-	enum err_code rc = view_streams(of(base)->view, &one->content, begin, pass, &receiver, e);
+	struct copy_join join = { &receiver, begin, pass };
+	struct repo *repo = of(base)->view->repo;
+	enum err_code rc = copy_join_item(repo, repo->codec, &one->content, &join, e);
 
 	(void)c;
 	return rc ? rc : copy_facts(span_of(l->names.ptr + one->at + one->key_len, one->facts_len), facts, e);
