@@ -81,7 +81,8 @@ enum err_code ledger_tell_gone(struct ledger *l, const char *how, struct err *e)
 		             how, head, g.snapshots, g.packs);
 	else
 		rc = err_set(e, ERR_FORKED,
-		             "the store %s: %s, and record %" PRIu64 ", seen earlier, is gone; %zu snapshots and %zu packs "
+		             "the store %s: %s, and record %" PRIu64
+		             ", seen earlier, is gone; %zu snapshots and %zu packs "
 		             "that were seen are missing",
 		             how, where, head, g.snapshots, g.packs);
 	ledger_free(&again);
