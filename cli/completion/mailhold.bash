@@ -22,13 +22,15 @@ _mailhold_options()
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
-	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
 	hold)
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
+	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
+	repair)
+		printf '%s ' "-n --dry-run --from --from-password-file --from-password-command --from-key-file $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
 	esac
@@ -56,7 +58,7 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --new-password-file | --new-key-file | --plan)
+	--password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)
@@ -67,6 +69,9 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
+		return ;;
+	repair)
+		mapfile -t COMPREPLY < <(compgen -W 'packs ledger index' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

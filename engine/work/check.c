@@ -19,10 +19,23 @@ void check_problem(struct check *c, const char *object, const struct err *what)
 {
 	struct check_problem p = { .object = object, .what = what };
 
+	if (what->code == ERR_NO_MEMORY) {
+		c->ours = *what;
+		return;
+	}
 	c->report->problems++;
 	c->trouble++;
 	if (c->visit)
 		c->visit(c->ctx, &p);
+}
+
+enum err_code check_end(const struct check *c, enum err_code rc, struct err *e)
+{
+	if (!rc && c->ours.code) {
+		*e = c->ours;
+		rc = e->code;
+	}
+	return rc;
 }
 
 void check_init(struct check *c, struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
@@ -89,7 +102,8 @@ static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, stru
 {
 	struct check *c = ctx;
 	struct buf object = BUF_EMPTY;
-	struct holder_id holder;
+	struct holder_id holder = { 0 }, told = { 0 };
+	struct repo_id repo = keys_repo(c->repo->keys), told_repo = repo;
 	struct slot_info info;
 	struct label label;
 	struct err what;
@@ -102,19 +116,50 @@ static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, stru
 	case KEY_SLOT:
 	case KEY_SLOT_LATER:
 		rc = slot_inspect(buf_span(&object), &info, &what);
+		told = info.holder;
+		told_repo = info.repo;
+		break;
+	case KEY_BUNDLE:
+		rc = bundle_inspect(buf_span(&object), &told, &told_repo, &what);
 		break;
 	case KEY_LABEL:
 		rc = label_open(c->repo->keys, &holder, buf_span(&object), &label, &what);
-		if (rc == ERR_WRONG_KEY)
+		if (rc == ERR_WRONG_KEY && !keys_read_names(c->repo->keys))
 			rc = ERR_OK; /* a keeper reads no names */
+		told = holder;
 		break;
 	default:
-		break; /* bundles open with their holder's secret only */
+		break;
 	}
+	if (!rc && (memcmp(&told, &holder, sizeof told) != 0 || memcmp(&told_repo, &repo, sizeof repo) != 0))
+		rc = err_set(&what, ERR_CORRUPT, "it is of another key or another repository");
 	if (rc)
 		check_problem(c, name, &what);
 	buf_release(&object);
 	return ERR_OK;
+}
+
+/* An announced key whose objects are not there. What is there was looked at by check_key. */
+static enum err_code check_holder(void *ctx, const struct key_info *k, struct err *e)
+{
+	struct check *c = ctx;
+	char object[48];
+	struct err what;
+
+	(void)e;
+	if (k->state != KEY_GONE)
+		return ERR_OK;
+	snprintf(object, sizeof object, "key %.8s", k->id_hex);
+	err_set(&what, ERR_NOT_FOUND, "its slot or its bundle is missing, so that it opens nothing any more");
+	check_problem(c, object, &what);
+	return ERR_OK;
+}
+
+static enum err_code check_keys(struct check *c, struct err *e)
+{
+	enum err_code rc = store_list(c->repo->store, "key", check_key, c, e);
+
+	return rc ? rc : repo_keys(c->repo, check_holder, c, e);
 }
 
 /* ---- packs ---- */
@@ -255,7 +300,7 @@ enum err_code check_packs(struct check *c, struct err *e)
 	if (c->report->packs_data || c->report->problems)
 		save_verified(c);
 	buf_release(&ordinals);
-	return rc;
+	return check_end(c, rc, e);
 }
 
 /* ---- what can be had ---- */
@@ -347,7 +392,7 @@ static enum err_code check_all(struct check *c, struct err *e)
 		rc = check_beyond(c, e);
 	c->report->records = ledger_head(c->repo->ledger).number + 1;
 	if (!rc)
-		rc = store_list(c->repo->store, "key", check_key, c, e);
+		rc = check_keys(c, e);
 	if (!rc)
 		rc = check_packs(c, e);
 	if (!rc)

@@ -38,6 +38,7 @@ struct check {
 	struct idmap trees_seen;        /* roots of which nothing is wrong → items below */
 	struct buf pages, items, names; /* of affected items: see check_pages.c */
 	struct buf ids, have;           /* scratch: of one page */
+	struct err ours; /* ERR_NO_MEMORY: says nothing about the repository, and ends the check */
 	uint64_t trouble;               /* counts what was found wrong, to see whether anything was */
 };
 
@@ -45,6 +46,8 @@ void check_init(struct check *c, struct repo *r, const struct check_options *o, 
                 struct check_report *report);
 void check_release(struct check *c);
 void check_problem(struct check *c, const char *object, const struct err *what);
+/* RC, or what failed on our side meanwhile. */
+enum err_code check_end(const struct check *c, enum err_code rc, struct err *e);
 /* All live packs that were not looked at yet; the ledger is not read for it. */
 MUST_CHECK enum err_code check_packs(struct check *c, struct err *e);
 /* Every snapshot that is live or in the trash; then tells the affected items. Index and packs must have been looked at. */

@@ -393,6 +393,7 @@ enum err_code check_snapshots(struct check *c, struct err *e)
 	for (; !rc && tell.items_done < tell.items_total; tell.items_done++) {
 		repo_tell(c->repo, &tell);
 		rc = check_one(c, (const struct snapshot_id *)(const void *)ids.ptr + tell.items_done, e);
+		rc = check_end(c, rc, e);
 	}
 	if (!rc)
 		tell_all(c);
