@@ -38,7 +38,7 @@ struct check {
 	struct idmap trees_seen;        /* roots of which nothing is wrong → items below */
 	struct buf pages, items, names; /* of affected items: see check_pages.c */
 	struct buf ids, have;           /* scratch: of one page */
-	struct err ours; /* ERR_NO_MEMORY: says nothing about the repository, and ends the check */
+	struct err ours;                /* ERR_NO_MEMORY: says nothing about the repository, and ends the check */
 	uint64_t trouble;               /* counts what was found wrong, to see whether anything was */
 };
 
