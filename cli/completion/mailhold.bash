@@ -2,7 +2,7 @@
 
 _mailhold_options()
 {
-	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --json
+	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --wait --json
 		-q --quiet -v --verbose --no-progress -h --help'
 	local keep='--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-quarterly --keep-yearly
 		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
@@ -49,7 +49,7 @@ _mailhold()
 	# The command is the first word that is neither an option nor the value of one.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head)
+		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head | --wait)
 			((i++)) ;;
 		-*) ;;
 		*)

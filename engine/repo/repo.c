@@ -6,12 +6,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "chunker/chunker.h"
+
+#define INDEX_ASK_US 50000
 
 /* ---- the cache folder ---- */
 
@@ -224,6 +227,7 @@ static enum err_code new_repo(const struct repo_options *o, struct repo **out, s
 		return err_no_memory(e, sizeof *r);
 	r->notice = o->notice;
 	r->notice_ctx = o->notice_ctx;
+	r->wait_ms = o->wait_ms;
 	*out = r;
 	return crypto_start(e);
 }
@@ -418,6 +422,27 @@ void repo_drop_index(struct repo *r)
 	index_free(&r->index);
 }
 
+/* Asks again and again, until the one who has the index is done, or it took too long, or we are to stop. */
+static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, struct err *e)
+{
+	int64_t until = clock_monotonic_ms() + r->wait_ms;
+	enum err_code rc;
+
+	for (unsigned n = 0;; n++) {
+		rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
+		                &r->index, e);
+		if (rc != ERR_BUSY || r->wait_ms <= 0)
+			return rc;
+		if (repo_stopped(r))
+			return repo_cancelled(e);
+		if (clock_monotonic_ms() >= until)
+			return err_note(e, "after waiting for %lld s", (long long)(r->wait_ms / 1000));
+		if (n == 0)
+			repo_notice(r, "%s; waiting for up to %lld s", e->text, (long long)(r->wait_ms / 1000));
+		usleep(INDEX_ASK_US);
+	}
+}
+
 enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e)
 {
 	enum err_code rc = ERR_OK;
@@ -425,8 +450,7 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (r->index && r->index_mode >= mode)
 		return ERR_OK;
 	repo_drop_index(r);
-	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
-	                &r->index, e);
+	rc = open_index_waiting(r, mode, e);
 	if (!rc && !r->codec)
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)

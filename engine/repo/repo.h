@@ -32,6 +32,7 @@ struct repo {
 	engine_progress_fn progress;
 	void *progress_ctx;
 	int64_t progress_at; /* when it was last told */
+	int64_t wait_ms;     /* for another process that has the index */
 	const volatile sig_atomic_t *stop;
 };
 
