@@ -124,9 +124,10 @@ static enum err_code gather(struct policy *p, struct err *e)
 	enum err_code rc = make_room(p, e);
 
 	if (!rc && p->policy->keep_tag_count && !keys_read_names(p->repo->keys))
-		rc = err_set(e, ERR_DENIED,
-		             "this key may not read tags: it is a keeper's; use rules of numbers and times, and `mailhold "
-		             "pin` for snapshots that have to stay");
+		rc = err_set(
+		        e, ERR_DENIED,
+		        "this key may not read tags: it is a keeper's; use rules of numbers and times, and `mailhold "
+		        "pin` for snapshots that have to stay");
 	for (size_t i = 0; !rc && i < ledger_snapshot_count(p->repo->ledger); i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(p->repo->ledger, i);
 

@@ -312,7 +312,8 @@ static _Noreturn void be_a_worker(struct run *run, unsigned number)
 		do_task(&w);
 		if (!w.bad)
 			continue;
-		snprintf(run->shared->jobs[number].text, sizeof run->shared->jobs[0].text, "%s; hit: %s", w.text, w.hit);
+		snprintf(run->shared->jobs[number].text, sizeof run->shared->jobs[0].text, "%s; hit: %s", w.text,
+		         w.hit);
 		atomic_fetch_add(&run->shared->failures, 1);
 		atomic_store(&run->shared->stop, !run->options->tell);
 		if (run->options->tell)

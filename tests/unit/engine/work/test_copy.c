@@ -52,11 +52,9 @@ static void note_skipped(void *ctx, const char *what, const struct err *why)
 static struct copy_options options_for(const struct lab *from, struct pairs *p)
 {
 	*p = (struct pairs){ .count = 0 };
-	return (struct copy_options){ .ids = from->ids,
-		                      .count = from->count,
-		                      .verify = true,
-		                      .skipped = note_skipped,
-		                      .skipped_ctx = p };
+	return (struct copy_options){
+		.ids = from->ids, .count = from->count, .verify = true, .skipped = note_skipped, .skipped_ctx = p
+	};
 }
 
 struct shown {
@@ -435,12 +433,9 @@ static void memory_may_run_out_in_a_copy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(copies_equal_their_origins),
-		cmocka_unit_test(only_changes_are_read),
-		cmocka_unit_test(an_interrupted_copy_goes_on),
-		cmocka_unit_test(damage_costs_what_it_hits),
-		cmocka_unit_test(the_same_repository_is_refused),
-		cmocka_unit_test(memory_may_run_out_in_a_copy),
+		cmocka_unit_test(copies_equal_their_origins),     cmocka_unit_test(only_changes_are_read),
+		cmocka_unit_test(an_interrupted_copy_goes_on),    cmocka_unit_test(damage_costs_what_it_hits),
+		cmocka_unit_test(the_same_repository_is_refused), cmocka_unit_test(memory_may_run_out_in_a_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

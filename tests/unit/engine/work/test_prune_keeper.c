@@ -412,9 +412,8 @@ static void thousands_of_runs_leave_few_packs(void **state)
 		if (run % 24)
 			continue;
 		ok(engine_forget_policy(keeper, &policy, NULL, NULL, &forgot, &err));
-		prune(run % 48 ? keeper : l.repo,
-		      &(struct prune_options){ .max_unused_percent = PRUNE_UNUSED_PERCENT,
-		                               .max_repack_bytes = UINT64_MAX });
+		prune(run % 48 ? keeper : l.repo, &(struct prune_options){ .max_unused_percent = PRUNE_UNUSED_PERCENT,
+		                                                           .max_repack_bytes = UINT64_MAX });
 		most = packs_stored(&l) > most ? packs_stored(&l) : most;
 		lab_reopen(&l); /* the next run is a process of its own */
 	}
