@@ -75,6 +75,14 @@ const struct scene scenes[] = {
 	             { "check --read-data", EFFECT_NONE, 0, 0 },
 	             { "key list", EFFECT_NONE, 0, 0 },
 	             { "stats", EFFECT_NONE, 0, 0 } } },
+	{ .name = "copy",
+	  .cut_from = 4,
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { "init in:from", EFFECT_NONE, 0, 0 },
+	             { MAIL("0-4") " in:from", EFFECT_NONE, 0, 0 },
+	             { MAIL("2-4") " in:from", EFFECT_NONE, 0, 0 },
+	             { "copy id:2 --to store:repo --to-key-file client:key in:from", EFFECT_COPY, 2, 0 },
+	             { "copy id:3 --to store:repo --to-key-file client:key in:from", EFFECT_COPY, 3, 0 } } },
 	/* A killed process leaves what everybody sees and what no power cut need leave. */
 	{ .name = "killed",
 	  .steps = { { "init", EFFECT_INIT, 0, 0 },
@@ -297,9 +305,10 @@ bool mail_came_back(const struct roots *at, const char *name, unsigned first, un
 	return got.sum == want.sum && got.files == want.files;
 }
 
-bool step_mail(const struct step *step, unsigned *first, unsigned *count)
+bool step_mail(const struct scene *scene, unsigned k, unsigned *first, unsigned *count)
 {
-	const char *at = strstr(step->words, "mail:");
+	const struct step *step = &scene->steps[k];
+	const char *at = strstr(scene->steps[step->effect == EFFECT_COPY ? step->subject : k].words, "mail:");
 
 	return at && sscanf(at, "mail:%u-%u", first, count) == 2;
 }
@@ -333,6 +342,9 @@ static void add_step_word(struct words *w, const struct stage *s, const struct r
 		add_word(w, made);
 	} else if (sscanf(text, "id:%u", &step) == 1) {
 		add_word(w, ids[step]);
+	} else if (!strncmp(text, "store:", 6)) {
+		snprintf(made, sizeof made, "%s/%s", at->text[DISK_STORE], text + 6);
+		add_word(w, made);
 	} else if (!strncmp(text, "out:", 4)) {
 		snprintf(made, sizeof made, "maildir:%s-%s", at->text[DISK_CLIENT], text + 4);
 		add_word(w, made);
@@ -348,14 +360,18 @@ static void make_words(struct words *w, const struct stage *s, const struct root
                        char ids[STEPS_MAX][33], const char *key_name)
 {
 	char copy[400], path[200], *rest = NULL;
+	const char *repository = "repo";
 
 	*w = (struct words){ .argc = 0 };
 	add_word(w, "mailhold");
 	snprintf(copy, sizeof copy, "%s", step->words);
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-		add_step_word(w, s, at, word, ids);
+		if (!strcmp(word, "in:from"))
+			repository = "from";
+		else
+			add_step_word(w, s, at, word, ids);
 	add_word(w, "-r");
-	snprintf(path, sizeof path, "%s/repo", at->text[DISK_STORE]);
+	snprintf(path, sizeof path, "%s/%s", at->text[DISK_STORE], repository);
 	add_word(w, path);
 	add_word(w, "--key-file");
 	snprintf(path, sizeof path, "%s/%s", at->text[DISK_CLIENT], key_name);
@@ -466,11 +482,12 @@ void result_release(struct result *r)
 	*r = (struct result){ 0 };
 }
 
-bool result_id(const struct result *r, char id[33])
+bool step_id(const struct step *step, const struct result *r, char id[33])
 {
-	const char *at = strstr(r->out, "\"id\":\"");
+	const char *field = step->effect == EFFECT_COPY ? "\"to\":\"" : "\"id\":\"";
+	const char *at = strstr(r->out, field);
 
-	return at && sscanf(at + 6, "%32[0-9a-f]", id) == 1 && strlen(id) == 32;
+	return at && sscanf(at + strlen(field), "%32[0-9a-f]", id) == 1 && strlen(id) == 32;
 }
 
 const char *key_before(const struct scene *scene, unsigned k)
@@ -520,6 +537,11 @@ static void find_steps(struct recorded *r)
 			r->told[i] = i + 1 < r->step_count ? r->begun[i + 1] : r->op_count;
 }
 
+static bool makes_snapshot(const struct step *step)
+{
+	return step->effect == EFFECT_SNAPSHOT || step->effect == EFFECT_COPY || strstr(step->words, "mail:");
+}
+
 void scene_record(const struct stage *s, const struct scene *scene, struct recorded *out)
 {
 	struct roots live;
@@ -539,7 +561,7 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 		if (scene->steps[k].killed && result.exit == 1000 + SIGKILL) {
 			out->loose = scene->steps[k].effect == EFFECT_SNAPSHOT ? k : out->loose;
 		} else if (result.exit != 0 || scene->steps[k].killed ||
-		           (scene->steps[k].effect == EFFECT_SNAPSHOT && !result_id(&result, out->ids[k]))) {
+		           (makes_snapshot(&scene->steps[k]) && !step_id(&scene->steps[k], &result, out->ids[k]))) {
 			fprintf(stderr, "%s, step %u (%s) ended with %d:\n%s%s", scene->name, k, scene->steps[k].words,
 			        result.exit, result.out, result.err);
 			exit(2);
@@ -608,6 +630,7 @@ void scene_promise(const struct recorded *r, uint64_t at, struct promise *out)
 			out->init = out->key_file[0] = out->opens[0] = told;
 			break;
 		case EFFECT_SNAPSHOT:
+		case EFFECT_COPY:
 			out->snapshots[k] = told ? MUST_LIVE : MUST_NOTHING;
 			break;
 		case EFFECT_FORGET:
