@@ -42,7 +42,8 @@ struct step {
 	const char *words;
 	enum effect effect;
 	unsigned subject;
-	unsigned killed; /* it dies after giving so many names on the store; 0: it lives */
+	unsigned killed;  /* it dies after giving so many names on the store; 0: it lives */
+	const char *idle; /* what it says when it had nothing to do: a scene that proves nothing; may be NULL */
 };
 struct scene {
 	const char *name;
