@@ -14,13 +14,13 @@
 #include "base/rd.h"
 #include "base/wr.h"
 
-#define STATE_FLAG_PINNED   1
-#define STATE_FLAG_HIDDEN   2
-#define STATE_SEGMENT_ROWS  16384
-#define ZONE_MINUTES_MAX    1440
-#define STATE_SEALED_MAX    SNAPSHOT_SEALED_MAX
-#define HOLD_PAYLOAD_MAX    (COMMIT_SNAPSHOTS_MAX * ID16_BYTES + HOLDER_ACCOUNTS_MAX * ID16_BYTES + HOLD_SEALED_MAX + 64)
-#define HOLDER_PAYLOAD_MAX  (HOLDER_ACCOUNTS_MAX * ID16_BYTES + 64)
+#define STATE_FLAG_PINNED  1
+#define STATE_FLAG_HIDDEN  2
+#define STATE_SEGMENT_ROWS 16384
+#define ZONE_MINUTES_MAX   1440
+#define STATE_SEALED_MAX   SNAPSHOT_SEALED_MAX
+#define HOLD_PAYLOAD_MAX   (COMMIT_SNAPSHOTS_MAX * ID16_BYTES + HOLDER_ACCOUNTS_MAX * ID16_BYTES + HOLD_SEALED_MAX + 64)
+#define HOLDER_PAYLOAD_MAX (HOLDER_ACCOUNTS_MAX * ID16_BYTES + 64)
 
 enum state_kind {
 	STATE_HEAD = 1,
@@ -142,9 +142,8 @@ static enum err_code save_rows(struct saving *s, enum state_kind kind, size_t co
 
 		buf_clear(&s->segment);
 		wr_u8(&w, (uint8_t)kind);
-		for (size_t rows = 0; i < count && rows < STATE_SEGMENT_ROWS && !w.rc &&
-		                      s->segment.len < FOLD_SEGMENT_TARGET;
-		     rows++)
+		for (size_t rows = 0;
+		     i < count && rows < STATE_SEGMENT_ROWS && !w.rc && s->segment.len < FOLD_SEGMENT_TARGET; rows++)
 			write(&w, s->f, i++, &s->scratch);
 		rc = wr_end(&w);
 		if (!rc)
@@ -385,18 +384,21 @@ static enum err_code load_unreadable(struct fold *f, struct rd *r, struct err *e
 
 enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment, struct err *e)
 {
-	static enum err_code (*const loaders[STATE_KIND_END])(struct fold *, struct rd *, struct err *) = {
-		[STATE_HEAD] = load_head,         [STATE_HOLDERS] = load_holder,
-		[STATE_SESSIONS] = load_session,  [STATE_PACKS] = load_pack,
-		[STATE_SNAPSHOTS] = load_snapshot, [STATE_HOLDS] = load_hold,
-		[STATE_UNREADABLE] = load_unreadable
-	};
+	static enum err_code (*const loaders[STATE_KIND_END])(struct fold *, struct rd *,
+	                                                      struct err *) = { [STATE_HEAD] = load_head,
+		                                                                [STATE_HOLDERS] = load_holder,
+		                                                                [STATE_SESSIONS] = load_session,
+		                                                                [STATE_PACKS] = load_pack,
+		                                                                [STATE_SNAPSHOTS] = load_snapshot,
+		                                                                [STATE_HOLDS] = load_hold,
+		                                                                [STATE_UNREADABLE] = load_unreadable };
 	struct rd r = rd_of(segment);
 	unsigned kind = rd_u8(&r);
 	enum err_code rc = ERR_OK;
 
 	/* The head first and once, then tables in their order. */
-	if (kind < STATE_HEAD || kind >= STATE_KIND_END || kind < *last_kind || (kind == STATE_HEAD) != (*last_kind == 0))
+	if (kind < STATE_HEAD || kind >= STATE_KIND_END || kind < *last_kind ||
+	    (kind == STATE_HEAD) != (*last_kind == 0))
 		return err_set(e, ERR_CORRUPT, "a folded ledger has table %u behind %u", kind, *last_kind);
 	*last_kind = kind;
 	do

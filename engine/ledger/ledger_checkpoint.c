@@ -551,7 +551,8 @@ enum err_code checkpoint_check(struct ledger *l, struct ledger *again, ledger_fo
 	enum err_code rc = named(l, &p, &time_ms, e);
 
 	if (!rc && store_size(l->store, checkpoint_path(&p).text, &bytes, e) == ERR_NOT_FOUND)
-		report(&c, ERR_NOT_FOUND, checkpoint_path(&p).text, "is missing; nothing is lost, only opening is slower");
+		report(&c, ERR_NOT_FOUND, checkpoint_path(&p).text,
+		       "is missing; nothing is lost, only opening is slower");
 	if (!rc || rc == ERR_NOT_FOUND)
 		rc = store_list(l->store, "checkpoint", check_one, &c, e);
 	if (rc || !c.any)

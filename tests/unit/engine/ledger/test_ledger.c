@@ -587,14 +587,18 @@ static void a_store_that_went_back_or_forked_is_noticed(void **state)
 	ok(store_get(w.store, record_path(2).text, MIB, &kept, &err));
 	ok(store_delete(w.store, record_path(2).text, &err));
 	assert_int_equal(ledger_open(w.store, w.keys, w.cache, on_notice, &w, &l, &err), ERR_FORKED);
-	l = ledger_of(&w, NULL); /* who never saw it cannot know */
+	assert_non_null(strstr(err.text, "ends at record 1, and record 2, seen earlier, is gone"));
+	assert_non_null(strstr(err.text, "1 snapshots and 1 packs"));
+	assert_int_equal(w.notices, 2); /* the snapshot and the pack, by name */
+	l = ledger_of(&w, NULL);        /* who never saw it cannot know */
 	ok(ledger_open_session(l, &session, &err));
 	ledger_free(&l);
 	assert_int_equal(ledger_open(w.store, w.keys, w.cache, on_notice, &w, &l, &err), ERR_FORKED);
 	assert_non_null(strstr(err.text, "forked"));
+	assert_int_equal(w.notices, 4);
 	replace(&w, 2, buf_span(&kept));
 	l = ledger_of(&w, w.cache);
-	assert_int_equal(w.notices, 0);
+	assert_int_equal(w.notices, 4); /* nothing more */
 	ledger_free(&l);
 	buf_release(&kept);
 	world_end(&w);
