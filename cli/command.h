@@ -25,7 +25,7 @@ enum exit_code {
 };
 
 struct cli_globals {
-	const char *repository, *password_file, *password_command, *key_file, *cache_folder, *expect_head;
+	const char *repository, *password_file, *password_command, *key_file, *cache_folder, *expect_head, *wait;
 	bool json, quiet, verbose, no_progress, help, version;
 };
 
@@ -33,6 +33,7 @@ struct cli {
 	struct cli_globals g;
 	const struct command *command; /* NULL before it is known */
 	const char *url;               /* of the repository */
+	int64_t wait_ms;               /* --wait */
 	struct repo *repo;
 	struct progress progress;
 	int64_t now_ms;

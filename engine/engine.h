@@ -49,6 +49,8 @@ struct repo_options {
 	        *expect_head; /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
 	engine_notice notice;
 	void *notice_ctx;
+	int64_t wait_ms; /* how long to wait for another process of this machine that writes the local index, before
+	                    ERR_BUSY; a notice tells that it waits */
 };
 
 /*

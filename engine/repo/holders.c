@@ -157,6 +157,7 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 {
 	struct key_rows *l = ctx;
 	struct buf slot = BUF_EMPTY;
+	struct err why = { 0 };
 	struct slot_info info;
 	struct holder_id id;
 	struct key_row *row;
@@ -174,12 +175,16 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	if (what == KEY_BUNDLE)
 		return ERR_OK;
 	row->info.slots++;
-	rc = store_get(l->repo->store, name, SLOT_BYTES, &slot, e);
+	rc = store_get(l->repo->store, name, SLOT_BYTES, &slot, &why);
 	if (!rc)
-		rc = slot_inspect(buf_span(&slot), &info, e);
+		rc = slot_inspect(buf_span(&slot), &info, &why);
 	if (!rc)
 		row->info.kind = info.kind;
+	else
+		repo_notice(l->repo, "%s: %s", name, why.text);
 	buf_release(&slot);
+	if (rc == ERR_NO_MEMORY)
+		*e = why;
 	return rc == ERR_NO_MEMORY ? rc : ERR_OK; /* one that cannot be read is listed no less */
 }
 

@@ -741,6 +741,13 @@ static enum err_code run_again_if_refused(struct repo *repo, struct item_source 
 		if (!rc)
 			rc = run_once(repo, source, o, NULL, out, e);
 	}
+	if (!rc && !o->dry_run) {
+		struct repo_info info;
+
+		repo_checkpoint(repo);
+		repo_describe(repo, &info);
+		memcpy(out->head, info.head, sizeof out->head);
+	}
 	return rc;
 }
 

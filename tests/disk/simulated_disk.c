@@ -4,6 +4,7 @@
  *   simulated_disk crashes [--crashes N] …   the power fails after an operation
  *   simulated_disk without [--crashes N] …   each sync that is left out must be found out
  *   simulated_disk faults  [--faults N] …    the n-th call of a command fails
+ *   simulated_disk list --scene NAME         the operations of a scene
  *   … [--seed S] [--jobs J] [--scene NAME] [--only EIO|…] [--tell yes]
  */
 #include "crashes.h"
@@ -48,7 +49,7 @@ static int crashes(const struct stage *s, const struct settings *set)
 		struct recorded r;
 		double since = seconds();
 
-		if (set->scene && strcmp(set->scene, scenes[i].name) != 0)
+		if ((set->scene && strcmp(set->scene, scenes[i].name) != 0) || !strcmp(scenes[i].name, "looking"))
 			continue;
 		scene_record(s, &scenes[i], &r);
 		crashes_run(s, &r, &o, &report);
@@ -74,16 +75,18 @@ static const struct removal {
 	const char *what;
 	const char *scene;
 	struct no_sync rule;
+	unsigned from_step;
 } removals[] = {
-	{ "the bytes of packs", "daily", { DISK_STORE, false, "repo/pack/" } },
-	{ "the folders of packs", "daily", { DISK_STORE, true, "repo/pack" } },
-	{ "the bytes of records", "daily", { DISK_STORE, false, "repo/ledger/" } },
-	{ "the folder of records", "daily", { DISK_STORE, true, "repo/ledger" } },
-	{ "the bytes of key objects", "keys", { DISK_STORE, false, "repo/key/" } },
-	{ "the folder of key objects", "keys", { DISK_STORE, true, "repo/key" } },
-	{ "the folder of the repository", "daily", { DISK_STORE, true, "repo" } },
-	{ "the bytes of the key file", "daily", { DISK_CLIENT, false, "key" } },
-	{ "the folder of the key file", "keys", { DISK_CLIENT, true, "" } },
+	{ "the bytes of packs", "daily", { DISK_STORE, false, "repo/pack/", false }, 0 },
+	{ "the folders of packs", "daily", { DISK_STORE, true, "repo/pack", false }, 0 },
+	{ "the bytes of records", "daily", { DISK_STORE, false, "repo/ledger/", false }, 0 },
+	{ "the folder of records", "daily", { DISK_STORE, true, "repo/ledger", false }, 0 },
+	{ "the bytes of key objects", "keys", { DISK_STORE, false, "repo/key/", false }, 0 },
+	{ "the folder of key objects", "keys", { DISK_STORE, true, "repo/key", false }, 0 },
+	{ "the folder of the repository", "daily", { DISK_STORE, true, "repo", false }, 0 },
+	{ "the bytes of the key file", "daily", { DISK_CLIENT, false, "key", false }, 0 },
+	{ "the folder of the key file", "keys", { DISK_CLIENT, true, "", false }, 0 },
+	{ "what a killed process has named", "killed", { DISK_STORE, true, "repo/ledger", true }, 6 },
 };
 
 static const struct scene *find_scene(const char *name)
@@ -94,14 +97,25 @@ static const struct scene *find_scene(const char *name)
 	abort();
 }
 
+static int list(const struct stage *s, const struct settings *set)
+{
+	struct recorded r;
+
+	scene_record(s, find_scene(set->scene ? set->scene : "daily"), &r);
+	crashes_list(&r);
+	return 0;
+}
+
 static int without(const struct stage *s, const struct settings *set)
 {
 	int missed = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(removals); i++) {
-		struct crash_options o = {
-			.crashes = set->count, .seed = set->seed + i, .jobs = set->jobs, .without = &removals[i].rule
-		};
+		struct crash_options o = { .crashes = set->count,
+			                   .seed = set->seed + i,
+			                   .jobs = set->jobs,
+			                   .without = &removals[i].rule,
+			                   .from_step = removals[i].from_step };
 		struct crash_report report;
 		struct recorded r;
 
@@ -140,7 +154,7 @@ static int faults(const struct stage *s, const struct settings *set)
 		struct recorded r;
 		double since = seconds();
 
-		if (set->scene && strcmp(set->scene, scenes[i].name) != 0)
+		if ((set->scene && strcmp(set->scene, scenes[i].name) != 0) || !strcmp(scenes[i].name, "killed"))
 			continue;
 		scene_record(s, &scenes[i], &r);
 		faults_run(s, &r, &o, &report);
@@ -199,7 +213,8 @@ int main(int argc, char **argv)
 	if (set.jobs > 8)
 		set.jobs = 8;
 	if (argc < 2 || !read_settings(argc, argv, &set)) {
-		fputs("simulated_disk crashes|without|faults [--crashes N] [--faults N] [--seed S] [--jobs J] [--scene "
+		fputs("simulated_disk crashes|without|faults|list [--crashes N] [--faults N] [--seed S] [--jobs J] "
+		      "[--scene "
 		      "NAME]\n",
 		      stderr);
 		return 2;
@@ -216,6 +231,8 @@ int main(int argc, char **argv)
 		rc = crashes(&stage, &set);
 	else if (!strcmp(argv[1], "without"))
 		rc = without(&stage, &set);
+	else if (!strcmp(argv[1], "list"))
+		rc = list(&stage, &set);
 	else if (!strcmp(argv[1], "faults"))
 		rc = faults(&stage, &set);
 	else

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ static struct faults *faults;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char roots[DISK_COUNT][PATH_BYTES];
 static bool recording, lacks_tmpfile, lacks_links, counting;
+static unsigned kill_at_link;
 static enum fault fault;
 static unsigned fault_disk;
 static uint64_t fault_at;
@@ -163,6 +165,8 @@ static void put(struct tape_op op)
 	if (op.len)
 		memcpy(at, op.data, op.len);
 	atomic_store(&tape->used, used + total);
+	if (op.kind == TAPE_LINK && op.disk == DISK_STORE && kill_at_link && --kill_at_link == 0)
+		kill(getpid(), SIGKILL);
 }
 
 bool tape_next(uint64_t *at, struct tape_op *out)
@@ -191,6 +195,11 @@ bool tape_next(uint64_t *at, struct tape_op *out)
 void tape_step(uint64_t number)
 {
 	put((struct tape_op){ .kind = TAPE_STEP, .offset = number });
+}
+
+void tape_kill_at_link(unsigned count)
+{
+	kill_at_link = count;
 }
 
 void tape_lacks(bool without_tmpfile, bool links)

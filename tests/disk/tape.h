@@ -52,6 +52,8 @@ void tape_move(const char *const roots[DISK_COUNT]);
 /* On or off, for this process and its children. */
 void tape_record(bool on);
 void tape_step(uint64_t number);
+/* The process that gives the COUNT-th new name on the store (a pack's, a record's) dies right after; 0: none. */
+void tape_kill_at_link(unsigned count);
 /* The inode number of a root, for whoever plays the tape. */
 uint64_t tape_root_ino(unsigned disk);
 /* Reads the operation at *AT (0: the first) and moves on; false at the end. */
