@@ -146,7 +146,7 @@ static enum err_code open_from(struct cli *c, const struct other_repository *fro
 	enum err_code rc;
 
 	if (!from->url)
-		return other_repository_check(from, "from", e);
+		return ERR_OK;
 	if (other_repository_is(from->url))
 		return other_repository_open(c, from, "from", repo, e);
 	rc = connector_source_open(from->url, source, e);
@@ -193,7 +193,9 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		               text_name(span_cstr(what)).text);
 	if (*what != 'p' && (v->dry_run || v->from.url))
 		return err_set(e, ERR_USAGE, "--dry-run and --from go with `repair packs`");
-	rc = cli_open(c, e);
+	rc = other_repository_check(&v->from, "from", e);
+	if (!rc)
+		rc = cli_open(c, e);
 	if (rc)
 		return rc;
 	return *what == 'p' ? repair_packs(c, v, e) : *what == 'l' ? repair_ledger(c, e) : repair_index(c, e);

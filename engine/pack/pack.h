@@ -116,8 +116,8 @@ typedef enum err_code (*pack_found_visit)(void *ctx, const struct pack_found *f,
 /* The end of the run that begins with block FIRST: at least one block, about PACK_RUN_BYTES. */
 uint32_t pack_run_end(const struct pack *p, uint32_t first);
 /*
- * Checks blocks FIRST to END (not included): their id lists, and with DATA every byte of them against the directory's
- * hash and every chunk against its id (a keeper: the hash only). Each byte is read once. Any thread with a verifier of
+ * Checks blocks FIRST to END (not included): their id lists, and with DATA every byte of them by opening their seals and
+ * every chunk against its id (who cannot: against the directory's hash). Each byte is read once. Any thread with a verifier of
  * its own; VISIT is called in it, in order, what it gets is good for the call. An error is none of the pack's.
  */
 MUST_CHECK enum err_code pack_verify(struct pack *p, uint32_t first, uint32_t end, bool data, struct pack_verifier *v,
