@@ -113,6 +113,7 @@ static enum err_code put_json(const struct prune_report *r, bool dry_run, struct
 
 	row_bool(&row, "dry_run", dry_run);
 	row_number(&row, "snapshots_expired", r->snapshots_expired);
+	row_number(&row, "snapshots_held", r->snapshots_held);
 	row_number(&row, "sessions_fenced", r->sessions_fenced);
 	row_number(&row, "sessions_open", r->sessions_open);
 	row_number(&row, "packs", r->packs);
@@ -160,6 +161,9 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 		            text_size(r->bytes_unused_left).text);
 	rc = line_put(&l);
 	line_release(&l);
+	if (r->snapshots_held)
+		cli_note(c, "%s snapshots of the trash stay there because of a hold; mailhold hold list",
+		         number_text(r->snapshots_held).text);
 	if (r->out_of_time)
 		cli_note(c, "the time was over before all was done; the next prune goes on");
 	if (r->sessions_open)

@@ -10,6 +10,7 @@
  *   engine_diff, _deleted, _find    compare and search, without opening bodies
  *   engine_restore                  give items back
  *   engine_forget, _forget_policy   what is to be kept, and for how long
+ *   engine_hold_add, _holds         what stays whatever those say
  *   engine_prune                    give back the space of what is not
  *   engine_check, _stats            look after it
  *
@@ -48,9 +49,14 @@ struct repo_options {
 	        *expect_head; /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
 	engine_notice notice;
 	void *notice_ctx;
+	int64_t wait_ms; /* how long to wait for another process of this machine that writes the local index, before
+	                    ERR_BUSY; a notice tells that it waits */
 };
 
-/* ERR_EXISTS when there is a repository, or anything else, already. */
+/*
+ * ERR_EXISTS when there is a repository, or anything else, already. ERR_OUTCOME_UNKNOWN: there may be one now, and
+ * SECRET may be what opens it. After any other failure the folder is as empty as it was.
+ */
 MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
                                    struct err *e);
 /* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
@@ -231,7 +237,7 @@ struct copy_report {
 MUST_CHECK enum err_code engine_copy(struct repo *from, struct repo *to, const struct copy_options *o, copy_visit visit,
                                      void *ctx, struct copy_report *out, struct err *e);
 
-/* Forget: into the trash. Undo: back. Several ids, one record. */
+/* Forget: into the trash. Undo: back. Several ids, one record. ERR_NOT_FOUND names one that is pinned or held. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
                                        struct err *e);
 MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
@@ -264,6 +270,7 @@ struct forget_verdict {
 	bool keep;
 	bool held;           /* would go, but the account is held back */
 	const char *reasons; /* "daily, monthly", "no-rule" */
+	struct span hold;    /* label of the hold that keeps it; empty when none does, or to a keeper */
 };
 typedef enum err_code (*forget_visit)(void *ctx, const struct forget_verdict *v, struct err *e);
 struct forget_report {
@@ -277,6 +284,54 @@ struct forget_report {
  */
 MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
                                               void *ctx, struct forget_report *out, struct err *e);
+
+/* ---- holds: docs/retention.md ---- */
+
+struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
+	const char *account;
+	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
+	struct span collection;                                    /* path, or a shell pattern with * and ? */
+	enum item_kind kind;                                       /* 0: all */
+	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
+};
+
+struct hold_options {
+	const char *label; /* why; 1 to HOLD_LABEL_MAX bytes */
+	const char *who;   /* who makes it, as claimed, or NULL */
+	int64_t until_ms;  /* when somebody should look at it again; INT64_MIN: no such day. It never ends by itself */
+	/* What is held: snapshots, or all of an account, or what a query finds (in its account, or in all). */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	const char *account;
+	const struct find_query *query;
+};
+#define HOLD_LABEL_MAX 200
+struct hold_info {
+	struct hold_id id;
+	char id_hex[33];
+	bool names_hidden; /* to a keeper: label, who, account and query are empty */
+	struct span label, who;
+	int64_t added_ms; /* as claimed */
+	int64_t until_ms; /* INT64_MIN: no such day */
+	bool by_query;
+	struct find_query query; /* its account is in ACCOUNT below, its texts are spans */
+	struct span account;     /* empty: none was named */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	uint64_t covered; /* snapshots it looks at, live or in the trash; without BY_QUERY all of them stay */
+};
+/*
+ * Makes a hold. Snapshots of it (or its account's) that are in the trash come back, and of what a query finds there as
+ * many as are needed. ERR_DENIED unless we are a full holder; ERR_NOT_FOUND, ERR_USAGE, ERR_LIMIT.
+ */
+MUST_CHECK enum err_code engine_hold_add(struct repo *r, const struct hold_options *o, struct hold_id *out,
+                                         struct err *e);
+MUST_CHECK enum err_code engine_hold_remove(struct repo *r, const struct hold_id *id, struct err *e);
+typedef enum err_code (*hold_visit)(void *ctx, const struct hold_info *h, struct err *e);
+/* Those that are not released, oldest first. */
+MUST_CHECK enum err_code engine_holds(struct repo *r, hold_visit visit, void *ctx, struct err *e);
+/* By label, or by at least 4 digits of the id. ERR_NOT_FOUND, ERR_USAGE when ambiguous. */
+MUST_CHECK enum err_code engine_hold_find(struct repo *r, const char *text, struct hold_id *out, struct err *e);
 
 /*
  * How long the trash keeps; how long a condemned pack stays, because readers may be at it; and the silence after which a
@@ -303,9 +358,9 @@ struct prune_options {
 	bool dry_run;
 };
 struct prune_report {
-	uint64_t snapshots_expired;
-	uint64_t sessions_fenced, sessions_open; /* open: their packs were left alone */
-	uint64_t packs, bytes;                   /* live before */
+	uint64_t snapshots_expired, snapshots_held; /* held: would have ended, but for a hold */
+	uint64_t sessions_fenced, sessions_open;    /* open: their packs were left alone */
+	uint64_t packs, bytes;                      /* live before */
 	uint64_t chunks, chunks_live;
 	uint64_t packs_unused, bytes_unused;     /* nothing needed was in them: condemned */
 	uint64_t packs_repacked, bytes_repacked; /* condemned after what is needed in them was copied */
@@ -399,13 +454,6 @@ typedef enum err_code (*deleted_visit)(void *ctx, const struct deleted_item *d, 
 MUST_CHECK enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit,
                                         void *ctx, struct err *e);
 
-struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
-	const char *account;
-	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
-	struct span collection;                                    /* path, or a shell pattern with * and ? */
-	enum item_kind kind;                                       /* 0: all */
-	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
-};
 struct find_hit {
 	struct span account;
 	struct span collection;
@@ -453,17 +501,38 @@ MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, 
 
 struct check_options {
 	bool read_data; /* every block: unseal, decompress, compare ids; else structure only */
+	/*
+	 * Of the data, only so much, whole packs, those first that were verified longest ago (the client remembers): at
+	 * least one pack. All 0: everything.
+	 */
+	unsigned data_percent; /* 1..100, of the bytes of all packs */
+	uint64_t data_bytes;
+	int64_t data_ms; /* packs are begun for so long */
 };
 struct check_problem {
 	const char *object; /* "ledger record 12", "pack 0003…", "snapshot ab12 …" */
 	const struct err *what;
+	/* An item that needs something damaged: SNAPSHOTS (else 0) of them have it, from FIRST to LAST in order of commit. */
+	uint64_t snapshots;
+	struct snapshot_id first, last;
+	struct span collection, key, title; /* TITLE is empty when it is lost or was never there */
 };
 typedef void (*check_visit)(void *ctx, const struct check_problem *p);
+/* What this client remembers of the live packs. */
+struct engine_verified {
+	uint64_t packs, bytes; /* verified at some time */
+	uint64_t never_packs, never_bytes;
+	int64_t oldest_ms; /* of those that were; 0: none */
+};
 struct check_report {
 	uint64_t records, packs, blocks, chunks, snapshots, bytes_read;
 	uint64_t problems;
+	uint64_t objects_gone;   /* records and packs that must be there and are not */
 	uint64_t items_affected; /* items of live snapshots that need something damaged */
+	uint64_t packs_data;     /* of PACKS: every byte was compared */
+	struct engine_verified verified;
 };
+/* An item is told once, however many snapshots have it. A keeper compares the bytes of what it cannot open. */
 MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                                       struct check_report *out, struct err *e);
 
@@ -472,6 +541,34 @@ MUST_CHECK enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, s
 /* Throws the local index away and makes it anew from the packs; *COUNT tells how many chunks it has. */
 MUST_CHECK enum err_code engine_repair_index(struct repo *r, uint64_t *count, struct err *e);
 
+/* ---- repair of packs: docs/repair.md ---- */
+
+struct repair_options {
+	/* Where lost chunks may be had again; each may be absent. Items are split as a snapshot splits them. */
+	struct item_source *source;
+	struct repo *from;
+	bool dry_run; /* finds and tells, changes nothing */
+};
+struct repair_report {
+	uint64_t packs;                      /* looked at */
+	uint64_t packs_damaged, packs_gone;  /* damaged: set aside; gone: the store has lost them */
+	uint64_t chunks_saved, chunks_known; /* of damaged packs: copied; had elsewhere as well */
+	uint64_t bytes_added;                /* new packs, as stored */
+	uint64_t chunks_lost;     /* needed by snapshots and nowhere to be had when the packs were repaired */
+	uint64_t chunks_restored; /* of them, taken from the source or the other repository */
+	uint64_t items_affected;  /* items that cannot be read whole, in the end */
+	uint64_t problems;        /* told, of packs and of snapshots */
+	char head[80];
+};
+/*
+ * Looks at every byte of every pack. A damaged pack is copied to damaged/… in the store, every whole chunk of it is kept in
+ * new packs, and the ledger condemns it in the same record (docs/order.md, rule 19): from then on what was lost counts
+ * as unknown, and is stored again by whoever has it. VISIT gets the packs' problems first, and, when all that can be
+ * done was done, each item that is affected still. Killed anywhere it is simply run again. Only for a full holder.
+ */
+MUST_CHECK enum err_code engine_repair_packs(struct repo *r, const struct repair_options *o, check_visit visit,
+                                             void *ctx, struct repair_report *out, struct err *e);
+
 struct stats_report {
 	uint64_t snapshots, snapshots_trash, accounts, records;
 	uint64_t packs, pack_bytes;
@@ -479,6 +576,7 @@ struct stats_report {
 	uint64_t items_latest, bytes_latest; /* sum over the latest snapshot of each account */
 	uint64_t items_all, bytes_all;       /* sum over all snapshots: what copies would take */
 	uint64_t chunks;
+	struct engine_verified verified;
 	struct {
 		const char *name;
 		uint64_t blocks, chunks, raw_bytes, sealed_bytes;

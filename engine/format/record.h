@@ -33,6 +33,8 @@ enum record_kind {
 	RECORD_PIN = 16,
 	RECORD_UNPIN = 17,
 	RECORD_VERIFIED = 18,
+	RECORD_HOLD = 19,
+	RECORD_UNHOLD = 20,
 	RECORD_KIND_END
 };
 #define RECORD_CRITICAL 0x8000 /* bit of the stored kind: who does not know the kind must not write or prune */
@@ -195,19 +197,56 @@ MUST_CHECK enum err_code holder_encode(const struct holder_payload *p, struct bu
 MUST_CHECK enum err_code holder_decode(struct span payload, struct holder_payload *out, struct err *e);
 void holder_release(struct holder_payload *p);
 
+/*
+ * HOLD: what no rule and no keeper may take away until an UNHOLD of the same id. Without QUERY: the snapshots, and all
+ * snapshots of the accounts, those to come included. With QUERY: of each item that SEALED describes at least one
+ * snapshot; ACCOUNTS are those it looks at (none: all), and there are no snapshots.
+ */
+struct hold_payload {
+	struct hold_id id; /* random, never zeros */
+	bool query;
+	const struct snapshot_id *snapshots; /* decoded: allocated, as the accounts (mem_free by hold_release) */
+	size_t snapshot_count;               /* at most COMMIT_SNAPSHOTS_MAX */
+	const struct account_id *accounts;
+	size_t account_count; /* at most HOLDER_ACCOUNTS_MAX */
+	uint32_t epoch;       /* of the key that seals the details */
+	struct span sealed;   /* details under BOX_NAMES; borrowed */
+};
+#define HOLD_SEALED_MAX (16 * KIB)
+MUST_CHECK enum err_code hold_encode(const struct hold_payload *p, struct buf *out, struct err *e);
+/* SEALED points into PAYLOAD. */
+MUST_CHECK enum err_code hold_decode(struct span payload, struct hold_payload *out, struct err *e);
+void hold_release(struct hold_payload *p);
+/* UNHOLD: the id. */
+MUST_CHECK enum err_code unhold_encode(const struct hold_id *id, struct buf *out, struct err *e);
+MUST_CHECK enum err_code unhold_decode(struct span payload, struct hold_id *out, struct err *e);
+
 /* What the root key signs to vouch for a holder: "mailhold holder 1" ‖ repo ‖ holder ‖ public key ‖ role. */
 #define HOLDER_MESSAGE_BYTES (17 + ID16_BYTES + ID16_BYTES + 32 + 1)
 void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],
                     enum holder_role role, uint8_t out[HOLDER_MESSAGE_BYTES]);
 
-/* CHECKPOINT, POLICY: bytes that this version passes over. */
+/* POLICY: bytes that this version passes over; and so may a CHECKPOINT's be. */
 #define OPAQUE_PAYLOAD_MAX (64 * KIB)
+
+/* CHECKPOINT: names an object that holds the fold after record AFTER (docs/format/ledger.md, section 8). */
+struct checkpoint_payload {
+	uint64_t after;
+	uint8_t random[16];              /* of its name */
+	uint64_t bytes;                  /* stored length */
+	uint8_t hash[RECORD_HASH_BYTES]; /* BLAKE2b-256 of the stored bytes */
+};
+MUST_CHECK enum err_code checkpoint_payload_encode(const struct checkpoint_payload *p, struct buf *out, struct err *e);
+/* ERR_UNSUPPORTED: of another version. */
+MUST_CHECK enum err_code checkpoint_payload_decode(struct span payload, struct checkpoint_payload *out, struct err *e);
 
 /* "ledger/0000000000000000": 16 hex digits. */
 struct record_path {
 	char text[32];
 };
 struct record_path record_path(uint64_t number);
+/* False: PATH is not exactly what record_path gives for some number. */
+bool record_number_of_path(const char *path, uint64_t *out);
 
 /* Length after Padmé padding (at most 12 % more), at least FLOOR. Packs and records use it. */
 uint64_t padme(uint64_t bytes, uint64_t floor);

@@ -6,11 +6,9 @@
 
 #include <inttypes.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "base/wr.h"
 
 #define ARENA_BLOCK (256 * KIB)
 #define MAY(role)   (1u << (role))
@@ -39,7 +37,7 @@ struct snapshot_id_text snapshot_id_text(const struct snapshot_id *id)
 }
 
 /* Makes room for NEED rows of EACH bytes, doubling. */
-static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
+enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
 {
 	size_t bytes, more = num_max(16, num_max(need, *cap + *cap / 2));
 	void **at = rows;
@@ -57,7 +55,7 @@ static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t e
 	return ERR_OK;
 }
 
-static enum err_code arena_copy(struct fold *f, struct span *s, struct err *e)
+enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e)
 {
 	struct fold_block *b = f->arena;
 
@@ -129,6 +127,16 @@ struct fold_snapshot *fold_snapshot_find(const struct fold *f, const struct snap
 	return idmap_get(&f->snapshot_by_id, key.bytes, &row) ? &f->snapshots[row] : NULL;
 }
 
+enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e)
+{
+	return idmap_put(&f->pack_by_name, pack_key(name).bytes, row, e);
+}
+
+enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e)
+{
+	return idmap_put(&f->snapshot_by_id, snapshot_key(id).bytes, row, e);
+}
+
 static struct fold_session *session_find(const struct fold *f, uint64_t number)
 {
 	size_t low = 0, high = f->session_count;
@@ -179,6 +187,39 @@ const struct holder_payload *fold_signer(const struct fold *f, const struct hold
 	return h && h->role != HOLDER_REMOVED ? h : NULL;
 }
 
+struct hold_fact *fold_hold_find(const struct fold *f, const struct hold_id *id)
+{
+	for (size_t i = 0; i < f->hold_count; i++)
+		if (memcmp(f->holds[i].hold.id.bytes, id->bytes, sizeof id->bytes) == 0)
+			return &f->holds[i];
+	return NULL;
+}
+
+/* One list of 16-byte ids holds ID. */
+static bool has_id(const void *ids, size_t count, const void *id)
+{
+	const uint8_t *at = ids;
+
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(at + i * ID16_BYTES, id, ID16_BYTES) == 0)
+			return true;
+	return false;
+}
+
+const struct hold_fact *fold_held(const struct fold *f, const struct snapshot_fact *s, bool queries)
+{
+	for (size_t i = 0; i < f->hold_count; i++) {
+		const struct hold_payload *h = &f->holds[i].hold;
+
+		if (f->holds[i].released || (h->query && !queries))
+			continue;
+		if ((h->query && !h->account_count) || has_id(h->accounts, h->account_count, &s->entry.account) ||
+		    has_id(h->snapshots, h->snapshot_count, &s->entry.id))
+			return &f->holds[i];
+	}
+	return NULL;
+}
+
 /* ---- sessions ---- */
 
 /* ERR_OK when the signer may use SESSION and it is open; *OUT is NULL for one whose OPEN was lost. */
@@ -210,7 +251,7 @@ static enum err_code take_open(const struct step *s)
 		return err_set(s->e, ERR_CORRUPT, "the record that opens a session holds %zu bytes", s->r->payload.len);
 	if (!s->apply)
 		return ERR_OK;
-	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
+	rc = fold_rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
 	if (!rc)
 		f->sessions[f->session_count++] = (struct fold_session){
 			.number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN, .last_ms = s->r->time_ms
@@ -341,7 +382,7 @@ static enum err_code added_apply(const struct step *s, const struct commit *c)
 	size_t gap = c->first_ordinal - f->pack_count;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
+	rc = fold_rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
 	if (rc)
 		return rc;
 	/* Packs of a lost record: nameless, and nothing may refer to them any more. */
@@ -410,12 +451,16 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 	return rc;
 }
 
-/* Only a partial snapshot of the same account gives way, and not one that somebody pinned. */
+/*
+ * Only a partial snapshot of the same account gives way, and not one that somebody pinned or holds. A writer does not
+ * look which items a hold wants: where there is one, the partial snapshot waits for the retention.
+ */
 static void replace_partial(struct fold *f, const struct snapshot_entry *entry)
 {
 	struct fold_snapshot *old = is_none(&entry->replaces) ? NULL : fold_snapshot_find(f, &entry->replaces);
 
 	if (!old || old->hidden || !(old->fact.entry.flags & SNAPSHOT_PARTIAL) || old->fact.pinned ||
+	    fold_held(f, &old->fact, true) ||
 	    memcmp(old->fact.entry.account.bytes, entry->account.bytes, sizeof entry->account.bytes) != 0)
 		return;
 	old->hidden = true;
@@ -428,8 +473,8 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 	struct fold *f = s->f;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count, sizeof *f->snapshots,
-	                  s->e);
+	rc = fold_rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count,
+	                       sizeof *f->snapshots, s->e);
 	for (size_t i = 0; i < c->snapshot_count && !rc; i++) {
 		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
 		struct row_key key = snapshot_key(&c->snapshots[i].id);
@@ -440,7 +485,7 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 			                                 .committed_at = s->r->number,
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
-		rc = arena_copy(f, &row->fact.entry.sealed, s->e);
+		rc = fold_arena_copy(f, &row->fact.entry.sealed, s->e);
 		if (!rc)
 			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
 		f->snapshot_count++;
@@ -521,19 +566,29 @@ done:
 
 /* ---- marks on snapshots ---- */
 
+/*
+ * A hold stands above every rule. Which snapshots a hold on items needs is for those to say who read summaries: full
+ * holders; nobody else takes anything from an account that it looks at.
+ */
+static bool is_kept(const struct step *s, const struct snapshot_fact *fact)
+{
+	return fact->pinned || fold_held(s->f, fact, s->signer->role != HOLDER_FULL);
+}
+
 /* One id that is not in the right state any more (somebody was faster) is passed over; the others still count. */
 static void mark_apply(const struct step *s, struct fold_snapshot *row, enum record_kind kind)
 {
 	struct snapshot_fact *fact = &row->fact;
 
-	if (kind == RECORD_FORGET && fact->state == SNAPSHOT_LIVE && !fact->pinned) {
+	if (kind == RECORD_FORGET && fact->state == SNAPSHOT_LIVE && !is_kept(s, fact)) {
 		fact->state = SNAPSHOT_TRASH;
 		fact->forgotten_ms = s->r->time_ms;
 	} else if (kind == RECORD_UNFORGET && fact->state == SNAPSHOT_TRASH) {
 		fact->state = SNAPSHOT_LIVE;
 		fact->forgotten_ms = 0;
-	} else if (kind == RECORD_EXPIRE && !fact->pinned &&
-	           (fact->state == SNAPSHOT_TRASH || (fact->state == SNAPSHOT_LIVE && in_doubt(s->f)))) {
+	} else if (kind == RECORD_EXPIRE &&
+	           (fact->state == SNAPSHOT_TRASH || (fact->state == SNAPSHOT_LIVE && in_doubt(s->f))) &&
+	           !is_kept(s, fact)) {
 		fact->state = SNAPSHOT_EXPIRED;
 	} else if (kind == RECORD_PIN && fact->state == SNAPSHOT_LIVE) {
 		fact->pinned = true;
@@ -559,6 +614,76 @@ static enum err_code take_mark(const struct step *s)
 	return rc;
 }
 
+/* ---- holds ---- */
+
+/* What is held is live. */
+static void hold_brings_back(struct fold *f, const struct hold_fact *hold)
+{
+	for (size_t i = 0; i < f->snapshot_count && !hold->hold.query; i++) {
+		struct fold_snapshot *row = &f->snapshots[i];
+		const struct hold_payload *h = &hold->hold;
+
+		if (row->hidden || row->fact.state != SNAPSHOT_TRASH ||
+		    !(has_id(h->accounts, h->account_count, &row->fact.entry.account) ||
+		      has_id(h->snapshots, h->snapshot_count, &row->fact.entry.id)))
+			continue;
+		row->fact.state = SNAPSHOT_LIVE;
+		row->fact.forgotten_ms = 0;
+	}
+}
+
+static enum err_code hold_apply(const struct step *s, struct hold_payload *p)
+{
+	struct fold *f = s->f;
+	enum err_code rc;
+
+	rc = fold_rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
+	if (!rc)
+		rc = fold_arena_copy(f, &p->sealed, s->e);
+	if (rc)
+		return rc;
+	f->holds[f->hold_count] = (struct hold_fact){
+		.hold = *p, .holder = s->r->holder, .number = s->r->number, .added_ms = s->r->time_ms
+	};
+	*p = (struct hold_payload){ 0 };
+	hold_brings_back(f, &f->holds[f->hold_count++]);
+	return ERR_OK;
+}
+
+static enum err_code take_hold(const struct step *s)
+{
+	struct hold_payload p = { 0 };
+	enum err_code rc;
+
+	rc = hold_decode(s->r->payload, &p, s->e);
+	if (!rc && fold_hold_find(s->f, &p.id))
+		rc = err_set(s->e, ERR_STATE, "the id of the hold is taken");
+	if (!rc && s->apply)
+		rc = hold_apply(s, &p);
+	hold_release(&p);
+	return rc;
+}
+
+static enum err_code take_unhold(const struct step *s)
+{
+	struct hold_fact *hold;
+	struct hold_id id;
+	enum err_code rc;
+
+	rc = unhold_decode(s->r->payload, &id, s->e);
+	if (rc)
+		return rc;
+	hold = fold_hold_find(s->f, &id);
+	/* A lost record may have made it. */
+	if (!hold && in_doubt(s->f))
+		return ERR_OK;
+	if (!hold || hold->released)
+		return err_set(s->e, ERR_NOT_FOUND, "there is no such hold, or it was released before");
+	if (s->apply)
+		hold->released = true;
+	return ERR_OK;
+}
+
 /* ---- holders, voids, the rest ---- */
 
 static enum err_code holder_put(struct fold *f, struct holder_payload *p, struct err *e)
@@ -569,7 +694,7 @@ static enum err_code holder_put(struct fold *f, struct holder_payload *p, struct
 	if (old) {
 		holder_release(old);
 	} else {
-		rc = rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
+		rc = fold_rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
 		if (rc)
 			return rc;
 		old = &f->holders[f->holder_count++];
@@ -680,6 +805,8 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
 	[RECORD_VERIFIED] = { MAY_FULL, take_verified },
+	[RECORD_HOLD] = { MAY_FULL, take_hold },
+	[RECORD_UNHOLD] = { MAY_FULL, take_unhold },
 };
 
 enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES], bool apply,
@@ -709,7 +836,7 @@ enum err_code fold_unreadable(struct fold *f, uint64_t number, const uint8_t has
 	struct fold_unreadable row = { .number = number };
 	enum err_code rc;
 
-	rc = rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
+	rc = fold_rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
 	if (rc)
 		return rc;
 	memcpy(row.hash, hash, sizeof row.hash);
@@ -752,7 +879,7 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 {
 	enum err_code rc;
 
-	rc = rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
+	rc = fold_rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
 	if (rc)
 		return rc;
 	if (f->visible_stale)
@@ -765,85 +892,12 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 	return ERR_OK;
 }
 
-static void wr_snapshot(struct wr *w, const struct fold_snapshot *row)
-{
-	const struct snapshot_fact *fact = &row->fact;
-
-	wr_bytes(w, span_of(fact->entry.id.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.holder.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.spine_root.bytes, ID_BYTES));
-	wr_bytes(w, span_of(fact->entry.state_root.bytes, ID_BYTES));
-	wr_u32(w, (uint32_t)fact->state);
-	wr_u8(w, (uint8_t)(fact->pinned | row->hidden << 1));
-	wr_u64(w, fact->committed_at);
-	wr_blob(w, fact->entry.sealed);
-}
-
-static void wr_pack(struct wr *w, const struct pack_fact *p)
-{
-	wr_bytes(w, span_of(p->pack.name.random, sizeof p->pack.name.random));
-	wr_u64(w, p->pack.name.session);
-	wr_u64(w, p->pack.bytes);
-	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
-	wr_u32(w, (uint32_t)p->state);
-	wr_u64(w, p->committed_at);
-	wr_u64(w, (uint64_t)p->condemned_ms);
-}
-
-static void wr_people(struct wr *w, const struct fold *f)
-{
-	for (size_t i = 0; i < f->holder_count; i++) {
-		wr_bytes(w, span_of(f->holders[i].holder.bytes, ID16_BYTES));
-		wr_bytes(w, span_of(f->holders[i].public_key, sizeof f->holders[i].public_key));
-		wr_u32(w, (uint32_t)f->holders[i].role);
-	}
-	for (size_t i = 0; i < f->unreadable_count; i++) {
-		wr_u64(w, f->unreadable[i].number);
-		wr_u8(w, f->unreadable[i].voided);
-	}
-}
-
-/* Hands what W has gathered to H once it is worth a call. */
-static void digest_flush(struct wr *w, struct hash_stream *h)
-{
-	hash_stream_add(h, buf_span(w->to));
-	buf_clear(w->to);
-}
-
-enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
-{
-	struct hash_stream *h = hash_stream_open();
-	struct buf gather = BUF_EMPTY;
-	struct wr w = wr_to(&gather, e);
-
-	if (!h)
-		return err_no_memory(e, KIB);
-	wr_people(&w, f);
-	for (size_t i = 0; i < f->session_count; i++) {
-		wr_u64(&w, f->sessions[i].number);
-		wr_u32(&w, (uint32_t)f->sessions[i].state);
-		wr_u64(&w, (uint64_t)f->sessions[i].last_ms);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->pack_count; i++) {
-		wr_pack(&w, &f->packs[i]);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->snapshot_count; i++) {
-		wr_snapshot(&w, &f->snapshots[i]);
-		digest_flush(&w, h);
-	}
-	digest_flush(&w, h);
-	hash_stream_end(h, out);
-	hash_stream_free(&h);
-	buf_release(&gather);
-	return wr_end(&w);
-}
-
 void fold_release(struct fold *f)
 {
 	for (size_t i = 0; i < f->holder_count; i++)
 		holder_release(&f->holders[i]);
+	for (size_t i = 0; i < f->hold_count; i++)
+		hold_release(&f->holds[i].hold);
 	while (f->arena) {
 		struct fold_block *next = f->arena->next;
 
@@ -856,6 +910,7 @@ void fold_release(struct fold *f)
 	mem_free(f->snapshots);
 	mem_free(f->visible);
 	mem_free(f->unreadable);
+	mem_free(f->holds);
 	idmap_release(&f->pack_by_name);
 	idmap_release(&f->snapshot_by_id);
 	*f = (struct fold){ 0 };

@@ -305,7 +305,6 @@ static enum err_code seal_copied(struct run *r, const struct snapshot_entry *ent
 {
 	struct snapshot_details d = r->copied->details;
 
-	d.collections = r->collection_count;
 	d.skipped += r->skipped;
 	if (r->unfinished) {
 		d.unfinished = true;
@@ -486,7 +485,7 @@ static enum err_code list(struct run *r, size_t c, const struct known *known, bo
 	uint64_t lost = r->copied ? *r->copied->lost : 0;
 	enum err_code rc;
 
-	if (r->copied && found && r->copied->same(r->source, c, known->items))
+	if (r->copied && found && r->copied->same(r->source, c, known->items, known->bytes))
 		return ERR_OK;
 	rc = r->source->ops->list(r->source, c, found ? known->cursor : SPAN_EMPTY, r->options->rescan, listing,
 	                          &out->cursor, e);
@@ -535,8 +534,11 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 	if (rc == ERR_OK && found && r->has_table) {
 		const struct collection_row *base = collection_table_find(&r->table, r->collections[c].path);
 
-		/* Listed, but the same: the base's row stands, only our memory of the cursor moves on. */
-		if (base && !memcmp(&base->roots, &out->roots, sizeof out->roots) &&
+		/*
+		 * Listed, but the same: the base's row stands, only our memory of the cursor moves on. In a partial
+		 * base the sum of bytes may be of other items than its rows are.
+		 */
+		if (base && !memcmp(&base->roots, &out->roots, sizeof out->roots) && base->state.bytes == out->bytes &&
 		    !memcmp(&known.facts_id, &out->facts_id, sizeof out->facts_id) &&
 		    (!r->copied || span_equal(base->state.cursor, buf_span(&out->cursor)))) {
 			out->kept = true;
@@ -683,7 +685,9 @@ static void fill_report(struct run *r)
 static enum err_code run_once(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                               const struct copied *copied, struct snapshot_report *out, struct err *e)
 {
-	struct run r = { .repo = repo, .copied = copied, .source = source, .options = o, .report = out };
+	struct snapshot_options mine = *o;
+	struct run r = { .repo = repo, .copied = copied, .source = source, .options = &mine, .report = out };
+	bool lost;
 	enum err_code rc;
 
 	memset(out, 0, sizeof *out);
@@ -697,7 +701,15 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	crypto_random(r.id.bytes, sizeof r.id.bytes);
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();
+	lost = !copied && lost_noted(repo, &r.account);
+	if (lost && !mine.rescan)
+		repo_notice(repo,
+		            "items of %s were lost: looking into everything once, to store again what is still there",
+		            text_name(r.account_name).text);
+	mine.rescan |= lost;
 	rc = go(&r, e);
+	if (!rc && lost && !mine.dry_run)
+		lost_clear(repo, &r.account);
 	/* A run that was asked to stop, or was refused, says so in the ledger: nobody has to wait for its session. */
 	if ((rc == ERR_CANCELLED || rc == ERR_STATE) && r.writer && writer_session(r.writer))
 		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
@@ -706,8 +718,16 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	return rc;
 }
 
-enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
-                              struct snapshot_report *out, struct err *e)
+/* Is there anything that a run may have stumbled over? */
+static bool has_snapshots(const struct repo *repo, const struct snapshot_options *o)
+{
+	struct account_id account = keys_account(repo->keys, span_cstr(o->account ? o->account : "default"));
+
+	return snapshot_latest(repo, &account, true) != NULL;
+}
+
+static enum err_code run_again_if_refused(struct repo *repo, struct item_source *source,
+                                          const struct snapshot_options *o, struct snapshot_report *out, struct err *e)
 {
 	enum err_code rc = run_once(repo, source, o, NULL, out, e);
 
@@ -721,7 +741,31 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 		if (!rc)
 			rc = run_once(repo, source, o, NULL, out, e);
 	}
+	if (!rc && !o->dry_run) {
+		struct repo_info info;
+
+		repo_checkpoint(repo);
+		repo_describe(repo, &info);
+		memcpy(out->head, info.head, sizeof out->head);
+	}
 	return rc;
+}
+
+enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+                              struct snapshot_report *out, struct err *e)
+{
+	struct snapshot_options whole = *o;
+	enum err_code rc = run_again_if_refused(repo, source, o, out, e);
+
+	/*
+	 * The pages that a run builds on are lost: then it builds them anew, from everything. Pages are cut by their keys,
+	 * so those that did not change get the ids that they had, and older snapshots find theirs again.
+	 */
+	if ((rc != ERR_NOT_FOUND && rc != ERR_CORRUPT) || o->no_parent || repo_stopped(repo) || !has_snapshots(repo, o))
+		return rc;
+	repo_notice(repo, "the snapshot before cannot be built on; reading everything (%s)", e->text);
+	whole.no_parent = true;
+	return run_again_if_refused(repo, source, &whole, out, e);
 }
 
 enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,

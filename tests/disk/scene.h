@@ -27,23 +27,28 @@ enum effect {
 	EFFECT_KEY_CHANGE,
 	EFFECT_KEY_REMOVE,
 	EFFECT_HARM, /* not a command: the newest record is damaged, and the client's cache is lost */
-	EFFECT_REPAIR_LEDGER
+	EFFECT_REPAIR_LEDGER,
+	EFFECT_COPY,   /* of the snapshot of step SUBJECT, from the repository "from" */
+	EFFECT_RESTORE /* of the snapshot of step SUBJECT: the messages come back outside of the disks */
 };
 
 /*
  * WORDS of the command line: "mail:FIRST-COUNT" stands for a Maildir with these messages, "id:STEP" for the id that this
- * step's snapshot got, "client:NAME" for a file on the client's disk.
+ * step's snapshot got, "client:NAME" for a file on the client's disk, "out:NAME" for a Maildir to restore to,
+ * "store:NAME" for a place on the store's disk. With "in:NAME" the command works on that repository and not on "repo", which is
+ * the one that is judged.
  */
 struct step {
 	const char *words;
 	enum effect effect;
 	unsigned subject;
+	unsigned killed;  /* it dies after giving so many names on the store; 0: it lives */
+	const char *idle; /* what it says when it had nothing to do: a scene that proves nothing; may be NULL */
 };
 struct scene {
 	const char *name;
 	bool no_tmpfile, no_links; /* what the disks lack */
-	bool later;                /* only the last steps are cut: what comes before is another scene's business */
-	unsigned cut_from;         /* the first step that is cut, with LATER */
+	unsigned cut_from;         /* the first step that is cut: what comes before is another scene's business */
 	struct step steps[STEPS_MAX];
 };
 extern const struct scene scenes[];
@@ -68,6 +73,8 @@ void stage_disks(const struct stage *s, const char *name, struct roots *out);
 /* The Maildir of "FIRST-COUNT", made when it is missing; and the sum of all that a snapshot of it must hold. */
 void mail_folder(const struct stage *s, unsigned first, unsigned count, char out[160]);
 uint64_t mail_sum(unsigned first, unsigned count);
+/* What a Maildir of the last "out:" holds is what it was made of. */
+bool mail_came_back(const struct roots *at, const char *name, unsigned first, unsigned count);
 /* One item's part of the sum. */
 uint64_t mail_item_sum(struct span collection, struct span key, struct span bytes);
 
@@ -81,12 +88,12 @@ struct result {
 void run_step(const struct stage *s, const struct roots *at, const struct step *step, char ids[STEPS_MAX][33],
               const char *key_name, bool recorded, struct result *out);
 void result_release(struct result *r);
-/* The 32 digits behind "id": in OUT; false when there are none. */
-bool result_id(const struct result *r, char id[33]);
 /* The key file that opens the repository before step K. */
 const char *key_before(const struct scene *scene, unsigned k);
-/* The messages of "mail:FIRST-COUNT" in WORDS. */
-bool step_mail(const struct step *step, unsigned *first, unsigned *count);
+/* The messages that the snapshot of step K holds; false when it makes none. */
+bool step_mail(const struct scene *scene, unsigned k, unsigned *first, unsigned *count);
+/* The digits of the snapshot that the step made in "repo". */
+bool step_id(const struct step *step, const struct result *r, char id[33]);
 
 /* ---- a recorded scene ---- */
 
@@ -101,9 +108,12 @@ struct recorded {
 	char ids[STEPS_MAX][33];
 	uint8_t keys[KEY_NAMES_MAX][32];
 	bool has_key[KEY_NAMES_MAX];
+	unsigned loose; /* a step that may have made snapshots of ids that nobody knows; STEPS_MAX for none */
 };
 /* Runs SCENE on empty disks while the tape records, and makes all mail. Ends the process when a command fails. */
 void scene_record(const struct stage *s, const struct scene *scene, struct recorded *out);
+/* Reads the key files that are there. */
+void scene_read_keys(const struct roots *at, struct recorded *r);
 
 /* What must hold after AT operations. */
 enum must {
