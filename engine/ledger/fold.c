@@ -640,6 +640,25 @@ static enum err_code take_opaque(const struct step *s)
 	return ERR_OK;
 }
 
+/*
+ * Legal whatever it holds, as for versions that passed over it; what makes no sense changes nothing. A percentage that
+ * we cannot make (a later version's) is as good as the highest that we can.
+ */
+static enum err_code take_policy(const struct step *s)
+{
+	struct span policy = s->r->payload, parity;
+	enum err_code rc = take_opaque(s);
+
+	if (rc || !s->apply || policy_get(policy, POLICY_PARITY, &parity, &(struct err){ 0 }))
+		return rc;
+	rc = arena_copy(s->f, &policy, s->e);
+	if (rc)
+		return rc;
+	s->f->policy = policy;
+	s->f->parity_percent = parity.len ? (unsigned)num_min(parity.ptr[0], POLICY_PARITY_MAX) : 0;
+	return ERR_OK;
+}
+
 static enum err_code take_checkpoint(const struct step *s)
 {
 	enum err_code rc = take_opaque(s);
@@ -676,7 +695,7 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_CHECKPOINT] = { MAY_KEEP, take_checkpoint },
 	[RECORD_VOID] = { MAY_KEEP, take_void },
 	[RECORD_HOLDER] = { MAY_FULL, take_holder },
-	[RECORD_POLICY] = { MAY_FULL, take_opaque },
+	[RECORD_POLICY] = { MAY_FULL, take_policy },
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
 	[RECORD_VERIFIED] = { MAY_FULL, take_verified },
@@ -819,6 +838,7 @@ enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
 	if (!h)
 		return err_no_memory(e, KIB);
 	wr_people(&w, f);
+	wr_blob(&w, f->policy);
 	for (size_t i = 0; i < f->session_count; i++) {
 		wr_u64(&w, f->sessions[i].number);
 		wr_u32(&w, (uint32_t)f->sessions[i].state);

@@ -65,6 +65,8 @@ struct fold {
 	struct fold_block *arena; /* sealed details of snapshots */
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
+	struct span policy;    /* newest payload that makes sense; in the arena */
+	unsigned parity_percent;
 	uint64_t checkpoint_number;
 	uint8_t checkpoint_hash[RECORD_HASH_BYTES];
 	struct void_payload void_wanted; /* a VOID of a record that we could read: the caller has to look again */
