@@ -53,8 +53,11 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	enum err_code rc;
 
 	(void)values;
+	if (!strcmp(what, "parity"))
+		return cli_repair_parity(c, e);
 	if (strcmp(what, "ledger") != 0 && strcmp(what, "index") != 0)
-		return err_set(e, ERR_USAGE, "this version repairs the ledger or the index, not '%s'",
+		return err_set(e, ERR_USAGE,
+		               "this version repairs the ledger, the index, or packs by their parity, not '%s'",
 		               text_name(span_cstr(what)).text);
 	rc = cli_open(c, e);
 	if (rc)
@@ -64,14 +67,17 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 const struct command command_repair = {
 	.name = "repair",
-	.words = "ledger|index",
-	.summary = "pass over ledger records that cannot be read, or make the local index anew",
+	.words = "ledger|index|parity",
+	.summary = "pass over unreadable ledger records, make the local index anew, or mend packs by their parity",
 	.details =
 	        "ledger: appends a record that passes over each one that cannot be read, so that snapshots can be "
 	        "added\n"
 	        "again. What such a record said stays lost: put it back from a copy first, if there is one.\n"
-	        "index: throws the local index away and makes it anew from the packs. It is a cache; nothing is lost.",
-	.examples = "mailhold repair ledger\nmailhold repair index",
+	        "index: throws the local index away and makes it anew from the packs. It is a cache; nothing is lost.\n"
+	        "parity: compares every pack that has parity with it, and puts damaged packs and parities right; "
+	        "without any key.\n"
+	        "A damaged pack is kept under damaged/ in the repository, and may be deleted there once all is well.",
+	.examples = "mailhold repair ledger\nmailhold repair index\nmailhold repair parity -r /mnt/disk/mail",
 	.words_min = 1,
 	.words_max = 1,
 	.run = run,

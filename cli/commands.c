@@ -23,6 +23,7 @@ const struct command *const commands[] = {
 	&command_unpin,
 	&command_check,
 	&command_repair,
+	&command_parity,
 	&command_stats,
 	&command_key,
 	&command_version,

@@ -70,7 +70,8 @@ static enum err_code read_columns(const struct making *m, uint64_t at, size_t le
 
 	for (unsigned j = 0; !rc && j < s->k; j++) {
 		uint64_t from = j * row_bytes + at;
-		size_t there = from >= s->pack_bytes ? 0 : (size_t)(s->pack_bytes - from < len ? s->pack_bytes - from : len);
+		size_t there =
+		        from >= s->pack_bytes ? 0 : (size_t)(s->pack_bytes - from < len ? s->pack_bytes - from : len);
 
 		if (there)
 			rc = store_get_range(m->store, m->pack, from, there, rows[j], e);

@@ -233,8 +233,8 @@ static enum err_code load_parity(const struct parity *p, uint32_t number, struct
 			used[good++] = (uint8_t)i;
 	}
 	if (!rc && good < s->lost_count)
-		rc = err_set(e, ERR_CORRUPT, "stripe %" PRIu32 " has lost %u cells, and the parity gives back %u", number,
-		             s->lost_count, good);
+		rc = err_set(e, ERR_CORRUPT, "stripe %" PRIu32 " has lost %u cells, and the parity gives back %u",
+		             number, s->lost_count, good);
 	return rc;
 }
 

@@ -70,10 +70,23 @@ static void pass_notice(void *ctx, const char *text)
 	repo_notice(ctx, "%s", text);
 }
 
+/* Readers run in many threads; notices are told in the caller's. */
+static void tell_mended(struct repo *r)
+{
+	struct pack_name name;
+
+	while (r->reader && reader_next_mended(r->reader, &name))
+		repo_notice(r,
+		            "%s is damaged and was read with the help of its parity; `mailhold repair parity` puts it "
+		            "right",
+		            pack_path(&name).text);
+}
+
 void repo_tell(struct repo *r, const struct engine_progress *p)
 {
 	int64_t now;
 
+	tell_mended(r);
 	if (!r->progress)
 		return;
 	now = clock_monotonic_ms();
@@ -258,6 +271,7 @@ void repo_free(struct repo **rp)
 
 	if (!r)
 		return;
+	tell_mended(r);
 	reader_free(&r->reader);
 	block_codec_free(&r->codec);
 	index_free(&r->index);
@@ -273,6 +287,7 @@ void repo_free(struct repo **rp)
 
 void repo_drop_index(struct repo *r)
 {
+	tell_mended(r);
 	reader_free(&r->reader);
 	index_free(&r->index);
 }

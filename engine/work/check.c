@@ -4,6 +4,7 @@
  */
 #include "engine/repo/holders.h"
 #include "engine/snapshot/snapshot.h"
+#include "engine/work/parity_work.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -122,6 +123,11 @@ static enum err_code check_block(struct check *c, struct pack *pack, uint32_t nu
 	return rc;
 }
 
+static void parity_trouble(void *ctx, const char *object, const struct err *what)
+{
+	problem(ctx, object, what);
+}
+
 static enum err_code check_pack(struct check *c, const struct pack_fact *fact, struct err *e)
 {
 	struct pack_path path = pack_path(&fact->pack.name);
@@ -133,9 +139,12 @@ static enum err_code check_pack(struct check *c, const struct pack_fact *fact, s
 	c->report->packs++;
 	if (pack_open(c->repo->store, c->repo->keys, &fact->pack, &pack, &used_second, &what)) {
 		problem(c, path.text, &what);
-		return ERR_OK;
+		return parity_look(c->repo, fact, c->options->read_data, parity_trouble, c, e);
 	}
-	if (used_second) {
+	if (pack_mended(pack)) {
+		err_set(&what, ERR_CORRUPT, "its directories are damaged; its parity gives them back");
+		problem(c, path.text, &what);
+	} else if (used_second) {
 		err_set(&what, ERR_CORRUPT, "the first directory is damaged; its copy is fine, nothing is lost");
 		problem(c, path.text, &what);
 	}
@@ -150,7 +159,7 @@ static enum err_code check_pack(struct check *c, const struct pack_fact *fact, s
 			pack_trouble(c, b, &what);
 	}
 	pack_free(&pack);
-	return ERR_OK;
+	return parity_look(c->repo, fact, c->options->read_data, parity_trouble, c, e);
 }
 
 /* ---- pages ---- */

@@ -152,7 +152,8 @@ static void every_shape_holds_what_it_promises(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 20000; round++) {
-		uint64_t bytes = PACK_BYTES_MIN + below(round % 2 ? 2 * MIB : (uint64_t)PACK_BYTES_MAX - PACK_BYTES_MIN);
+		uint64_t bytes =
+		        PACK_BYTES_MIN + below(round % 2 ? 2 * MIB : (uint64_t)PACK_BYTES_MAX - PACK_BYTES_MIN);
 		unsigned percent = (unsigned)(1 + below(PARITY_PERCENT_MAX));
 		struct parity_shape s = parity_shape_for(bytes, percent);
 		uint64_t run = bytes * percent / 100;
@@ -346,7 +347,8 @@ static void random_damage_within_the_code_always_heals(void **state)
 					continue;
 				lost[row] = true;
 				if (row >= s.k)
-					damage(pfd, parity_cell_at(&s, (row - s.k) * s.stripes + stripe), 1 + below(500));
+					damage(pfd, parity_cell_at(&s, (row - s.k) * s.stripes + stripe),
+					       1 + below(500));
 				else if ((uint64_t)cell * s.cell_bytes + 500 <= added.bytes)
 					damage(fd, (uint64_t)cell * s.cell_bytes, 1 + below(500));
 			}
