@@ -18,8 +18,7 @@ enum err_code cli_parity_percent(const char *text, unsigned *out, struct err *e)
 
 	if (s.len && s.ptr[s.len - 1] == '%')
 		s.len--;
-	if (strcmp(text, "off") != 0 &&
-	    (!text_number(s, ENGINE_PARITY_PERCENT_MAX, &percent) || percent == 0))
+	if (strcmp(text, "off") != 0 && (!text_number(s, ENGINE_PARITY_PERCENT_MAX, &percent) || percent == 0))
 		return err_set(e, ERR_USAGE, "parity is 1 to %d percent, or off; not '%s'", ENGINE_PARITY_PERCENT_MAX,
 		               text_name(span_cstr(text)).text);
 	*out = (unsigned)percent;
@@ -47,8 +46,8 @@ static enum err_code put_report(struct cli *c, const struct parity_report *r, st
 		line_printf(&l, "new packs get parity for losses of %u percent; ", r->percent);
 	else
 		line_printf(&l, "new packs get no parity; ");
-	line_printf(&l, "%s of %s packs (%s) have it, in %s", number_text(r->protected).text, number_text(r->packs).text,
-	            text_size(r->packs_bytes).text, text_size(r->parity_bytes).text);
+	line_printf(&l, "%s of %s packs (%s) have it, in %s", number_text(r->protected).text,
+	            number_text(r->packs).text, text_size(r->packs_bytes).text, text_size(r->parity_bytes).text);
 	rc = line_put(&l);
 	line_release(&l);
 	return rc;

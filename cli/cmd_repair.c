@@ -57,7 +57,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		return cli_repair_parity(c, e);
 	if (strcmp(what, "ledger") != 0 && strcmp(what, "index") != 0)
 		return err_set(e, ERR_USAGE,
-		               "this version repairs the ledger, the index, or packs by their parity, not '%s'",
+		               "this version repairs the ledger or the index, or packs by their parity; not '%s'",
 		               text_name(span_cstr(what)).text);
 	rc = cli_open(c, e);
 	if (rc)

@@ -34,7 +34,7 @@ static enum err_code count_pack(struct repo *r, const struct pack_fact *fact, st
 	out->packs++;
 	out->packs_bytes += fact->pack.bytes;
 	if (!rc && bytes) {
-		out->protected++;
+		out->protected ++;
 		out->parity_bytes += bytes;
 	}
 	return rc;
