@@ -57,11 +57,11 @@ static void fields_are_put_replaced_and_taken_out(void **state)
 static void what_makes_no_sense_is_refused(void **state)
 {
 	static const struct span bad[] = {
-		{ (const uint8_t *)"\x00\x01x", 3 },         /* tag 0 */
-		{ (const uint8_t *)"\x01\x02x", 3 },         /* cut short */
+		{ (const uint8_t *)"\x00\x01x", 3 },          /* tag 0 */
+		{ (const uint8_t *)"\x01\x02x", 3 },          /* cut short */
 		{ (const uint8_t *)"\x02\x01x\x01\x01x", 6 }, /* falling */
 		{ (const uint8_t *)"\x01\x01x\x01\x01x", 6 }, /* twice */
-		{ (const uint8_t *)"\x81\x00\x01x", 4 },     /* not the shortest form */
+		{ (const uint8_t *)"\x81\x00\x01x", 4 },      /* not the shortest form */
 	};
 	struct span out = SPAN_LIT("untouched");
 	struct buf next = BUF_EMPTY;
