@@ -240,7 +240,10 @@ void ledger_reset(struct ledger *l)
 	l->next = 0;
 	l->head_unreadable = false;
 	l->durable = 0;
+	l->from_checkpoint = false;
+	l->base = 0;
 	l->cache.fresh = true;
+	l->cache.state_kind = 0;
 	l->cache.cut = l->cache.torn = false;
 	buf_clear(&l->cache.entries);
 	l->cache.count = 0;
@@ -258,6 +261,7 @@ enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **
 	l->stored = BUF_WITH_MAX(RECORD_BYTES_MAX);
 	l->plain = BUF_WITH_MAX(RECORD_BYTES_MAX + KIB);
 	l->cache.fresh = true;
+	l->checkpoint_every = CHECKPOINT_EVERY;
 	*out = l;
 	return ERR_OK;
 }
@@ -318,7 +322,7 @@ static void tell_cached(struct ledger *l)
  * its way to us only. Then all is read again, as by someone without a cache; else this client would differ from all
  * others for ever.
  */
-static enum err_code look_for_mended(struct ledger *l, struct err *e)
+enum err_code ledger_look_for_mended(struct ledger *l, struct err *e)
 {
 	for (size_t i = 0; i < l->fold.unreadable_count; i++) {
 		const struct fold_unreadable *u = &l->fold.unreadable[i];
@@ -353,7 +357,7 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 		return rc;
 	rc = check_pin(l, e);
 	if (!rc)
-		rc = look_for_mended(l, e);
+		rc = ledger_look_for_mended(l, e);
 	if (!rc && l->next)
 		tell_cached(l);
 	return rc;
@@ -361,6 +365,12 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 
 enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file, ledger_notice notice,
                           void *ctx, struct ledger **out, struct err *e)
+{
+	return ledger_open_reading(s, k, cache_file, UINT64_MAX, notice, ctx, out, e);
+}
+
+enum err_code ledger_open_reading(struct store *s, const struct keys *k, const char *cache_file, uint64_t first_read,
+                                  ledger_notice notice, void *ctx, struct ledger **out, struct err *e)
 {
 	struct ledger *l = NULL;
 	enum err_code rc;
@@ -372,6 +382,10 @@ enum err_code ledger_open(struct store *s, const struct keys *k, const char *cac
 	l->ctx = ctx;
 	if (cache_file)
 		rc = open_cache(l, cache_file, e);
+	if (!rc && l->from_checkpoint && l->base > first_read)
+		ledger_reset(l);
+	if (!rc && !l->next)
+		rc = checkpoint_open(l, first_read, e);
 	if (!rc)
 		rc = ledger_refresh(l, e);
 	if (!rc && !l->next)
@@ -559,7 +573,9 @@ enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, 
 	again->problem = problem;
 	again->ctx = ctx;
 	again->whole = true;
-	rc = fold_on(again, l->next, e);
+	rc = checkpoint_check(l, again, fold_on, problem, ctx, e);
+	if (!rc)
+		rc = fold_on(again, l->next, e);
 	if (!rc)
 		rc = compare(l, again, problem, ctx, e);
 	again->broken = true;

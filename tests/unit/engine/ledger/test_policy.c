@@ -129,14 +129,40 @@ static void settings_of_two_processes_follow_each_other(void **state)
 	ledger_free(&b);
 }
 
+struct loading {
+	struct fold fold;
+	unsigned last_kind;
+};
+
+static enum err_code load_segment(void *ctx, struct span segment, struct err *e)
+{
+	struct loading *into = ctx;
+
+	return fold_load(&into->fold, &into->last_kind, segment, e);
+}
+
+/* A checkpoint and the client's cache are the fold as bytes: who begins there knows the policy, too. */
+static void a_saved_fold_holds_the_policy(void **state)
+{
+	struct ledger *l = open_ledger(NULL);
+	struct loading into = { .last_kind = 0 };
+
+	(void)state;
+	ok(ledger_append_bytes(l, RECORD_POLICY, SPAN_LIT("\x01\x01\x05\x09\x03new"), NULL, &err));
+	ok(fold_save(&l->fold, load_segment, &into, &err));
+	assert_int_equal(into.fold.parity_percent, 5);
+	assert_true(span_equal(into.fold.policy, l->fold.policy));
+	fold_release(&into.fold);
+	ledger_free(&l);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_newest_policy_counts_for_everybody),
-		T(what_a_later_version_set_is_carried_over),
-		T(one_that_makes_no_sense_changes_nothing),
+		T(the_newest_policy_counts_for_everybody),      T(what_a_later_version_set_is_carried_over),
+		T(one_that_makes_no_sense_changes_nothing),     T(a_saved_fold_holds_the_policy),
 		T(settings_of_two_processes_follow_each_other),
 	};
 
