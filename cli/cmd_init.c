@@ -6,12 +6,14 @@
 #include "secret_input.h"
 
 struct values {
-	const char *label;
+	const char *label, *parity;
 };
 
 static const struct option_def options[] = {
 	{ 0, "label", OPTION_TEXT, "TEXT", "a name for this key, kept sealed (\"laptop of Ann\")",
 	  offsetof(struct values, label) },
+	{ 0, "parity", OPTION_TEXT, "PERCENT", "packs get repair data for losses of so much; see mailhold help parity",
+	  offsetof(struct values, parity) },
 };
 
 static enum err_code tell(struct cli *c, const struct secret_got *got, struct err *e)
@@ -52,6 +54,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	struct slot_options slot = { .label = v->label ? span_cstr(v->label) : SPAN_EMPTY };
 	struct repo_options o = { .cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c };
 	struct secret_got got = { 0 };
+	unsigned parity = 0;
 	enum err_code rc;
 
 	if (words->count && c->g.repository)
@@ -63,6 +66,10 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		return rc;
 	if (slot.label.len > 64)
 		return err_set(e, ERR_USAGE, "the label is longer than 64 bytes");
+	if (v->parity)
+		rc = cli_parity_percent(v->parity, &parity, e);
+	if (rc)
+		return rc;
 	rc = secret_input(&so, &got, e);
 	if (!rc) {
 		o.url = c->url;
@@ -75,6 +82,8 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	/* A key to nothing would only confuse; to what may be a repository it is the only one. */
 	if (rc && rc != ERR_OUTCOME_UNKNOWN && got.key_file_created)
 		remove(got.key_file);
+	if (!rc && parity)
+		rc = engine_parity_set(c->repo, parity, e);
 	if (!rc)
 		rc = tell(c, &got, e);
 	secret_free(&got.secret);
@@ -90,7 +99,8 @@ const struct command command_init = {
 	           "a password (asked twice, not empty), or with --key-file FILE for runs without a person; FILE is "
 	           "made when\n"
 	           "it is not there. Nobody can help who has lost both.\n",
-	.examples = "mailhold init -r /mnt/disk/mail\nmailhold init -r /mnt/disk/mail --key-file ~/.mailhold.key",
+	.examples = "mailhold init -r /mnt/disk/mail\nmailhold init -r /mnt/disk/mail --key-file ~/.mailhold.key "
+	            "--parity 5",
 	.options = options,
 	.option_count = ARRAY_LEN(options),
 	.words_max = 1,

@@ -188,10 +188,14 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	const char *what = words->items[0];
 	enum err_code rc;
 
-	if (strcmp(what, "ledger") != 0 && strcmp(what, "index") != 0 && strcmp(what, "packs") != 0)
-		return err_set(e, ERR_USAGE, "this version repairs the ledger, the index or packs, not '%s'",
+	if (!strcmp(what, "parity") && !v->dry_run && !v->from.url)
+		return cli_repair_parity(c, e);
+	if (strcmp(what, "ledger") != 0 && strcmp(what, "index") != 0 && strcmp(what, "packs") != 0 &&
+	    strcmp(what, "parity") != 0)
+		return err_set(e, ERR_USAGE,
+		               "this version repairs the ledger, the index or packs, also by their parity; not '%s'",
 		               text_name(span_cstr(what)).text);
-	if (*what != 'p' && (v->dry_run || v->from.url))
+	if (strcmp(what, "packs") != 0 && (v->dry_run || v->from.url))
 		return err_set(e, ERR_USAGE, "--dry-run and --from go with `repair packs`");
 	rc = other_repository_check(&v->from, "from", e);
 	if (!rc)
@@ -203,7 +207,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 const struct command command_repair = {
 	.name = "repair",
-	.words = "ledger|index|packs",
+	.words = "ledger|index|packs|parity",
 	.summary = "mend what check found: unreadable records, the local index, damaged packs",
 	.details =
 	        "ledger: appends a record that passes over each one that cannot be read, so that snapshots can be "
@@ -217,9 +221,13 @@ const struct command command_repair = {
 	        "lost "
 	        "items are\n"
 	        "taken again from a source or another repository where they still are. The exit code is 3 when some "
-	        "cannot.\n",
+	        "cannot.\n"
+	        "parity: compares every pack that has parity with it, and puts damaged packs and parities right; "
+	        "without any key.\n"
+	        "A damaged pack is kept under damaged/ in the repository, and may be deleted there once all is well.\n",
 	.examples = "mailhold repair packs --dry-run\nmailhold repair packs --from ~/Maildir\n"
-	            "mailhold repair packs --from /mnt/other --from-password-file ~/other.pw\nmailhold repair index",
+	            "mailhold repair packs --from /mnt/other --from-password-file ~/other.pw\nmailhold repair index\n"
+	            "mailhold repair parity -r /mnt/disk/mail",
 	.options = options,
 	.option_count = ARRAY_LEN(options),
 	.words_min = 1,

@@ -61,8 +61,8 @@ struct command {
 
 extern const struct command command_init, command_snapshot, command_snapshots, command_ls, command_cat, command_find,
         command_diff, command_deleted, command_restore, command_copy, command_forget, command_prune, command_repair,
-        command_pin, command_unpin, command_hold, command_check, command_stats, command_key, command_version,
-        command_help;
+        command_pin, command_unpin, command_hold, command_check, command_stats, command_key, command_parity,
+        command_version, command_help;
 extern const struct option_def global_options[];
 extern const size_t global_option_count;
 /* All commands in the order of help. */
@@ -107,6 +107,12 @@ void cli_attach(struct cli *c);
 void cli_notice(void *ctx, const char *text); /* an engine_notice */
 /* cli_open and the snapshot that TEXT names. */
 MUST_CHECK enum err_code cli_view(struct cli *c, const char *text, struct view **out, struct err *e);
+
+/* ---- cmd_parity.c ---- */
+/* "10", "10%" or "off" (0). */
+MUST_CHECK enum err_code cli_parity_percent(const char *text, unsigned *out, struct err *e);
+/* `repair parity`: needs the URL only. */
+MUST_CHECK enum err_code cli_repair_parity(struct cli *c, struct err *e);
 
 struct hex_short {
 	char text[9];

@@ -25,6 +25,7 @@ const struct command *const commands[] = {
 	&command_hold,
 	&command_check,
 	&command_repair,
+	&command_parity,
 	&command_stats,
 	&command_key,
 	&command_version,

@@ -13,6 +13,7 @@
  *   engine_hold_add, _holds         what stays whatever those say
  *   engine_prune                    give back the space of what is not
  *   engine_check, _stats            look after it
+ *   engine_parity_*                 repair data of packs, and repairing with it
  *
  * Thread   one thread at a time per struct repo; the engine uses threads of its own inside. Callbacks are called in the
  *          caller's thread unless said otherwise. Spans and strings given to a callback are good for the call.
@@ -568,6 +569,53 @@ struct repair_report {
  */
 MUST_CHECK enum err_code engine_repair_packs(struct repo *r, const struct repair_options *o, check_visit visit,
                                              void *ctx, struct repair_report *out, struct err *e);
+
+/* ---- parity: repair data of packs, docs/parity.md ---- */
+
+#define ENGINE_PARITY_PERCENT_MAX 50
+/* What new packs get from now on: PERCENT, or 0 for none. Packs that are there stay as they are. ERR_DENIED: only a full
+ * holder says so. */
+MUST_CHECK enum err_code engine_parity_set(struct repo *r, unsigned percent, struct err *e);
+struct parity_report {
+	unsigned percent;                 /* of new packs; 0: none */
+	uint64_t packs, packs_bytes;      /* live ones */
+	uint64_t protected, parity_bytes; /* those that have a parity object, and how long these are */
+	uint64_t made, made_bytes;        /* engine_parity_add */
+	uint64_t damaged;                 /* packs that were left without, each told */
+};
+MUST_CHECK enum err_code engine_parity_show(struct repo *r, struct parity_report *out, struct err *e);
+/*
+ * Gives each live pack that has no parity, or one for another loss, the parity that the policy says, after comparing
+ * every byte of the pack. Stopped or killed, it is simply run again. ERR_STATE: the policy says none.
+ */
+MUST_CHECK enum err_code engine_parity_add(struct repo *r, bool dry_run, check_visit visit, void *ctx,
+                                           struct parity_report *out, struct err *e);
+
+struct repair_parity_options {
+	const char *url; /* no key is needed */
+	const volatile sig_atomic_t *stop;
+	engine_progress_fn progress;
+	void *progress_ctx;
+};
+struct repair_parity_step {
+	const char *object;       /* "pack/…" */
+	const struct err *failed; /* NULL: repaired */
+	bool pack_mended, parity_mended;
+	uint64_t cells;   /* that were damaged, of pack and parity */
+	const char *kept; /* where the damaged pack lies now; "" */
+};
+typedef void (*repair_parity_visit)(void *ctx, const struct repair_parity_step *s);
+struct repair_parity_report {
+	uint64_t packs, bytes_read;                     /* that have parity */
+	uint64_t packs_mended, parities_mended, failed; /* each told */
+	uint64_t without;                               /* packs without parity: nothing is known of them */
+};
+/*
+ * Compares every pack that has parity with it, and puts right what is damaged of either. The damaged packs stay under
+ * damaged/. ERR_NO_REPOSITORY.
+ */
+MUST_CHECK enum err_code engine_repair_parity(const struct repair_parity_options *o, repair_parity_visit visit,
+                                              void *ctx, struct repair_parity_report *out, struct err *e);
 
 struct stats_report {
 	uint64_t snapshots, snapshots_trash, accounts, records;

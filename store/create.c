@@ -37,7 +37,7 @@ static int open_in_temp(struct store *s, const char *name, int flags, mode_t mod
 }
 
 /* A name that nobody else draws: the kernel's randomness, for forked and cloned machines would share a counter. */
-static int temp_name(char out[TEMP_NAME_MAX])
+int temp_name(char out[TEMP_NAME_MAX])
 {
 	uint8_t random[12];
 	int used = snprintf(out, TEMP_NAME_MAX, TEMP_FOLDER "/");
@@ -58,7 +58,7 @@ static int open_named(struct store *s, char temp[TEMP_NAME_MAX])
 	return fd;
 }
 
-static bool link_missing(int sys_errno)
+bool link_missing(int sys_errno)
 {
 	return sys_errno == EPERM || sys_errno == EOPNOTSUPP || sys_errno == ENOSYS || sys_errno == EINVAL ||
 	       sys_errno == EMLINK;
@@ -68,7 +68,7 @@ static bool link_missing(int sys_errno)
  * Gives F the name NAME. Whether that worked is told by the file, not by the answer: over NFS a repeated request
  * says EEXIST to the very client that won.
  */
-static bool give_name(struct store *s, const struct fresh *f, const char *name, int *seen)
+bool fresh_give_name(struct store *s, const struct fresh *f, const char *name, int *seen)
 {
 	struct stat mine, there;
 	int rc;
@@ -107,7 +107,7 @@ static enum err_code try_way(struct store *s, enum create_way way, bool *works, 
 	if (temp_name(name) != 0)
 		seen = errno;
 	else
-		*works = give_name(s, &f, name, &seen);
+		*works = fresh_give_name(s, &f, name, &seen);
 	if (*works)
 		unlinkat(s->root_fd, name, 0);
 	if (*works && way == CREATE_RENAME)
@@ -180,13 +180,13 @@ enum err_code fresh_commit(struct store *s, struct fresh *f, const char *name, s
 		return rc;
 	if (fsync(f->fd) != 0)
 		return write_failed(s, errno, "sync", name, e);
-	won = give_name(s, f, name, &seen);
+	won = fresh_give_name(s, f, name, &seen);
 	if (!won && seen == ENOENT) {
 		/* Somebody removed a folder that we knew. */
 		rc = folders_for(s, name, true, e);
 		if (rc)
 			return rc;
-		won = give_name(s, f, name, &seen);
+		won = fresh_give_name(s, f, name, &seen);
 	}
 	if (!won && seen == EEXIST)
 		return err_set(e, ERR_EXISTS, "%s/%s exists already", s->path, name);

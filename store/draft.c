@@ -106,6 +106,25 @@ enum err_code store_draft_commit(struct store_draft **d, const char *name, struc
 	return rc;
 }
 
+enum err_code store_draft_put_back(struct store_draft **d, const char *name, char *kept, struct err *e)
+{
+	struct store *s = (*d)->store;
+	enum err_code rc = name_check(name, e);
+
+	if (!rc && (*d)->broken)
+		rc = err_set(e, ERR_STATE, "an earlier write of this object failed");
+	if (!rc)
+		rc = flush(*d, SPAN_EMPTY, e);
+	if (!rc && kept)
+		rc = keep_damaged(s, name, kept, e);
+	if (!rc)
+		rc = fresh_replace(s, &(*d)->fresh, name, e);
+	/* Also after a failure: what stands there is not known then. */
+	fd_cache_drop(&s->fds, name);
+	store_draft_free(d);
+	return rc;
+}
+
 void store_draft_free(struct store_draft **d)
 {
 	if (!*d)

@@ -67,4 +67,13 @@ void store_draft_hint(struct store_draft *d);
 MUST_CHECK enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e);
 void store_draft_free(struct store_draft **d); /* nothing remains */
 
+/*
+ * Repair only, the one exception to "never changed": the draft takes the place of the object NAME, at once and durably;
+ * there need not be one. The caller sees to it that its bytes are those that NAME had when it was created (or another
+ * parity of the same pack). KEPT (STORE_NAME_MAX + 1 bytes, or NULL: do not keep) tells where the object that stood
+ * there lies now, "damaged/NAME.XXXXXXXX", durable before it is replaced; it is empty when there was none. Frees the
+ * draft, also on failure; until it succeeds NAME is as it was. Readers that hold the old object open go on reading it.
+ */
+MUST_CHECK enum err_code store_draft_put_back(struct store_draft **d, const char *name, char *kept, struct err *e);
+
 #endif

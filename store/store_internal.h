@@ -16,6 +16,7 @@
 #define STORE_PART_MAX 100
 #define TEMP_FOLDER    "tmp"
 #define TEMP_NAME_MAX  40
+#define DAMAGED_FOLDER "damaged"
 
 /* How this file system creates a file whole under a name that nobody had. Probed once, at the first write. */
 enum create_way {
@@ -96,7 +97,20 @@ struct fresh {
 MUST_CHECK enum err_code fresh_open(struct store *s, struct fresh *out, struct err *e);
 /* Syncs the bytes, gives them NAME, syncs the folder. ERR_EXISTS: somebody was first. The fresh file stays open. */
 MUST_CHECK enum err_code fresh_commit(struct store *s, struct fresh *f, const char *name, struct err *e);
+/* Syncs the bytes and gives them NAME in the place of whatever has it; syncs the folder. */
+MUST_CHECK enum err_code fresh_replace(struct store *s, struct fresh *f, const char *name, struct err *e);
+/* Gives F's file NAME; true when it has it. *SEEN is the errno of the call, 0 when it succeeded. */
+bool fresh_give_name(struct store *s, const struct fresh *f, const char *name, int *seen);
+/* True for what a file system says that has no links or no such flag. */
+bool link_missing(int sys_errno);
+/* A name that nobody else draws; -1 and errno when there is no randomness. */
+int temp_name(char out[TEMP_NAME_MAX]);
 /* Closes it; nothing remains of what got no name. */
 void fresh_close(struct store *s, struct fresh *f);
+
+/* ---- replace: putting an object back (docs/format/repository.md, "Putting back") ---- */
+
+/* Keeps the object NAME under DAMAGED_FOLDER, durably, and tells its name there; empty when there is none. */
+MUST_CHECK enum err_code keep_damaged(struct store *s, const char *name, char kept[STORE_NAME_MAX + 1], struct err *e);
 
 #endif

@@ -8,7 +8,7 @@ _mailhold_options()
 		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
 		--keep-within-quarterly --keep-within-yearly --keep-tag -a --account --force'
 	case $1 in
-	init) printf '%s ' "--label $global" ;;
+	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
 		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
@@ -31,6 +31,7 @@ _mailhold_options()
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
+	parity) printf '%s ' "-n --dry-run $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	repair)
 		printf '%s ' "-n --dry-run --from --from-password-file --from-password-command --from-key-file $global" ;;
@@ -42,7 +43,7 @@ _mailhold_options()
 _mailhold()
 {
 	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune pin unpin hold check repair stats
-		key version help'
+		parity key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
 	COMPREPLY=()
@@ -70,6 +71,12 @@ _mailhold()
 		return ;;
 	--role)
 		mapfile -t COMPREPLY < <(compgen -W 'full keeper' -- "$word")
+		return ;;
+	parity)
+		mapfile -t COMPREPLY < <(compgen -W 'set add' -- "$word")
+		return ;;
+	repair)
+		mapfile -t COMPREPLY < <(compgen -W 'ledger index parity' -- "$word")
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")

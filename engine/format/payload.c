@@ -593,3 +593,70 @@ void holder_message(const struct repo_id *repo, const struct holder_id *holder, 
 	memcpy(out + 49, public_key, 32);
 	out[81] = (uint8_t)role;
 }
+
+/* ---- POLICY ---- */
+
+/* One field; tags rise from PREVIOUS on, 0 at the start (no tag is 0). */
+static enum err_code policy_field(struct rd *r, uint64_t *previous, struct span *value, struct err *e)
+{
+	uint64_t tag = rd_var(r);
+
+	*value = rd_blob(r, OPAQUE_PAYLOAD_MAX);
+	if (r->bad)
+		return err_set(e, ERR_CORRUPT, "the policy is cut short");
+	if (tag <= *previous)
+		return err_set(e, ERR_CORRUPT, "the policy has field %" PRIu64 " behind field %" PRIu64, tag,
+		               *previous);
+	*previous = tag;
+	return ERR_OK;
+}
+
+enum err_code policy_get(struct span payload, uint64_t tag, struct span *out, struct err *e)
+{
+	struct span value, found = SPAN_EMPTY;
+	struct rd r = rd_of(payload);
+	enum err_code rc = ERR_OK;
+	uint64_t at = 0;
+
+	while (!rc && r.left.len) {
+		rc = policy_field(&r, &at, &value, e);
+		if (!rc && at == tag)
+			found = value;
+	}
+	if (!rc)
+		*out = found;
+	return rc;
+}
+
+static void wr_field(struct wr *w, uint64_t tag, struct span value)
+{
+	if (!value.len)
+		return;
+	wr_var(w, tag);
+	wr_blob(w, value);
+}
+
+enum err_code policy_put(struct span old, uint64_t tag, struct span value, struct buf *out, struct err *e)
+{
+	struct wr w = wr_to(out, e);
+	struct rd r = rd_of(old);
+	struct span each;
+	enum err_code rc = ERR_OK;
+	uint64_t at = 0, before = 0;
+
+	while (!rc && r.left.len) {
+		rc = policy_field(&r, &at, &each, e);
+		if (!rc && before < tag && at >= tag)
+			wr_field(&w, tag, value);
+		if (!rc && at != tag) {
+			wr_var(&w, at);
+			wr_blob(&w, each);
+		}
+		before = at;
+	}
+	if (!rc && at < tag)
+		wr_field(&w, tag, value);
+	if (!rc && !w.rc && out->len > OPAQUE_PAYLOAD_MAX)
+		rc = err_set(e, ERR_LIMIT, "the policy would have %zu bytes", out->len);
+	return rc ? rc : wr_end(&w);
+}

@@ -226,7 +226,7 @@ MUST_CHECK enum err_code unhold_decode(struct span payload, struct hold_id *out,
 void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],
                     enum holder_role role, uint8_t out[HOLDER_MESSAGE_BYTES]);
 
-/* POLICY: bytes that this version passes over; and so may a CHECKPOINT's be. */
+/* POLICY: at most so much; a CHECKPOINT, too, which may be bytes that this version passes over. */
 #define OPAQUE_PAYLOAD_MAX (64 * KIB)
 
 /* CHECKPOINT: names an object that holds the fold after record AFTER (docs/format/ledger.md, section 8). */
@@ -239,6 +239,17 @@ struct checkpoint_payload {
 MUST_CHECK enum err_code checkpoint_payload_encode(const struct checkpoint_payload *p, struct buf *out, struct err *e);
 /* ERR_UNSUPPORTED: of another version. */
 MUST_CHECK enum err_code checkpoint_payload_decode(struct span payload, struct checkpoint_payload *out, struct err *e);
+
+/*
+ * POLICY: what the repository is set to, as fields of tag, length and value, tags strictly rising. The newest record
+ * says all of it, so who changes one field carries the others over, those that it does not know included.
+ */
+#define POLICY_PARITY_MAX 50
+enum policy_tag { POLICY_PARITY = 1 /* 1 byte: percent, 1 to 50; absent: no parity */ };
+/* OLD with the value of TAG put in (empty: taken out). ERR_CORRUPT: OLD is no policy. */
+MUST_CHECK enum err_code policy_put(struct span old, uint64_t tag, struct span value, struct buf *out, struct err *e);
+/* The value of TAG into *OUT, borrowed; empty when it is not there. ERR_CORRUPT: PAYLOAD is no policy. */
+MUST_CHECK enum err_code policy_get(struct span payload, uint64_t tag, struct span *out, struct err *e);
 
 /* "ledger/0000000000000000": 16 hex digits. */
 struct record_path {

@@ -765,6 +765,32 @@ static enum err_code take_opaque(const struct step *s)
 	return ERR_OK;
 }
 
+/* A percentage that we cannot make (a later version's) is as good as the highest that we can. */
+enum err_code fold_set_policy(struct fold *f, struct span payload, struct err *e)
+{
+	struct span parity;
+	enum err_code rc = policy_get(payload, POLICY_PARITY, &parity, e);
+
+	if (!rc)
+		rc = fold_arena_copy(f, &payload, e);
+	if (rc)
+		return rc;
+	f->policy = payload;
+	f->parity_percent = parity.len ? (unsigned)num_min(parity.ptr[0], POLICY_PARITY_MAX) : 0;
+	return ERR_OK;
+}
+
+/* Legal whatever it holds, as for versions that passed over it; what makes no sense changes nothing. */
+static enum err_code take_policy(const struct step *s)
+{
+	enum err_code rc = take_opaque(s);
+
+	if (rc || !s->apply)
+		return rc;
+	rc = fold_set_policy(s->f, s->r->payload, s->e);
+	return rc == ERR_CORRUPT ? ERR_OK : rc;
+}
+
 static enum err_code take_checkpoint(const struct step *s)
 {
 	enum err_code rc = take_opaque(s);
@@ -801,7 +827,7 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_CHECKPOINT] = { MAY_KEEP, take_checkpoint },
 	[RECORD_VOID] = { MAY_KEEP, take_void },
 	[RECORD_HOLDER] = { MAY_FULL, take_holder },
-	[RECORD_POLICY] = { MAY_FULL, take_opaque },
+	[RECORD_POLICY] = { MAY_FULL, take_policy },
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
 	[RECORD_VERIFIED] = { MAY_FULL, take_verified },

@@ -67,6 +67,8 @@ struct fold {
 	size_t hold_count, hold_cap;
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
+	struct span policy;    /* newest payload that makes sense; in the arena */
+	unsigned parity_percent;
 	uint64_t checkpoint_number;
 	uint8_t checkpoint_hash[RECORD_HASH_BYTES];
 	struct void_payload void_wanted; /* a VOID of a record that we could read: the caller has to look again */
@@ -122,6 +124,8 @@ MUST_CHECK enum err_code fold_load(struct fold *f, unsigned *last_kind, struct s
 /* For the above. Makes room for NEED rows of EACH bytes; copies S into F's memory; enters a row under its name. */
 MUST_CHECK enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e);
 MUST_CHECK enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e);
+/* ERR_CORRUPT: it makes no sense, and nothing changed. */
+MUST_CHECK enum err_code fold_set_policy(struct fold *f, struct span payload, struct err *e);
 MUST_CHECK enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e);
 MUST_CHECK enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e);
 /* A fingerprint of everything above that readers act on, for comparing two folds. */

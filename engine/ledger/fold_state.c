@@ -30,6 +30,7 @@ enum state_kind {
 	STATE_SNAPSHOTS,
 	STATE_HOLDS,
 	STATE_UNREADABLE,
+	STATE_POLICY,
 	STATE_KIND_END
 };
 
@@ -121,6 +122,13 @@ static void wr_unreadable(struct wr *w, const struct fold *f, size_t i, struct b
 	wr_u8(w, f->unreadable[i].voided);
 }
 
+static void wr_policy(struct wr *w, const struct fold *f, size_t i, struct buf *scratch)
+{
+	(void)i;
+	(void)scratch;
+	wr_blob(w, f->policy);
+}
+
 typedef void (*row_writer)(struct wr *w, const struct fold *f, size_t i, struct buf *scratch);
 
 struct saving {
@@ -191,6 +199,8 @@ enum err_code fold_save(const struct fold *f, fold_segment sink, void *ctx, stru
 		rc = save_rows(&s, STATE_HOLDS, f->hold_count, wr_hold);
 	if (!rc)
 		rc = save_rows(&s, STATE_UNREADABLE, f->unreadable_count, wr_unreadable);
+	if (!rc)
+		rc = save_rows(&s, STATE_POLICY, f->policy.len > 0, wr_policy);
 	buf_release(&s.segment);
 	buf_release(&s.scratch);
 	return rc;
@@ -382,6 +392,16 @@ static enum err_code load_unreadable(struct fold *f, struct rd *r, struct err *e
 	return rc;
 }
 
+static enum err_code load_policy(struct fold *f, struct rd *r, struct err *e)
+{
+	struct span payload = rd_blob(r, OPAQUE_PAYLOAD_MAX);
+
+	/* There is one at most. */
+	if (f->policy.len || !payload.len)
+		r->bad = true;
+	return r->bad ? ERR_OK : fold_set_policy(f, payload, e);
+}
+
 enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment, struct err *e)
 {
 	static enum err_code (*const loaders[STATE_KIND_END])(struct fold *, struct rd *,
@@ -391,7 +411,8 @@ enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment
 		                                                                [STATE_PACKS] = load_pack,
 		                                                                [STATE_SNAPSHOTS] = load_snapshot,
 		                                                                [STATE_HOLDS] = load_hold,
-		                                                                [STATE_UNREADABLE] = load_unreadable };
+		                                                                [STATE_UNREADABLE] = load_unreadable,
+		                                                                [STATE_POLICY] = load_policy };
 	struct rd r = rd_of(segment);
 	unsigned kind = rd_u8(&r);
 	enum err_code rc = ERR_OK;

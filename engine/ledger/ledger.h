@@ -115,6 +115,11 @@ const struct hold_fact *ledger_held(const struct ledger *l, const struct snapsho
 /* Is there a hold on items that looks at this account? NULL: at any. */
 bool ledger_has_query_hold(const struct ledger *l, const struct account_id *account);
 
+/* ---- policy: what the repository is set to, by the newest POLICY ---- */
+
+/* Percent of each new pack that its parity makes good; 0: none. */
+unsigned ledger_parity_percent(const struct ledger *l);
+
 /* ---- appending, rule B: fold, decide, create, read what stands there ----
  * Each may fail with ERR_OUTCOME_UNKNOWN (it may or may not be in the ledger), with ERR_STATE when at the head it would
  * be illegal (text says which rule), or with the store's error when nothing was appended for sure. */
@@ -196,6 +201,10 @@ MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
  * ERR_DENIED when we are not one.
  */
 MUST_CHECK enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e);
+
+/* PERCENT 1 to POLICY_PARITY_MAX, or 0 for none; the rest of the policy stays. Nothing is appended when it is so
+ * already. ERR_DENIED when we are no full holder. */
+MUST_CHECK enum err_code ledger_set_parity(struct ledger *l, unsigned percent, struct err *e);
 
 /*
  * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had

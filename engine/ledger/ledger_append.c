@@ -394,6 +394,33 @@ enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p
 	return rc ? err_note(e, p->role == HOLDER_REMOVED ? "while removing a key" : "while announcing a key") : ERR_OK;
 }
 
+unsigned ledger_parity_percent(const struct ledger *l)
+{
+	return l->fold.parity_percent;
+}
+
+static enum err_code decide_parity(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
+{
+	uint8_t percent = *(const uint8_t *)ctx;
+
+	return policy_put(l->fold.policy, POLICY_PARITY, span_of(&percent, percent ? 1 : 0), payload, e);
+}
+
+enum err_code ledger_set_parity(struct ledger *l, unsigned percent, struct err *e)
+{
+	uint8_t value = (uint8_t)percent;
+	enum err_code rc;
+
+	if (percent > POLICY_PARITY_MAX)
+		return err_set(e, ERR_USAGE, "parity is for 1 to %d percent", POLICY_PARITY_MAX);
+	rc = ledger_refresh(l, e);
+	if (!rc && ledger_parity_percent(l) == percent)
+		return ERR_OK;
+	if (!rc)
+		rc = ledger_append(l, RECORD_POLICY, decide_parity, &value, NULL, e);
+	return rc ? err_note(e, "while changing the policy") : ERR_OK;
+}
+
 static enum err_code decide_void(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
 {
 	struct void_payload p;

@@ -22,10 +22,15 @@
 struct pack_writer;
 /*
  * Starts a pack of SESSION with fresh seals for the scopes that K may write (a keeper: struct alone); written into an
- * unnamed draft of STORE.
+ * unnamed draft of STORE, which must outlive it.
  */
 MUST_CHECK enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64_t session,
                                           struct pack_writer **out, struct err *e);
+/*
+ * It gets a parity (parity.h) for losses of PERCENT, as the repository's policy says (ledger_parity_percent); 0: none.
+ * Before the first block.
+ */
+MUST_CHECK enum err_code pack_writer_set_parity(struct pack_writer *w, unsigned percent, struct err *e);
 /*
  * The seal for CLASS; counters are drawn from it with seal_writer_next, in the order of submission. NULL: K may not
  * write it.
@@ -46,7 +51,10 @@ MUST_CHECK enum err_code pack_writer_carry(struct pack_writer *w, const struct p
                                            struct err *e);
 uint64_t pack_writer_bytes(const struct pack_writer *w); /* so far */
 uint32_t pack_writer_blocks(const struct pack_writer *w);
-/* Writes lists, directories and footer, makes the pack durable and tells its name. Consumes *W, also on failure. */
+/*
+ * Writes lists, directories and footer, makes the pack and its parity durable and tells its name. Consumes *W, also on
+ * failure.
+ */
 MUST_CHECK enum err_code pack_writer_finish(struct pack_writer **w, struct pack_added *out, struct err *e);
 void pack_writer_free(struct pack_writer **w); /* nothing remains of an unfinished pack */
 
@@ -56,7 +64,9 @@ void pack_writer_free(struct pack_writer **w); /* nothing remains of an unfinish
  * Reads and checks footer and directory, normally the copies at the end with one request, the other copies when those
  * are damaged (told in *USED_SECOND if not NULL). STORE and K must outlive the reader. The clear header is checked by
  * pack_check_bytes: what it says is known from WHAT, so a damaged one hurts nobody. ERR_CORRUPT also when the directory
- * is not the one of WHAT->header_hash. ERR_WRONG_KEY: our role lacks the pack's epoch.
+ * is not the one of WHAT->header_hash. ERR_WRONG_KEY: our role lacks the pack's epoch. What is damaged is read again
+ * with the help of the pack's parity (parity.h), here and below, and must then be what the ledger, the directory or a
+ * seal says like any other bytes.
  */
 MUST_CHECK enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what,
                                    struct pack **out, bool *used_second, struct err *e);
@@ -66,6 +76,8 @@ void pack_free(struct pack **p);
  * false also when it cannot be read. For packs that the ledger does not know.
  */
 bool pack_is_genuine(struct store *store, const struct keys *k, const struct pack_name *name, uint64_t bytes);
+/* Above 0 when something of it was damaged and read with the help of its parity. It grows as reading goes on. */
+uint64_t pack_mended(const struct pack *p);
 uint32_t pack_block_count(const struct pack *p);
 const struct block_info *pack_block(const struct pack *p, uint32_t block);
 /* Reads one id list; when it is damaged and our role opens the block, recomputes it from the block. OUT gets struct
@@ -86,7 +98,12 @@ MUST_CHECK enum err_code pack_read_block(struct pack *p, uint32_t block, struct 
 /* Appends the sealed bytes of COUNT blocks in a row, from BLOCK on, with one request. Nothing is compared. */
 MUST_CHECK enum err_code pack_read_sealed(struct pack *p, uint32_t block, uint32_t count, struct buf *out,
                                           struct err *e);
-/* As pack_read_block, from sealed bytes that were read before. */
+/*
+ * The sealed bytes of a block that was found damaged, with the help of the pack's parity; they have the hash that the
+ * directory gives. Replaces what OUT holds. ERR_CORRUPT: there is no parity, or it cannot help.
+ */
+MUST_CHECK enum err_code pack_mend_sealed(struct pack *p, uint32_t block, struct buf *out, struct err *e);
+/* As pack_read_block, from sealed bytes that were read before; nothing is mended. */
 MUST_CHECK enum err_code pack_open_sealed(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
                                           struct block *out, struct err *e);
 
@@ -130,5 +147,30 @@ MUST_CHECK enum err_code pack_check_frame(struct pack *p, pack_problem problem, 
 /* Compares every byte with the hashes of the directory, both directories with each other, and padding with zeros; opens
  * no content. */
 MUST_CHECK enum err_code pack_check_bytes(struct pack *p, pack_problem problem, void *ctx, struct err *e);
+
+/* ---- parity (parity.h has what lies below) ---- */
+
+/*
+ * Repairs a pack and its parity from each other. Without keys (K NULL; of WHAT only the name counts) the parity's sums
+ * say what is damaged: enough against decay, not against a forger, who could do the damage itself as well. With keys
+ * the ledger's word counts: a good pack is never touched, what the parity gives is judged by pack_check_bytes before it
+ * is put in place, and a parity that contradicts a good pack is made anew.
+ * Nothing damaged: ERR_OK and *OUT empty. ERR_NOT_FOUND: no parity. ERR_CORRUPT: it cannot be repaired; nothing changed.
+ * A crash at any step leaves the pack as it was or as it must be; run it again (docs/order.md).
+ */
+struct pack_healing {
+	bool pack_mended, parity_mended;
+	uint64_t cells_bad, parity_cells_bad;
+	char kept[STORE_NAME_MAX + 1]; /* where the damaged pack lies now; empty when the pack was good or missing */
+};
+MUST_CHECK enum err_code pack_heal(struct store *store, const struct keys *k, const struct pack_added *what,
+                                   struct pack_healing *out, struct err *e);
+/*
+ * Makes the parity of a pack that has none, or one for another loss than PERCENT, after every byte of the pack was
+ * compared with what the ledger and the directory say. *STORED is the length of the parity object, 0 when it was there
+ * already. ERR_CORRUPT: the pack is damaged; a parity of it would only preserve that.
+ */
+MUST_CHECK enum err_code pack_protect(struct store *store, const struct keys *k, const struct pack_added *what,
+                                      unsigned percent, uint64_t *stored, struct err *e);
 
 #endif

@@ -19,10 +19,46 @@ enum err_code pack_read_range(const struct pack *p, uint64_t offset, size_t len,
 	uint8_t *at;
 	enum err_code rc = buf_extend(out, len, &at, e);
 
-	if (!rc)
+	if (!rc && p->by_parity)
+		rc = parity_read(p->parity, offset, len, at, NULL, e);
+	else if (!rc)
 		rc = store_get_range(p->store, p->path, offset, len, at, e);
 	if (rc)
 		out->len = before;
+	return rc;
+}
+
+/* The parity is looked for when something is damaged for the first time. */
+static const struct parity *parity_of(struct pack *p)
+{
+	const struct parity *found;
+
+	pthread_mutex_lock(&p->lock);
+	if (!p->parity_tried)
+		(void)!parity_open(p->store, &p->what.name, &p->parity, &(struct err){ 0 });
+	p->parity_tried = true;
+	found = p->parity;
+	pthread_mutex_unlock(&p->lock);
+	return found;
+}
+
+enum err_code pack_read_mended(struct pack *p, uint64_t offset, size_t len, struct buf *out, struct err *e)
+{
+	const struct parity *parity = parity_of(p);
+	size_t before = out->len;
+	uint64_t mended = 0;
+	uint8_t *at;
+	enum err_code rc;
+
+	if (!parity)
+		return err_set(e, ERR_CORRUPT, "%s has no parity", p->path);
+	rc = buf_extend(out, len, &at, e);
+	if (!rc)
+		rc = parity_read(parity, offset, len, at, &mended, e);
+	if (rc)
+		out->len = before;
+	else
+		atomic_fetch_add(&p->mended, mended);
 	return rc;
 }
 

@@ -5,8 +5,10 @@
 #define MAILHOLD_ENGINE_PACK_PACK_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "engine/pack/pack_format.h"
+#include "engine/pack/parity.h"
 
 /* A seal of the pack, unwrapped when the first of its blocks is read. */
 struct pack_opened_seal {
@@ -15,7 +17,7 @@ struct pack_opened_seal {
 	struct err failed; /* why READER is NULL once tried */
 };
 
-/* Invariants: all but OPENED is fixed after pack_open; OPENED is touched under LOCK only. */
+/* Invariants: all but OPENED, PARITY and MENDED is fixed after pack_open; OPENED and PARITY are set under LOCK only. */
 struct pack {
 	struct store *store;
 	const struct keys *keys;
@@ -28,6 +30,10 @@ struct pack {
 	struct pack_directory directory;
 	pthread_mutex_t lock;
 	struct pack_opened_seal *opened; /* one per seal */
+	struct parity *parity;           /* NULL until something was damaged, and when there is none */
+	bool parity_tried;
+	bool by_parity; /* pack_read_range gives what the parity says: opening a damaged pack, judging a mended one */
+	atomic_uint_fast64_t mended; /* cells that were computed for a reader */
 };
 
 /* Finds the footer and fills header, footer and epoch. *DAMAGED is set when it was not the one at the end. */
@@ -45,5 +51,15 @@ MUST_CHECK enum err_code pack_list_open(const struct pack *p, uint32_t block, st
 /* Appends LEN bytes at OFFSET to OUT. */
 MUST_CHECK enum err_code pack_read_range(const struct pack *p, uint64_t offset, size_t len, struct buf *out,
                                          struct err *e);
+/* As pack_read_range with the help of the pack's parity: ERR_CORRUPT when there is none, or it cannot help. */
+MUST_CHECK enum err_code pack_read_mended(struct pack *p, uint64_t offset, size_t len, struct buf *out, struct err *e);
+/* Damage that parity may mend. */
+static inline bool pack_is_damage(enum err_code rc)
+{
+	return rc == ERR_CORRUPT || rc == ERR_IO;
+}
+/* Opens P, whose parity is open, as the parity says that it was: for judging it. */
+MUST_CHECK enum err_code pack_open_mended(struct store *store, const struct keys *k, const struct pack_added *what,
+                                          struct pack **out, struct err *e);
 
 #endif

@@ -23,22 +23,73 @@ static enum err_code open_pack(struct pack *p, bool *damaged, struct err *e)
 	return rc;
 }
 
-enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what, struct pack **out,
-                        bool *used_second, struct err *e)
+static struct pack *new_pack(struct store *store, const struct keys *k, const struct pack_added *what, struct err *e)
 {
 	struct pack *p = mem_zalloc(1, sizeof *p);
-	bool damaged = false;
-	enum err_code rc;
 
-	if (!p)
-		return err_no_memory(e, sizeof *p);
+	if (!p) {
+		(void)!err_no_memory(e, sizeof *p);
+		return NULL;
+	}
 	p->store = store;
 	p->keys = k;
 	p->what = *what;
 	memcpy(p->path, pack_path(&what->name).text, sizeof p->path);
 	p->plain.max = PACK_DIRECTORY_BYTES_MAX;
 	pthread_mutex_init(&p->lock, NULL);
+	atomic_init(&p->mended, 0);
+	return p;
+}
+
+enum err_code pack_open_mended(struct store *store, const struct keys *k, const struct pack_added *what,
+                               struct pack **out, struct err *e)
+{
+	struct pack *p = new_pack(store, k, what, e);
+	bool ignored = false;
+	enum err_code rc;
+
+	if (!p)
+		return e->code;
+	p->parity_tried = true;
+	rc = parity_open(store, &what->name, &p->parity, e);
+	p->by_parity = !rc;
+	if (!rc)
+		rc = open_pack(p, &ignored, e);
+	if (rc)
+		pack_free(&p);
+	else
+		*out = p;
+	return rc;
+}
+
+/* Both directories or both footers are damaged: as the parity says that they were, if that can be had and opens. */
+static enum err_code open_by_parity(struct store *store, const struct keys *k, const struct pack_added *what,
+                                    struct pack **p)
+{
+	struct pack *mended = NULL;
+	enum err_code rc = pack_open_mended(store, k, what, &mended, &(struct err){ 0 });
+
+	if (rc)
+		return rc;
+	pack_free(p);
+	mended->by_parity = false;
+	atomic_store(&mended->mended, 1);
+	*p = mended;
+	return ERR_OK;
+}
+
+enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what, struct pack **out,
+                        bool *used_second, struct err *e)
+{
+	struct pack *p = new_pack(store, k, what, e);
+	bool damaged = false;
+	enum err_code rc;
+
+	if (!p)
+		return e->code;
 	rc = open_pack(p, &damaged, e);
+	if (pack_is_damage(rc) && !open_by_parity(store, k, what, &p))
+		rc = ERR_OK;
 	if (rc) {
 		err_note(e, "while opening %s", p->path);
 		pack_free(&p);
@@ -57,11 +108,17 @@ void pack_free(struct pack **p)
 	for (uint32_t i = 0; (*p)->opened && i < (*p)->directory.seal_count; i++)
 		seal_reader_free(&(*p)->opened[i].reader);
 	mem_free((*p)->opened);
+	parity_free(&(*p)->parity);
 	pack_directory_release(&(*p)->directory);
 	buf_release(&(*p)->plain);
 	pthread_mutex_destroy(&(*p)->lock);
 	mem_free(*p);
 	*p = NULL;
+}
+
+uint64_t pack_mended(const struct pack *p)
+{
+	return atomic_load(&p->mended);
 }
 
 uint32_t pack_block_count(const struct pack *p)
@@ -109,6 +166,24 @@ static enum err_code open_sealed(struct pack *p, uint32_t block, struct span sea
 	          : block_open(c, info, reader, &p->directory.seals[info->seal].id, keys_repo(p->keys), sealed, out, e);
 }
 
+enum err_code pack_mend_sealed(struct pack *p, uint32_t block, struct buf *out, struct err *e)
+{
+	const struct block_info *info = &p->directory.blocks[block];
+	uint8_t hash[BLOCK_HASH_BYTES];
+	enum err_code rc;
+
+	buf_clear(out);
+	rc = pack_read_mended(p, info->offset, info->sealed_bytes, out, e);
+	if (rc)
+		return rc;
+	crypto_digest(buf_span(out), hash, sizeof hash);
+	if (memcmp(hash, info->hash, sizeof hash) != 0)
+		rc = err_set(e, ERR_CORRUPT,
+		             "what the parity gives for block %" PRIu32 " is not what the directory says", block);
+	return rc;
+}
+
+/* A block that does not open is read again with the help of the parity. */
 static enum err_code read_block(struct pack *p, uint32_t block, struct block_codec *c, struct block *out, struct err *e)
 {
 	struct buf sealed = BUF_WITH_MAX(BLOCK_RAW_MAX + SEAL_OVERHEAD);
@@ -117,9 +192,12 @@ static enum err_code read_block(struct pack *p, uint32_t block, struct block_cod
 	/* Before anything is read: whether our role opens it. */
 	enum err_code rc = pack_seal_reader(p, info->seal, &reader, e);
 
+	if (rc)
+		return rc;
+	rc = pack_read_range(p, info->offset, info->sealed_bytes, &sealed, e);
 	if (!rc)
-		rc = pack_read_range(p, info->offset, info->sealed_bytes, &sealed, e);
-	if (!rc)
+		rc = open_sealed(p, block, buf_span(&sealed), c, out, e);
+	if (pack_is_damage(rc) && !pack_mend_sealed(p, block, &sealed, &(struct err){ 0 }))
 		rc = open_sealed(p, block, buf_span(&sealed), c, out, e);
 	buf_release(&sealed);
 	return rc;
@@ -200,6 +278,20 @@ static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_c
 	return rc;
 }
 
+/* The list as the parity gives it: a keeper cannot compute it from the block, and it costs less. */
+static enum err_code ids_mended(struct pack *p, uint32_t block, struct buf *out)
+{
+	const struct block_info *info = &p->directory.blocks[block];
+	struct buf sealed = BUF_EMPTY;
+	struct err ignored;
+	enum err_code rc = pack_read_mended(p, info->list_offset, info->list_bytes, &sealed, &ignored);
+
+	if (!rc)
+		rc = pack_list_open(p, block, buf_span(&sealed), out, &ignored);
+	buf_release(&sealed);
+	return rc;
+}
+
 /* SEALED may be empty: it could not be read. */
 static enum err_code ids_from(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
                               struct buf *out, struct err *e)
@@ -209,6 +301,8 @@ static enum err_code ids_from(struct pack *p, uint32_t block, struct span sealed
 
 	if (rc != ERR_CORRUPT)
 		return rc;
+	if (!ids_mended(p, block, out))
+		return ERR_OK;
 	rc = ids_of_block(p, block, c, out, &ignored);
 	if (rc)
 		return err_set(e, ignored.code,

@@ -5,9 +5,11 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "engine/pack/pack_internal.h"
+#include "engine/pack/parity.h"
 
 #define GATHER_BYTES (256 * KIB)
 #define HINT_BYTES   (4 * MIB)
@@ -24,6 +26,7 @@ struct carried_seal {
 
 /* Invariant: the directory's seals are our own, in order of their scopes, and then those of CARRIED. */
 struct pack_writer {
+	struct store *store;
 	const struct keys *keys;
 	struct store_draft *draft;
 	struct pack_name name;
@@ -39,6 +42,9 @@ struct pack_writer {
 	uint64_t offset;     /* header and blocks so far */
 	uint64_t written;    /* given to the draft */
 	uint64_t hinted;
+	struct hash_stream
+	        *hash; /* of what was written, for comparing with what the parity is made from; NULL: no parity */
+	unsigned parity_percent;
 	bool broken;
 };
 
@@ -54,6 +60,8 @@ static enum err_code draft_write(struct pack_writer *w, struct span bytes, struc
 	if (rc)
 		return rc;
 	w->written += bytes.len;
+	if (w->hash)
+		hash_stream_add(w->hash, bytes);
 	if (w->written - w->hinted >= HINT_BYTES) {
 		store_draft_hint(w->draft);
 		w->hinted = w->written;
@@ -106,6 +114,7 @@ enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64
 
 	if (!w)
 		return err_no_memory(e, sizeof *w);
+	w->store = store;
 	w->keys = k;
 	w->name.session = session;
 	crypto_random(w->name.random, sizeof w->name.random);
@@ -129,11 +138,24 @@ enum err_code pack_writer_open(struct store *store, const struct keys *k, uint64
 	return ERR_OK;
 }
 
+enum err_code pack_writer_set_parity(struct pack_writer *w, unsigned percent, struct err *e)
+{
+	assert(w->written == 0 && !w->hash);
+	if (percent == 0)
+		return ERR_OK;
+	w->hash = hash_stream_open();
+	if (!w->hash)
+		return err_no_memory(e, KIB);
+	w->parity_percent = percent;
+	return ERR_OK;
+}
+
 void pack_writer_free(struct pack_writer **w)
 {
 	if (!*w)
 		return;
 	store_draft_free(&(*w)->draft);
+	hash_stream_free(&(*w)->hash);
 	for (int i = 0; i < WRITER_SEALS; i++) {
 		seal_writer_free(&(*w)->seals[i]);
 		buf_release(&(*w)->wrapped[i]);
@@ -423,6 +445,23 @@ static enum err_code put_rest(struct pack_writer *w, struct span directory, stru
 	return rc;
 }
 
+/* Behind the pack and before the record that names it; nobody misses it if we die between the two. */
+static enum err_code put_parity(struct pack_writer *w, struct pack_added *made, struct err *e)
+{
+	uint8_t hash[PARITY_HASH_BYTES];
+	struct parity_order order = { .repo = keys_repo(w->keys),
+		                      .name = made->name,
+		                      .pack_bytes = made->bytes,
+		                      .percent = w->parity_percent,
+		                      .pack_hash = hash };
+	uint64_t stored;
+
+	if (!w->parity_percent)
+		return ERR_OK;
+	hash_stream_end(w->hash, hash);
+	return parity_make(w->store, &order, &stored, e);
+}
+
 enum err_code pack_writer_finish(struct pack_writer **w, struct pack_added *out, struct err *e)
 {
 	struct pack_added made = { .name = (*w)->name };
@@ -441,6 +480,8 @@ enum err_code pack_writer_finish(struct pack_writer **w, struct pack_added *out,
 		assert((*w)->written == made.bytes);
 		rc = store_draft_commit(&(*w)->draft, pack_path(&made.name).text, e);
 	}
+	if (!rc)
+		rc = put_parity(*w, &made, e);
 	buf_release(&directory);
 	pack_writer_free(w);
 	if (rc)

@@ -7,6 +7,7 @@
 
 #define BUCKETS        512
 #define PACKS_OPEN_MAX 256
+#define MENDED_MAX     256 /* packs that are told as damaged; more need no telling one by one */
 
 enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
@@ -44,6 +45,8 @@ struct reader {
 	struct open_pack packs[PACKS_OPEN_MAX];
 	size_t pack_count;
 	uint64_t clock;
+	uint32_t mended[MENDED_MAX]; /* numbers of packs that needed their parity */
+	size_t mended_count, mended_told;
 };
 
 enum err_code reader_open(struct store *store, const struct keys *k, struct index *index, size_t cache_bytes,
@@ -185,6 +188,28 @@ static enum err_code pack_use(struct reader *r, uint32_t number, struct open_pac
 	return rc;
 }
 
+/* With the lock held. */
+static void note_mended(struct reader *r, uint32_t number)
+{
+	for (size_t i = 0; i < r->mended_count; i++)
+		if (r->mended[i] == number)
+			return;
+	if (r->mended_count < MENDED_MAX)
+		r->mended[r->mended_count++] = number;
+}
+
+bool reader_next_mended(struct reader *r, struct pack_name *out)
+{
+	bool more;
+
+	pthread_mutex_lock(&r->lock);
+	more = r->mended_told < r->mended_count;
+	if (more)
+		*out = index_pack(r->index, r->mended[r->mended_told++])->name;
+	pthread_mutex_unlock(&r->lock);
+	return more;
+}
+
 /* ---- blocks ---- */
 
 static enum err_code load(struct reader *r, struct block_codec *codec, struct reader_block *b, struct err *e)
@@ -196,6 +221,8 @@ static enum err_code load(struct reader *r, struct block_codec *codec, struct re
 		return rc;
 	rc = pack_read_block(pack->pack, b->number, codec, &b->block, e);
 	pthread_mutex_lock(&r->lock);
+	if (pack_mended(pack->pack))
+		note_mended(r, b->pack);
 	pack->users--;
 	pthread_mutex_unlock(&r->lock);
 	return rc;

@@ -38,5 +38,7 @@ void reader_set_follow(struct reader *r, reader_follow follow, void *ctx);
 MUST_CHECK enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class,
                                     const struct chunk_id *id, struct held_chunk *out, struct err *e);
 void reader_drop(struct reader *r, struct held_chunk *held); /* HELD_CHUNK_NONE is fine */
+/* The next pack that was damaged and read with the help of its parity, each told once; false: no more so far. */
+bool reader_next_mended(struct reader *r, struct pack_name *out);
 
 #endif

@@ -74,10 +74,23 @@ static void pass_notice(void *ctx, const char *text)
 	repo_notice(ctx, "%s", text);
 }
 
+/* Readers run in many threads; notices are told in the caller's. */
+static void tell_mended(struct repo *r)
+{
+	struct pack_name name;
+
+	while (r->reader && reader_next_mended(r->reader, &name))
+		repo_notice(r,
+		            "%s is damaged and was read with the help of its parity; `mailhold repair parity` puts it "
+		            "right",
+		            pack_path(&name).text);
+}
+
 void repo_tell(struct repo *r, const struct engine_progress *p)
 {
 	int64_t now;
 
+	tell_mended(r);
 	if (!r->progress)
 		return;
 	now = clock_monotonic_ms();
@@ -417,6 +430,7 @@ static enum err_code follow_open(struct repo *r, struct err *e)
 
 void repo_drop_index(struct repo *r)
 {
+	tell_mended(r);
 	reader_free(&r->reader);
 	follow_free(&r->follow);
 	index_free(&r->index);

@@ -5,6 +5,7 @@
 #include "base/idmap.h"
 #include "base/mem.h"
 #include "chunker/chunker.h"
+#include "engine/pack/parity.h"
 #include "engine/work/verified.h"
 
 enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
@@ -143,7 +144,7 @@ enum err_code engine_versions(struct buf *out, struct err *e)
 	if (!rc)
 		rc = buf_printf(out, e, "splitter %d\ncutter %d\n", SPLITTER_VERSION, CUTTER_VERSION);
 	if (!rc)
-		rc = buf_printf(out, e, "libsodium %s\nzstd %s\nrocksdb %s\n", crypto_library_version(),
-		                block_library_version(), index_library_version());
+		rc = buf_printf(out, e, "libsodium %s\nzstd %s\nrocksdb %s\nisa-l %s\n", crypto_library_version(),
+		                block_library_version(), index_library_version(), parity_library_version());
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "engine/repo/holders.h"
+#include "engine/work/parity_work.h"
 
 #define SAVE_EVERY_MS 10000
 
@@ -199,6 +200,11 @@ static enum err_code pack_block_seen(void *ctx, const struct survey_block *b, st
 	return rc;
 }
 
+static void parity_trouble(void *ctx, const char *object, const struct err *what)
+{
+	check_problem(ctx, object, what);
+}
+
 static void save_verified(struct check *c)
 {
 	struct err why;
@@ -218,6 +224,8 @@ static enum err_code pack_seen(void *ctx, const struct survey_pack *p, struct er
 	c->report->objects_gone += p->missing;
 	if (p->damaged && c->bad_packs)
 		rc = buf_append(c->bad_packs, span_of(p, sizeof *p), e);
+	if (!rc && !p->missing)
+		rc = parity_look(c->repo, ledger_pack(c->repo->ledger, p->ordinal), p->data, parity_trouble, c, e);
 	if (!rc && (p->data || p->damaged))
 		rc = verified_set(&c->verified, p->ordinal, p->damaged ? 0 : clock_now_ms(), e);
 	if (!rc && p->data && clock_monotonic_ms() - c->saved_ms > SAVE_EVERY_MS)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/pack/parity.h"
 #include "engine/work/hold.h"
 
 #define CONDEMN_BATCH 65536
@@ -155,6 +156,9 @@ static enum err_code delete_pack(struct prune *p, const struct pack_name *name, 
 {
 	enum err_code rc = go_on(p, e);
 
+	/* Rule 16. */
+	if (!rc)
+		rc = store_delete(p->repo->store, parity_path(name).text, e);
 	if (!rc)
 		rc = store_delete(p->repo->store, pack_path(name).text, e);
 	if (rc)
@@ -216,6 +220,7 @@ static enum err_code delete_condemned(struct prune *p, struct err *e)
 struct orphan {
 	struct pack_name name;
 	uint64_t bytes;
+	bool parity_alone; /* seen as parity; its pack is told on its own, if it is there */
 };
 
 struct orphans {
@@ -223,7 +228,7 @@ struct orphans {
 	struct buf found; /* struct orphan */
 };
 
-/* Rule F: no commit names it, and none ever can; or it was dropped and has come back. */
+/* Rule F: no commit names it, and none ever can; or it was dropped and has come back. A parity goes as its pack does. */
 static enum err_code look_at_object(void *ctx, const char *path, uint64_t bytes, struct err *e)
 {
 	struct orphans *o = ctx;
@@ -231,8 +236,11 @@ static enum err_code look_at_object(void *ctx, const char *path, uint64_t bytes,
 	struct orphan one = { .bytes = bytes };
 	uint32_t ordinal;
 
-	if (!pack_name_of_path(path, &one.name))
-		return ERR_OK;
+	if (!pack_name_of_path(path, &one.name)) {
+		if (!parity_name_of_path(path, &one.name))
+			return ERR_OK;
+		one.parity_alone = true;
+	}
 	if (ledger_pack_find(l, &one.name, &ordinal)) {
 		if (ledger_pack(l, ordinal)->state != PACK_DROPPED)
 			return ERR_OK;
@@ -252,14 +260,20 @@ static enum err_code sweep_orphans(struct prune *p, struct err *e)
 
 	if (!rc)
 		rc = store_list(p->repo->store, "pack", look_at_object, &o, e);
+	if (!rc || rc == ERR_NOT_FOUND)
+		rc = store_list(p->repo->store, "parity", look_at_object, &o, e);
 	if (rc == ERR_NOT_FOUND)
 		rc = ERR_OK;
 	for (size_t at = 0; !rc && at < o.found.len; at += sizeof(struct orphan)) {
 		struct orphan one;
 
 		memcpy(&one, o.found.ptr + at, sizeof one);
-		p->report->orphans_deleted++;
-		if (!p->options->dry_run)
+		p->report->orphans_deleted += !one.parity_alone;
+		if (p->options->dry_run)
+			continue;
+		if (one.parity_alone)
+			rc = store_delete(p->repo->store, parity_path(&one.name).text, e);
+		else
 			rc = delete_pack(p, &one.name, one.bytes, e);
 	}
 	buf_release(&o.found);

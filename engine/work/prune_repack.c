@@ -204,19 +204,33 @@ static enum err_code carry_block(struct copying *c, uint32_t b, struct span seal
 	return rc;
 }
 
-static enum err_code copy_block(struct copying *c, uint32_t b, struct err *e)
+static enum err_code copy_sealed(struct copying *c, uint32_t b, struct span sealed, struct err *e)
 {
 	/* A part of it that is in a new block already is not copied twice. */
 	bool carried = prune_fate(c->prune, c->ordinal, b) == BLOCK_CARRIED && !is_begun(c->table, b);
 	struct block block = { 0 };
-	struct span sealed;
-	enum err_code rc = sealed_block(c, b, &sealed, e);
+	enum err_code rc = ERR_OK;
 
-	if (!rc && (!carried || !c->trusted))
+	if (!carried || !c->trusted)
 		rc = pack_open_sealed(c->pack, b, sealed, c->prune->repo->codec, &block, e);
 	if (!rc)
 		rc = carried ? carry_block(c, b, sealed, &block, e) : open_block(c, b, &block, e);
 	block_release(&block);
+	return rc;
+}
+
+/* A damaged block that its pack's parity gives back is copied like any other. */
+static enum err_code copy_block(struct copying *c, uint32_t b, struct err *e)
+{
+	struct buf mended = BUF_WITH_MAX(PACK_BYTES_MAX);
+	struct span sealed;
+	enum err_code rc = sealed_block(c, b, &sealed, e);
+
+	if (!rc)
+		rc = copy_sealed(c, b, sealed, e);
+	if ((rc == ERR_CORRUPT || rc == ERR_IO) && !pack_mend_sealed(c->pack, b, &mended, &(struct err){ 0 }))
+		rc = copy_sealed(c, b, buf_span(&mended), e);
+	buf_release(&mended);
 	return rc == ERR_CORRUPT && c->table->classes[b] == CLASS_MANIFEST ? ERR_OK : rc;
 }
 

@@ -273,7 +273,10 @@ static enum err_code do_pack(struct survey *s, uint32_t ordinal, struct err *e)
 	if (rc)
 		return pack_is_lost(s, b, &what, e);
 	b->found.data = s->ops->wants_data(s->ops->ctx, ordinal);
-	if (used_second && !b->found.data) {
+	if (pack_mended(b->pack)) {
+		err_set(&what, ERR_CORRUPT, "its directories are damaged; its parity gives them back");
+		tell_problem(s, b, UINT32_MAX, &what);
+	} else if (used_second && !b->found.data) {
 		err_set(&what, ERR_CORRUPT, "the second directory is damaged; its copy is fine, nothing is lost");
 		tell_problem(s, b, UINT32_MAX, &what);
 	}

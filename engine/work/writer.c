@@ -151,7 +151,9 @@ static enum err_code need_pack(struct writer *w, struct err *e)
 		return ERR_OK;
 	if (!w->session)
 		rc = ledger_open_session(w->repo->ledger, &w->session, e);
-	return rc ? rc : pack_writer_open(w->repo->store, w->repo->keys, w->session, &b->writer, e);
+	if (!rc)
+		rc = pack_writer_open(w->repo->store, w->repo->keys, w->session, &b->writer, e);
+	return rc ? rc : pack_writer_set_parity(b->writer, ledger_parity_percent(w->repo->ledger), e);
 }
 
 /* A pack became durable: the next commit names it, and the index may give its places to this run. */

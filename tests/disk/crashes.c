@@ -78,8 +78,9 @@ static int by_moment(const void *a, const void *b)
 static uint64_t past_harm(const struct recorded *r, uint64_t at)
 {
 	unsigned step = scene_step_at(r, at);
+	enum effect effect = r->scene->steps[step].effect;
 
-	return r->scene->steps[step].effect == EFFECT_HARM && at > r->begun[step] ? r->told[step] : at;
+	return (effect == EFFECT_HARM || effect == EFFECT_DECAY) && at > r->begun[step] ? r->told[step] : at;
 }
 
 /*

@@ -104,6 +104,24 @@ const struct scene scenes[] = {
 	             { "prune --now --max-unused 0", EFFECT_EXPIRE, 0, 5, NULL },
 	             { "prune --now", EFFECT_EXPIRE, 0, 0, NULL },
 	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0, NULL } } },
+	{ .name = "parity",
+	  .steps = { { "init --parity 10", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "decay", EFFECT_DECAY, 0, 0, NULL },
+	             { "repair parity", EFFECT_REPAIR_PARITY, 0, 0, NULL },
+	             { MAIL("2-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "parity set 20", EFFECT_NONE, 0, 0, NULL },
+	             { "parity add", EFFECT_NONE, 0, 0, NULL },
+	             { "forget id:1", EFFECT_FORGET, 1, 0, NULL },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, NULL } } },
+	{ .name = "parity, no links",
+	  .no_tmpfile = true,
+	  .no_links = true,
+	  .steps = { { "init --parity 10", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "decay", EFFECT_DECAY, 0, 0, NULL },
+	             { "repair parity", EFFECT_REPAIR_PARITY, 0, 0, NULL },
+	             { "check --read-data", EFFECT_NONE, 0, 0, NULL } } },
 	{ .name = "no O_TMPFILE",
 	  .no_tmpfile = true,
 	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
@@ -432,6 +450,36 @@ static int harm(const struct roots *at)
 	return fd < 0 || syncfs(fd) != 0;
 }
 
+/* A twentieth of the largest pack gets other bytes, for sure. */
+static int decay(const struct roots *at)
+{
+	char find[400], path[400] = "";
+	struct stat st;
+	uint8_t *bytes;
+	size_t len;
+	FILE *list;
+	int fd;
+
+	snprintf(find, sizeof find,
+	         "find '%s/repo/pack' -type f -printf '%%s %%p\\n' | sort -n | tail -1 | cut -d' ' -f2-",
+	         at->text[DISK_STORE]);
+	list = popen(find, "r");
+	if (!list || !fgets(path, sizeof path, list) || pclose(list) != 0)
+		return 1;
+	path[strcspn(path, "\n")] = 0;
+	chmod(path, 0600);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return 1;
+	len = (size_t)st.st_size / 20;
+	bytes = malloc(len);
+	if (!bytes || pread(fd, bytes, len, 200) != (ssize_t)len)
+		return 1;
+	for (size_t i = 0; i < len; i++)
+		bytes[i] ^= 0xff;
+	return pwrite(fd, bytes, len, 200) != (ssize_t)len || syncfs(fd) != 0;
+}
+
 static _Noreturn void be_the_program(const struct roots *at, const struct step *step, struct words *w, bool recorded,
                                      int out, int err)
 {
@@ -447,7 +495,12 @@ static _Noreturn void be_the_program(const struct roots *at, const struct step *
 	tape_record(recorded);
 	if (recorded)
 		tape_kill_at_link(step->killed);
-	code = step->effect == EFFECT_HARM ? harm(at) : cli_main(w->argc, w->argv);
+	if (step->effect == EFFECT_HARM)
+		code = harm(at);
+	else if (step->effect == EFFECT_DECAY)
+		code = decay(at);
+	else
+		code = cli_main(w->argc, w->argv);
 	tape_record(false);
 	_exit(code);
 }
@@ -544,7 +597,7 @@ static void find_steps(struct recorded *r)
 	}
 	/* What is no command has no answer: it counts when it is over. */
 	for (unsigned i = 0; i < r->step_count; i++)
-		if (r->scene->steps[i].effect == EFFECT_HARM)
+		if (r->scene->steps[i].effect == EFFECT_HARM || r->scene->steps[i].effect == EFFECT_DECAY)
 			r->told[i] = i + 1 < r->step_count ? r->begun[i + 1] : r->op_count;
 }
 
@@ -661,6 +714,12 @@ void scene_promise(const struct recorded *r, uint64_t at, struct promise *out)
 			break;
 		case EFFECT_HARM:
 			out->harmed = true;
+			break;
+		case EFFECT_DECAY:
+			out->decayed = true;
+			break;
+		case EFFECT_REPAIR_PARITY:
+			out->decayed &= !told;
 			break;
 		case EFFECT_REPAIR_LEDGER:
 			out->harmed &= !told;

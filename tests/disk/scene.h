@@ -28,7 +28,9 @@ enum effect {
 	EFFECT_KEY_REMOVE,
 	EFFECT_HARM, /* not a command: the newest record is damaged, and the client's cache is lost */
 	EFFECT_REPAIR_LEDGER,
-	EFFECT_COPY,   /* of the snapshot of step SUBJECT, from the repository "from" */
+	EFFECT_COPY,  /* of the snapshot of step SUBJECT, from the repository "from" */
+	EFFECT_DECAY, /* not a command: a run of bytes of the largest pack is damaged */
+	EFFECT_REPAIR_PARITY,
 	EFFECT_RESTORE /* of the snapshot of step SUBJECT: the messages come back outside of the disks */
 };
 
@@ -125,6 +127,7 @@ enum must {
 struct promise {
 	bool init;                      /* there is a repository */
 	bool harmed;                    /* a record is damaged, and not passed over for sure */
+	bool decayed;                   /* a pack is damaged, and not put right for sure */
 	enum must snapshots[STEPS_MAX]; /* by step */
 	bool key_file[KEY_NAMES_MAX];   /* the file is on the client's disk */
 	bool opens[KEY_NAMES_MAX];      /* it opens the repository */
