@@ -90,9 +90,9 @@ static json_t *snapshot_array(const struct hold_info *h)
 	char id[2 * ID16_BYTES + 1];
 	json_t *array = json_array();
 
-	for (size_t i = 0; array && i < h->snapshot_count; i++) {
+	for (size_t i = 0; i < h->snapshot_count; i++) {
 		text_hex(span_of(h->snapshots[i].bytes, ID16_BYTES), id);
-		json_array_append_new(array, json_string(id));
+		array_add_text(&array, span_cstr(id));
 	}
 	return array;
 }
@@ -113,6 +113,7 @@ static struct row hold_row(const struct hold_info *h, const char *type, struct e
 	row_bool(&r, "by_query", h->by_query);
 	row_text(&r, "what", buf_span(&what.text));
 	row_number(&r, "covered", h->covered);
+	r.bad |= what.rc != ERR_OK;
 	line_release(&what);
 	return r;
 }
@@ -128,7 +129,8 @@ static enum err_code list_one(void *ctx, const struct hold_info *h, struct err *
 	if (l->c->g.json) {
 		struct row r = hold_row(h, NULL, e);
 
-		return r.bad || json_array_append_new(l->array, r.object) != 0 ? err_no_memory(e, 0) : ERR_OK;
+		array_add_row(&l->array, &r);
+		return l->array ? ERR_OK : err_no_memory(e, 0);
 	}
 	what = line_new(e);
 	say_what(&what, h);
@@ -140,6 +142,8 @@ static enum err_code list_one(void *ctx, const struct hold_info *h, struct err *
 	table_text(t, time_text(h->added_ms).text);
 	table_cell(t, h->who);
 	table_text(t, h->until_ms == INT64_MIN ? "" : time_text(h->until_ms).text);
+	if (!t->rc)
+		t->rc = what.rc;
 	line_release(&what);
 	return t->rc;
 }

@@ -113,6 +113,9 @@ static enum err_code load(struct restore_journal *j, struct err *e)
 		return rc == ERR_NOT_FOUND || rc == ERR_LIMIT ? ERR_OK : rc;
 	}
 	json = json_loadb((const char *)text.ptr, text.len, 0, &why);
+	/* It calls a token invalid for which it had no memory, so that a good text gets a second chance. */
+	if (!json)
+		json = json_loadb((const char *)text.ptr, text.len, 0, &why);
 	/* jansson says what is wrong with a text; without a word it was short of memory. */
 	if (!json && !why.text[0])
 		rc = err_no_memory(e, text.len);
