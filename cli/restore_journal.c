@@ -102,14 +102,20 @@ static bool is_ours(const struct restore_journal *j, const json_t *json)
 static enum err_code load(struct restore_journal *j, struct err *e)
 {
 	struct buf text = BUF_EMPTY;
+	json_error_t why = { 0 };
 	json_t *json = NULL;
 	const char *into;
-	struct err ignored;
-	enum err_code rc = ERR_OK;
+	enum err_code rc = *j->file ? file_read(j->file, JOURNAL_BYTES_MAX, &text, e) : ERR_NOT_FOUND;
 
-	if (!*j->file || file_read(j->file, JOURNAL_BYTES_MAX, &text, &ignored) != ERR_OK)
-		return ERR_OK;
-	json = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+	if (rc) {
+		buf_release(&text);
+		/* Going on without one that is there would put everything a second time, into another folder. */
+		return rc == ERR_NOT_FOUND || rc == ERR_LIMIT ? ERR_OK : rc;
+	}
+	json = json_loadb((const char *)text.ptr, text.len, 0, &why);
+	/* jansson says what is wrong with a text; without a word it was short of memory. */
+	if (!json && !why.text[0])
+		rc = err_no_memory(e, text.len);
 	if (json && is_ours(j, json)) {
 		into = json_string_value(json_object_get(json, "into"));
 		rc = buf_append(&j->into, span_of(into, strlen(into) + 1), e);

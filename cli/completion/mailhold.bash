@@ -2,7 +2,7 @@
 
 _mailhold_options()
 {
-	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --json
+	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --wait --json
 		-q --quiet -v --verbose --no-progress -h --help'
 	local keep='--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-quarterly --keep-yearly
 		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
@@ -21,6 +21,9 @@ _mailhold_options()
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
+	copy)
+		printf '%s ' "--to -a --account --since --until -t --tag --verify -n --dry-run --to-password-file
+			--to-password-command --to-key-file $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
 	hold)
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
@@ -29,6 +32,8 @@ _mailhold_options()
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
+	repair)
+		printf '%s ' "-n --dry-run --from --from-password-file --from-password-command --from-key-file $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
 	esac
@@ -36,7 +41,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin hold check repair stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune pin unpin hold check repair stats
 		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
@@ -44,7 +49,7 @@ _mailhold()
 	# The command is the first word that is neither an option nor the value of one.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head)
+		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head | --wait)
 			((i++)) ;;
 		-*) ;;
 		*)
@@ -56,7 +61,8 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --new-password-file | --new-key-file | --plan)
+	--password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | \
+		--to-password-file | --to-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)
@@ -67,6 +73,9 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
+		return ;;
+	repair)
+		mapfile -t COMPREPLY < <(compgen -W 'packs ledger index' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -35,6 +35,7 @@ struct scene {
 	unsigned flags;
 	const char *words[BOX_WORDS_MAX];
 	const char *other_key; /* opens the repository when "key" does not any more */
+	const char *result;    /* a folder below work/ that it makes, always the same in the end */
 	int again;             /* how it may end as well when it is given again: the first one did its work after all */
 };
 
@@ -78,6 +79,8 @@ static const struct world worlds[] = {
 	{ "pinned", "full", { "pin", "ann@latest" }, NULL },
 	{ "restored", "full", { "restore", "ann@latest", "--to", "maildir:back" }, NULL },
 	{ "keys", "full", { "key", "add", "--label", "other", "--new-key-file", "other" }, NULL },
+	{ "held", "full", { "hold", "add", "ann@latest", "--label", "case" }, NULL },
+	{ "two", "full", { "init", "-r", "repo2", "--key-file", "key2" }, NULL },
 	{ "stopped", "full", { "snapshots" }, add_rubbish_record },
 };
 
@@ -149,15 +152,18 @@ static const struct scene scenes[] = {
 	{ .name = "restore-maildir",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest", "--to", "maildir:back" } },
+	  .words = { "restore", "ann@latest", "--to", "maildir:back" },
+	  .result = "back" },
 	{ .name = "restore-files",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "bob@latest", "--to", "files:back" } },
+	  .words = { "restore", "bob@latest", "--to", "files:back" },
+	  .result = "back" },
 	{ .name = "restore-mbox",
 	  .world = "full",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest:INBOX", "--to", "mbox:back" } },
+	  .words = { "restore", "ann@latest:INBOX", "--to", "mbox:back" },
+	  .result = "back" },
 	{ .name = "restore-plan",
 	  .world = "full",
 	  .flags = 0,
@@ -165,7 +171,8 @@ static const struct scene scenes[] = {
 	{ .name = "restore-again",
 	  .world = "restored",
 	  .flags = 0,
-	  .words = { "restore", "ann@latest", "--to", "maildir:back" } },
+	  .words = { "restore", "ann@latest", "--to", "maildir:back" },
+	  .result = "back" },
 	{ .name = "forget", .world = "full", .flags = WRITES, .words = { "forget", "ann@latest~1" }, .again = 1 },
 	{ .name = "forget-rules", .world = "full", .flags = WRITES, .words = { "forget", "--keep-last", "1" } },
 	{ .name = "forget-undo",
@@ -173,13 +180,26 @@ static const struct scene scenes[] = {
 	  .flags = WRITES,
 	  .words = { "forget", "--undo", "ann@latest" },
 	  .again = 1 },
-	{ .name = "pin", .world = "full", .flags = WRITES, .words = { "pin", "ann@latest" } },
-	{ .name = "unpin", .world = "pinned", .flags = WRITES, .words = { "unpin", "ann@latest" } },
+	{ .name = "pin", .world = "full", .flags = WRITES, .words = { "pin", "ann@latest" }, .again = 1 },
+	{ .name = "unpin", .world = "pinned", .flags = WRITES, .words = { "unpin", "ann@latest" }, .again = 1 },
 	{ .name = "prune-dry-run",
 	  .world = "trash",
 	  .flags = 0,
 	  .words = { "prune", "--dry-run", "--now", "--max-unused", "0" } },
 	{ .name = "prune", .world = "trash", .flags = WRITES, .words = { "prune", "--now", "--max-unused", "0" } },
+	{ .name = "hold-add",
+	  .world = "full",
+	  .flags = WRITES,
+	  .words = { "hold", "add", "ann@latest", "--label", "case" },
+	  .again = 1 },
+	{ .name = "hold-add-query",
+	  .world = "full",
+	  .flags = WRITES,
+	  .words = { "hold", "add", "--query", "--from", "person", "--label", "case" },
+	  .again = 1 },
+	{ .name = "hold-list", .world = "held", .flags = SAME_WORDS, .words = { "hold", "list" } },
+	{ .name = "hold-remove", .world = "held", .flags = WRITES, .words = { "hold", "remove", "case" }, .again = 1 },
+	{ .name = "copy", .world = "two", .words = { "copy", "--to", "repo2", "--to-key-file", "key2", "--verify" } },
 	{ .name = "check", .world = "full", .flags = SAME_WORDS, .words = { "check" } },
 	{ .name = "check-read-data",
 	  .world = "full",
@@ -226,6 +246,7 @@ struct trial {
 	struct box_run run;   /* with it */
 	struct box_run after; /* whatever comes next */
 	uint64_t before;      /* fingerprint of the repository */
+	uint64_t result;      /* and of what a good run makes */
 	unsigned findings;
 };
 
@@ -236,6 +257,14 @@ static void finding(struct trial *t, const char *what, const struct box_run *sho
 	       t->from_there ? " --from-there" : "", what);
 	printf("  exit %d\n--- stdout\n%.1500s--- stderr\n%.1500s---\n", shown->code, shown->out, shown->err);
 	fflush(stdout);
+}
+
+static uint64_t fingerprint_below(const struct trial *t, const char *name)
+{
+	char path[BOX_PATH_MAX + 40];
+
+	snprintf(path, sizeof path, "%s/%.30s", t->b->work, name);
+	return box_fingerprint(path);
 }
 
 static bool names_memory(const char *text)
@@ -275,11 +304,9 @@ static void judge_run(struct trial *t)
 static void judge_repository(struct trial *t)
 {
 	static const char *const check[] = { "check", "--read-data", NULL };
-	char path[BOX_PATH_MAX + 20];
 
-	snprintf(path, sizeof path, "%s/repo", t->b->work);
 	if (!(t->scene->flags & WRITES)) {
-		if (box_fingerprint(path) != t->before)
+		if (fingerprint_below(t, "repo") != t->before)
 			finding(t, "the repository has changed", &t->run);
 		return;
 	}
@@ -291,6 +318,18 @@ static void judge_repository(struct trial *t)
 	}
 	if (t->after.code != 0)
 		finding(t, "the repository is not whole afterwards", &t->after);
+}
+
+/* The one that copy writes to. */
+static void judge_second(struct trial *t)
+{
+	static const char *const check[] = { "check", "--read-data", "-r", "repo2", "--key-file", "key2", NULL };
+
+	if (strcmp(t->scene->world, "two") != 0)
+		return;
+	box_command(t->b, check, 0, false, 0, &t->after);
+	if (t->after.code != 0)
+		finding(t, "the second repository is not whole afterwards", &t->after);
 }
 
 /* After a failure: the same command, with enough memory. */
@@ -314,7 +353,10 @@ static bool try_one(struct trial *t)
 		return false;
 	judge_run(t);
 	judge_again(t);
+	if (t->scene->result && fingerprint_below(t, t->scene->result) != t->result)
+		finding(t, "what it made is not the same in the end", &t->after);
 	judge_repository(t);
+	judge_second(t);
 	return true;
 }
 
@@ -322,12 +364,11 @@ static bool try_one(struct trial *t)
 
 static void begin_scene(struct trial *t)
 {
-	char path[BOX_PATH_MAX + 20];
-
 	box_bring_back(t->b, t->scene->world);
-	snprintf(path, sizeof path, "%s/repo", t->b->work);
-	t->before = box_fingerprint(path);
+	t->before = fingerprint_below(t, "repo");
 	box_command(t->b, t->scene->words, UINT64_MAX, false, 0, &t->good);
+	if (t->scene->result)
+		t->result = fingerprint_below(t, t->scene->result);
 	t->findings = 0;
 	if (t->good.code != 0)
 		finding(t, "it fails with all the memory it wants", &t->good);

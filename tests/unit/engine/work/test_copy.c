@@ -45,7 +45,8 @@ static void note_skipped(void *ctx, const char *what, const struct err *why)
 {
 	struct pairs *p = ctx;
 
-	printf("%s: %s\n", what, why->text); /* for who looks at a failed test */
+	if (p->skipped < 3)
+		printf("%s: %s\n", what, why->text); /* for who looks at a failed test */
 	p->skipped++;
 }
 
