@@ -192,6 +192,15 @@ static bool code_fits(const struct task *t, const char *code)
 	return !strcmp(code, own) || !strcmp(code, "outcome-unknown");
 }
 
+/* Up to what check tells of times. */
+static bool same_answer(const char *a, const char *b)
+{
+	const char *end_a = strstr(a, "\"verified\""), *end_b = strstr(b, "\"verified\"");
+	size_t len_a = end_a ? (size_t)(end_a - a) : strlen(a), len_b = end_b ? (size_t)(end_b - b) : strlen(b);
+
+	return len_a == len_b && memcmp(a, b, len_a) == 0;
+}
+
 static void check_answer(struct worker *w, const struct result *r)
 {
 	char code[40] = "", message[600] = "", own[40];
@@ -200,7 +209,7 @@ static void check_answer(struct worker *w, const struct result *r)
 	unsigned first = 0, count = 0;
 
 	if (r->exit == 0) {
-		if (answer && strcmp(r->out, answer) != 0 && !*r->err)
+		if (answer && !same_answer(r->out, answer) && !*r->err)
 			bad(w, "it says that all went well, and tells something else: %.1000s", r->out);
 		if (step->effect == EFFECT_RESTORE && step_mail(w->now.scene, step->subject, &first, &count) &&
 		    !mail_came_back(&w->roots, "back", first, count))
