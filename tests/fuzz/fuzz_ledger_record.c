@@ -97,6 +97,25 @@ static void try_small(struct span p, struct buf *again)
 	}
 }
 
+static void try_holds(struct span p, struct buf *again)
+{
+	struct checkpoint_payload checkpoint;
+	struct hold_payload hold;
+	struct hold_id id;
+
+	buf_clear(again);
+	if (!hold_decode(p, &hold, &err)) {
+		must(!hold_encode(&hold, again, &err) && span_equal(buf_span(again), p));
+		hold_release(&hold);
+	}
+	buf_clear(again);
+	if (!unhold_decode(p, &id, &err))
+		must(!unhold_encode(&id, again, &err) && span_equal(buf_span(again), p));
+	buf_clear(again);
+	if (!checkpoint_payload_decode(p, &checkpoint, &err))
+		must(!checkpoint_payload_encode(&checkpoint, again, &err) && span_equal(buf_span(again), p));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span rest = span_of(data + 1, size ? size - 1 : 0);
@@ -120,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	default:
 		try_small(rest, &again);
+		try_holds(rest, &again);
 	}
 	buf_release(&again);
 	return 0;
