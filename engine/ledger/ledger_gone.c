@@ -67,6 +67,7 @@ enum err_code ledger_tell_gone(struct ledger *l, const char *how, struct err *e)
 
 	if (rc)
 		return rc;
+	again->whole = true;
 	/* Whatever stops the reading: as far as it came is what the store has. */
 	(void)!ledger_fold_on(again, UINT64_MAX, &(struct err){ 0 });
 	g.theirs = &again->fold;

@@ -53,12 +53,19 @@ static const struct survey_pack *bad_at(const struct repair *r, size_t i)
 	return (const struct survey_pack *)(const void *)r->bad.ptr + i;
 }
 
+static int by_ordinal(const void *a, const void *b)
+{
+	const struct survey_pack *x = a, *y = b;
+
+	return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+/* BAD must be sorted. */
 static bool is_bad(const struct repair *r, uint32_t ordinal)
 {
-	for (size_t i = 0; i < bad_count(r); i++)
-		if (bad_at(r, i)->ordinal == ordinal)
-			return true;
-	return false;
+	struct survey_pack wanted = { .ordinal = ordinal };
+
+	return bsearch(&wanted, r->bad.ptr, bad_count(r), sizeof wanted, by_ordinal) != NULL;
 }
 
 /* ---- which packs ---- */
@@ -311,13 +318,6 @@ static enum err_code save_all(struct repair *r, struct writer *w, struct err *e)
 	if (!rc)
 		rc = writer_flush(w, e);
 	return rc ? rc : record_all(r, w, e);
-}
-
-static int by_ordinal(const void *a, const void *b)
-{
-	const struct survey_pack *x = a, *y = b;
-
-	return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
 }
 
 static enum err_code replace_packs(struct repair *r, struct err *e)
