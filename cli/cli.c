@@ -460,7 +460,7 @@ static int finish(struct cli *c, enum err_code rc, struct err *e)
 		rc = ERR_OK;
 	if (rc)
 		return cli_exit_code(rc);
-	return c->failed ? EXIT_FAILED : c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
+	return c->gone ? EXIT_STORE_FORKED : c->failed ? EXIT_FAILED : c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
 int cli_main(int argc, char **argv)

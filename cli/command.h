@@ -40,6 +40,7 @@ struct cli {
 	uint64_t reports; /* items told as skipped or failed; guarded by progress.lock */
 	bool incomplete;  /* done, but not all of it: exit 3 */
 	bool failed;      /* something failed and was told already: exit 1 */
+	bool gone;        /* the store lacks what the ledger says it has, told already: exit 13 */
 };
 
 typedef enum err_code (*command_run)(struct cli *c, const void *values, const struct text_list *words, struct err *e);

@@ -32,6 +32,8 @@ _mailhold_options()
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
+	repair)
+		printf '%s ' "-n --dry-run --from --from-password-file --from-password-command --from-key-file $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
 	esac
@@ -59,7 +61,8 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --new-password-file | --new-key-file | --to-password-file | --to-key-file | --plan)
+	--password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | \
+		--to-password-file | --to-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)
@@ -70,6 +73,9 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
+		return ;;
+	repair)
+		mapfile -t COMPREPLY < <(compgen -W 'packs ledger index' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -6,11 +6,9 @@
 
 #include <inttypes.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "base/wr.h"
 
 #define ARENA_BLOCK (256 * KIB)
 #define MAY(role)   (1u << (role))
@@ -39,7 +37,7 @@ struct snapshot_id_text snapshot_id_text(const struct snapshot_id *id)
 }
 
 /* Makes room for NEED rows of EACH bytes, doubling. */
-static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
+enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
 {
 	size_t bytes, more = num_max(16, num_max(need, *cap + *cap / 2));
 	void **at = rows;
@@ -57,7 +55,7 @@ static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t e
 	return ERR_OK;
 }
 
-static enum err_code arena_copy(struct fold *f, struct span *s, struct err *e)
+enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e)
 {
 	struct fold_block *b = f->arena;
 
@@ -127,6 +125,16 @@ struct fold_snapshot *fold_snapshot_find(const struct fold *f, const struct snap
 	uint64_t row;
 
 	return idmap_get(&f->snapshot_by_id, key.bytes, &row) ? &f->snapshots[row] : NULL;
+}
+
+enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e)
+{
+	return idmap_put(&f->pack_by_name, pack_key(name).bytes, row, e);
+}
+
+enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e)
+{
+	return idmap_put(&f->snapshot_by_id, snapshot_key(id).bytes, row, e);
 }
 
 static struct fold_session *session_find(const struct fold *f, uint64_t number)
@@ -243,7 +251,7 @@ static enum err_code take_open(const struct step *s)
 		return err_set(s->e, ERR_CORRUPT, "the record that opens a session holds %zu bytes", s->r->payload.len);
 	if (!s->apply)
 		return ERR_OK;
-	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
+	rc = fold_rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
 	if (!rc)
 		f->sessions[f->session_count++] = (struct fold_session){
 			.number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN, .last_ms = s->r->time_ms
@@ -374,7 +382,7 @@ static enum err_code added_apply(const struct step *s, const struct commit *c)
 	size_t gap = c->first_ordinal - f->pack_count;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
+	rc = fold_rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
 	if (rc)
 		return rc;
 	/* Packs of a lost record: nameless, and nothing may refer to them any more. */
@@ -465,8 +473,8 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 	struct fold *f = s->f;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count, sizeof *f->snapshots,
-	                  s->e);
+	rc = fold_rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count,
+	                       sizeof *f->snapshots, s->e);
 	for (size_t i = 0; i < c->snapshot_count && !rc; i++) {
 		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
 		struct row_key key = snapshot_key(&c->snapshots[i].id);
@@ -477,7 +485,7 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 			                                 .committed_at = s->r->number,
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
-		rc = arena_copy(f, &row->fact.entry.sealed, s->e);
+		rc = fold_arena_copy(f, &row->fact.entry.sealed, s->e);
 		if (!rc)
 			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
 		f->snapshot_count++;
@@ -629,9 +637,9 @@ static enum err_code hold_apply(const struct step *s, struct hold_payload *p)
 	struct fold *f = s->f;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
+	rc = fold_rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
 	if (!rc)
-		rc = arena_copy(f, &p->sealed, s->e);
+		rc = fold_arena_copy(f, &p->sealed, s->e);
 	if (rc)
 		return rc;
 	f->holds[f->hold_count] = (struct hold_fact){
@@ -686,7 +694,7 @@ static enum err_code holder_put(struct fold *f, struct holder_payload *p, struct
 	if (old) {
 		holder_release(old);
 	} else {
-		rc = rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
+		rc = fold_rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
 		if (rc)
 			return rc;
 		old = &f->holders[f->holder_count++];
@@ -828,7 +836,7 @@ enum err_code fold_unreadable(struct fold *f, uint64_t number, const uint8_t has
 	struct fold_unreadable row = { .number = number };
 	enum err_code rc;
 
-	rc = rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
+	rc = fold_rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
 	if (rc)
 		return rc;
 	memcpy(row.hash, hash, sizeof row.hash);
@@ -871,7 +879,7 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 {
 	enum err_code rc;
 
-	rc = rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
+	rc = fold_rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
 	if (rc)
 		return rc;
 	if (f->visible_stale)
@@ -882,85 +890,6 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 	f->settled_count = f->snapshot_count;
 	f->visible_stale = false;
 	return ERR_OK;
-}
-
-static void wr_snapshot(struct wr *w, const struct fold_snapshot *row)
-{
-	const struct snapshot_fact *fact = &row->fact;
-
-	wr_bytes(w, span_of(fact->entry.id.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.holder.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.spine_root.bytes, ID_BYTES));
-	wr_bytes(w, span_of(fact->entry.state_root.bytes, ID_BYTES));
-	wr_u32(w, (uint32_t)fact->state);
-	wr_u8(w, (uint8_t)(fact->pinned | row->hidden << 1));
-	wr_u64(w, fact->committed_at);
-	wr_blob(w, fact->entry.sealed);
-}
-
-static void wr_pack(struct wr *w, const struct pack_fact *p)
-{
-	wr_bytes(w, span_of(p->pack.name.random, sizeof p->pack.name.random));
-	wr_u64(w, p->pack.name.session);
-	wr_u64(w, p->pack.bytes);
-	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
-	wr_u32(w, (uint32_t)p->state);
-	wr_u64(w, p->committed_at);
-	wr_u64(w, (uint64_t)p->condemned_ms);
-}
-
-static void wr_people(struct wr *w, const struct fold *f)
-{
-	for (size_t i = 0; i < f->holder_count; i++) {
-		wr_bytes(w, span_of(f->holders[i].holder.bytes, ID16_BYTES));
-		wr_bytes(w, span_of(f->holders[i].public_key, sizeof f->holders[i].public_key));
-		wr_u32(w, (uint32_t)f->holders[i].role);
-	}
-	for (size_t i = 0; i < f->hold_count; i++) {
-		wr_bytes(w, span_of(f->holds[i].hold.id.bytes, ID16_BYTES));
-		wr_u8(w, f->holds[i].released);
-	}
-	for (size_t i = 0; i < f->unreadable_count; i++) {
-		wr_u64(w, f->unreadable[i].number);
-		wr_u8(w, f->unreadable[i].voided);
-	}
-}
-
-/* Hands what W has gathered to H once it is worth a call. */
-static void digest_flush(struct wr *w, struct hash_stream *h)
-{
-	hash_stream_add(h, buf_span(w->to));
-	buf_clear(w->to);
-}
-
-enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
-{
-	struct hash_stream *h = hash_stream_open();
-	struct buf gather = BUF_EMPTY;
-	struct wr w = wr_to(&gather, e);
-
-	if (!h)
-		return err_no_memory(e, KIB);
-	wr_people(&w, f);
-	for (size_t i = 0; i < f->session_count; i++) {
-		wr_u64(&w, f->sessions[i].number);
-		wr_u32(&w, (uint32_t)f->sessions[i].state);
-		wr_u64(&w, (uint64_t)f->sessions[i].last_ms);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->pack_count; i++) {
-		wr_pack(&w, &f->packs[i]);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->snapshot_count; i++) {
-		wr_snapshot(&w, &f->snapshots[i]);
-		digest_flush(&w, h);
-	}
-	digest_flush(&w, h);
-	hash_stream_end(h, out);
-	hash_stream_free(&h);
-	buf_release(&gather);
-	return wr_end(&w);
 }
 
 void fold_release(struct fold *f)

@@ -105,6 +105,25 @@ enum session_state fold_session_state(const struct fold *f, uint64_t session);
 const struct hold_fact *fold_held(const struct fold *f, const struct snapshot_fact *s, bool queries);
 /* NULL: there never was one. */
 struct hold_fact *fold_hold_find(const struct fold *f, const struct hold_id *id);
+
+/* ---- the fold as bytes (fold_state.c) ---- */
+
+#define FOLD_INIT_BYTES     168
+#define FOLD_SEGMENT_TARGET (256 * KIB) /* a segment ends with the row that passes it */
+#define FOLD_SEGMENT_MAX    (FOLD_SEGMENT_TARGET + MIB)
+typedef enum err_code (*fold_segment)(void *ctx, struct span segment, struct err *e);
+/* Gives F segment by segment to SINK. F is free of doubt. */
+MUST_CHECK enum err_code fold_save(const struct fold *f, fold_segment sink, void *ctx, struct err *e);
+/*
+ * Adds a segment of fold_save to F, which was empty before the first and whose repo the caller sets; *LAST_KIND is 0
+ * before the first. ERR_CORRUPT; after any failure F is fit for fold_release only. Not settled.
+ */
+MUST_CHECK enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment, struct err *e);
+/* For the above. Makes room for NEED rows of EACH bytes; copies S into F's memory; enters a row under its name. */
+MUST_CHECK enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e);
+MUST_CHECK enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e);
+MUST_CHECK enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e);
+MUST_CHECK enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e);
 /* A fingerprint of everything above that readers act on, for comparing two folds. */
 MUST_CHECK enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e);
 

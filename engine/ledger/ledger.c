@@ -192,7 +192,7 @@ static void start_over(struct ledger *l)
 }
 
 /* Folds up to and without record END. */
-static enum err_code fold_on(struct ledger *l, uint64_t end, struct err *e)
+enum err_code ledger_fold_on(struct ledger *l, uint64_t end, struct err *e)
 {
 	uint8_t hash[RECORD_HASH_BYTES];
 	bool again;
@@ -222,7 +222,7 @@ enum err_code ledger_refresh(struct ledger *l, struct err *e)
 	if (l->broken)
 		return err_set(e, ERR_STATE, "the ledger could not be read earlier: open it again");
 	l->whole = l->next == 0;
-	rc = fold_on(l, UINT64_MAX, e);
+	rc = ledger_fold_on(l, UINT64_MAX, e);
 	l->whole = false;
 	if (!rc)
 		rc = fold_settle(&l->fold, e);
@@ -240,7 +240,10 @@ void ledger_reset(struct ledger *l)
 	l->next = 0;
 	l->head_unreadable = false;
 	l->durable = 0;
+	l->from_checkpoint = false;
+	l->base = 0;
 	l->cache.fresh = true;
+	l->cache.state_kind = 0;
 	l->cache.cut = l->cache.torn = false;
 	buf_clear(&l->cache.entries);
 	l->cache.count = 0;
@@ -258,6 +261,7 @@ enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **
 	l->stored = BUF_WITH_MAX(RECORD_BYTES_MAX);
 	l->plain = BUF_WITH_MAX(RECORD_BYTES_MAX + KIB);
 	l->cache.fresh = true;
+	l->checkpoint_every = CHECKPOINT_EVERY;
 	*out = l;
 	return ERR_OK;
 }
@@ -285,13 +289,11 @@ static enum err_code check_pin(struct ledger *l, struct err *e)
 
 	rc = ledger_fetch(l, number, hash, e);
 	if (rc == ERR_NOT_FOUND)
-		return err_set(e, ERR_FORKED, "the store went back: ledger record %" PRIu64 ", seen earlier, is gone",
-		               number);
+		return ledger_tell_gone(l, "went back", e);
 	if (rc)
 		return err_note(e, "while reading ledger record %" PRIu64, number);
 	if (memcmp(hash, l->head.hash, sizeof hash) != 0 && !l->head_unreadable)
-		return err_set(e, ERR_FORKED, "the store forked: ledger record %" PRIu64 " is not the one seen earlier",
-		               number);
+		return ledger_tell_gone(l, "forked", e);
 	return ERR_OK;
 }
 
@@ -318,7 +320,7 @@ static void tell_cached(struct ledger *l)
  * its way to us only. Then all is read again, as by someone without a cache; else this client would differ from all
  * others for ever.
  */
-static enum err_code look_for_mended(struct ledger *l, struct err *e)
+enum err_code ledger_look_for_mended(struct ledger *l, struct err *e)
 {
 	for (size_t i = 0; i < l->fold.unreadable_count; i++) {
 		const struct fold_unreadable *u = &l->fold.unreadable[i];
@@ -353,7 +355,7 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 		return rc;
 	rc = check_pin(l, e);
 	if (!rc)
-		rc = look_for_mended(l, e);
+		rc = ledger_look_for_mended(l, e);
 	if (!rc && l->next)
 		tell_cached(l);
 	return rc;
@@ -361,6 +363,12 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 
 enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file, ledger_notice notice,
                           void *ctx, struct ledger **out, struct err *e)
+{
+	return ledger_open_reading(s, k, cache_file, UINT64_MAX, notice, ctx, out, e);
+}
+
+enum err_code ledger_open_reading(struct store *s, const struct keys *k, const char *cache_file, uint64_t first_read,
+                                  ledger_notice notice, void *ctx, struct ledger **out, struct err *e)
 {
 	struct ledger *l = NULL;
 	enum err_code rc;
@@ -372,6 +380,10 @@ enum err_code ledger_open(struct store *s, const struct keys *k, const char *cac
 	l->ctx = ctx;
 	if (cache_file)
 		rc = open_cache(l, cache_file, e);
+	if (!rc && l->from_checkpoint && l->base > first_read)
+		ledger_reset(l);
+	if (!rc && !l->next)
+		rc = checkpoint_open(l, first_read, e);
 	if (!rc)
 		rc = ledger_refresh(l, e);
 	if (!rc && !l->next)
@@ -559,7 +571,9 @@ enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, 
 	again->problem = problem;
 	again->ctx = ctx;
 	again->whole = true;
-	rc = fold_on(again, l->next, e);
+	rc = checkpoint_check(l, again, ledger_fold_on, problem, ctx, e);
+	if (!rc)
+		rc = ledger_fold_on(again, l->next, e);
 	if (!rc)
 		rc = compare(l, again, problem, ctx, e);
 	again->broken = true;

@@ -2,6 +2,7 @@
 #include "engine/repo/holders.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,15 @@ void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx)
 	r->progress_ctx = ctx;
 }
 
+void repo_checkpoint(struct repo *r)
+{
+	struct err e = { 0 };
+	bool made;
+
+	if (!repo_stopped(r) && ledger_checkpoint(r->ledger, &made, &e))
+		repo_notice(r, "%s", e.text);
+}
+
 void repo_describe(const struct repo *r, struct repo_info *out)
 {
 	struct ledger_head head = ledger_head(r->ledger);
@@ -139,21 +149,44 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 	return rc;
 }
 
+/* "NUMBER:HEX" */
+static bool head_number(const char *expected, uint64_t *number)
+{
+	const char *colon = strchr(expected, ':');
+
+	return colon && text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, number);
+}
+
+/* A client that never saw more can still tell how much is missing, and whether traces of it are there. */
+static enum err_code tell_short(struct repo *r, uint64_t expected, struct err *e)
+{
+	struct repo_beyond b = { 0 };
+	char traces[160] = "";
+
+	if (repo_look_beyond(r, &b, e) == ERR_OK && b.records)
+		snprintf(traces, sizeof traces, "; record %" PRIu64 " is there, what comes before it was taken away",
+		         b.first_record);
+	else if (b.packs)
+		snprintf(traces, sizeof traces, "; %" PRIu64 " packs of sessions that they opened are there (%s)",
+		         b.packs, b.pack);
+	return err_set(e, ERR_FORKED,
+	               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
+	               " was expected: it went back, or this is an old copy. Missing are %" PRIu64
+	               " records and the snapshots that they added%s",
+	               ledger_head(r->ledger).number, expected, expected - ledger_head(r->ledger).number, traces);
+}
+
 static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
 {
 	struct repo_info info;
-	const char *colon = strchr(expected, ':');
 	uint64_t number;
 
-	if (!colon || !text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, &number))
+	if (!head_number(expected, &number))
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
-		return err_set(e, ERR_FORKED,
-		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
-		               " was expected: it went back, or this is an old copy",
-		               ledger_head(r->ledger).number, number);
-	return check_record_hash(r, number, colon + 1, e);
+		return tell_short(r, number, e);
+	return check_record_hash(r, number, strchr(expected, ':') + 1, e);
 }
 
 /* The secret, the cache and the ledger of a store that is open. */
@@ -161,13 +194,18 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 {
 	struct buf cache_file = BUF_EMPTY;
 	const struct init_payload *init;
+	uint64_t first_read = UINT64_MAX;
 	enum err_code rc;
 
+	/* What is expected must be part of the chain, not only lie there: no checkpoint may stand for it. */
+	if (o->expect_head && !head_number(o->expect_head, &first_read))
+		first_read = UINT64_MAX;
 	rc = make_cache_folder(r, o->cache_folder, e);
 	if (!rc)
 		rc = repo_cache_path(r, "fold", &cache_file, e);
 	if (!rc)
-		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, pass_notice, r, &r->ledger, e);
+		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, pass_notice, r,
+		                         &r->ledger, e);
 	if (!rc) {
 		init = ledger_init(r->ledger);
 		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)
@@ -221,6 +259,19 @@ static const char readme[] =
         "To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
         "The format is documented in docs/format/ of the program's source.\n";
 
+/* What opens goes first. What cannot be deleted stays: the error at hand says more than that would. */
+static void take_back_first_objects(struct repo *r)
+{
+	static const enum key_object objects[] = { KEY_SLOT, KEY_BUNDLE, KEY_LABEL };
+	struct err ignored;
+
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		(void)!store_delete(r->store, key_path_of(keys_holder(r->keys), objects[i]).text, &ignored);
+	(void)!store_delete(r->store, "readme.txt", &ignored);
+	store_drop_empty_folder(r->store, "key");
+	store_drop_empty_folder(r->store, "ledger");
+}
+
 /* Key objects first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
                                          struct err *e)
@@ -232,6 +283,9 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
 	if (!rc)
 		rc = ledger_create(r->store, r->keys, SPLITTER_VERSION, CUTTER_VERSION, e);
+	/* The folder was empty, so that the same command must find it so again. */
+	if (rc && rc != ERR_OUTCOME_UNKNOWN && rc != ERR_EXISTS)
+		take_back_first_objects(r);
 	return rc;
 }
 
@@ -246,8 +300,15 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 		rc = keys_new(&r->keys, e);
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
-	if (!rc)
+	if (!rc) {
 		rc = open_parts(r, o, e);
+		/* It stands, and its secret must be kept. */
+		if (rc) {
+			struct err why = *e;
+
+			rc = err_set(e, ERR_OUTCOME_UNKNOWN, "the repository was made, but then: %.400s", why.text);
+		}
+	}
 	if (rc) {
 		repo_free(&r);
 		return rc;
@@ -262,9 +323,8 @@ void repo_free(struct repo **rp)
 
 	if (!r)
 		return;
-	reader_free(&r->reader);
+	repo_drop_index(r);
 	block_codec_free(&r->codec);
-	index_free(&r->index);
 	ledger_free(&r->ledger);
 	keys_free(&r->keys);
 	store_free(&r->store);
@@ -275,9 +335,90 @@ void repo_free(struct repo **rp)
 
 /* ---- index and reader ---- */
 
+/*
+ * Following the ledger in the middle of reading (rule H). With a fold of its own: the repository's belongs to the calling
+ * thread, which holds on to what it was given, while readers are in many. In the common case, that nothing is new, this
+ * is one look for the next record.
+ */
+struct repo_follow {
+	struct repo *repo;
+	pthread_mutex_t lock;
+	struct ledger *ledger; /* NULL until it is needed */
+	uint64_t seen;         /* newest record that the index knows of through us */
+};
+
+static void follow_free(struct repo_follow **at)
+{
+	if (!*at)
+		return;
+	ledger_free(&(*at)->ledger);
+	pthread_mutex_destroy(&(*at)->lock);
+	mem_free(*at);
+	*at = NULL;
+}
+
+static enum err_code follow_ledger(struct repo_follow *f, struct err *e)
+{
+	struct repo *r = f->repo;
+	struct buf cache_file = BUF_EMPTY;
+	enum err_code rc;
+
+	if (f->ledger)
+		return ledger_refresh(f->ledger, e);
+	rc = repo_cache_path(r, "fold", &cache_file, e);
+	if (!rc)
+		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, NULL, NULL, &f->ledger, e);
+	buf_release(&cache_file);
+	return rc;
+}
+
+static enum err_code follow_locked(struct repo_follow *f, bool *news, struct err *e)
+{
+	struct repo *r = f->repo;
+	uint64_t bytes;
+	enum err_code rc = store_size(r->store, record_path(f->seen + 1).text, &bytes, e);
+
+	if (rc)
+		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	rc = follow_ledger(f, e);
+	if (!rc)
+		rc = index_update(r->index, f->ledger, e);
+	if (rc)
+		return rc;
+	f->seen = ledger_head(f->ledger).number;
+	*news = true;
+	return ERR_OK;
+}
+
+static enum err_code follow(void *ctx, bool *news, struct err *e)
+{
+	struct repo_follow *f = ctx;
+	enum err_code rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = follow_locked(f, news, e);
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+static enum err_code follow_open(struct repo *r, struct err *e)
+{
+	struct repo_follow *f = mem_zalloc(1, sizeof *f);
+
+	if (!f)
+		return err_no_memory(e, sizeof *f);
+	f->repo = r;
+	f->seen = ledger_head(r->ledger).number;
+	pthread_mutex_init(&f->lock, NULL);
+	r->follow = f;
+	reader_set_follow(r->reader, follow, f);
+	return ERR_OK;
+}
+
 void repo_drop_index(struct repo *r)
 {
 	reader_free(&r->reader);
+	follow_free(&r->follow);
 	index_free(&r->index);
 }
 
@@ -321,6 +462,8 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
+	if (!rc)
+		rc = follow_open(r, e);
 	r->index_mode = mode;
 	/* Half of it is nothing: who asks again must not find an index without a reader. */
 	if (rc)

@@ -318,7 +318,14 @@ static enum err_code run(struct prune *p, struct err *e)
 		foresee_deletes(p);
 	else if (!rc)
 		rc = take_away(p, e);
-	return rc ? rc : sweep_orphans(p, e);
+	if (!rc)
+		rc = sweep_orphans(p, e);
+	if (!rc && !p->options->dry_run) {
+		repo_checkpoint(p->repo);
+		rc = ledger_checkpoint_sweep(p->repo->ledger,
+		                             p->options->wait_ms ? p->now_ms - p->options->wait_ms : INT64_MAX, e);
+	}
+	return rc;
 }
 
 enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
