@@ -454,6 +454,13 @@ static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, st
 		if (n == 0)
 			repo_notice(r, "%s; waiting for up to %lld s", e->text, (long long)(r->wait_ms / 1000));
 		usleep(INDEX_ASK_US);
+		/*
+		 * What the one before us did, a prune perhaps, must be known before its index is read. A reader never
+		 * comes here, so nobody above holds on to what the ledger gave out.
+		 */
+		rc = ledger_refresh(r->ledger, e);
+		if (rc)
+			return rc;
 	}
 }
 

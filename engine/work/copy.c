@@ -364,14 +364,9 @@ static enum err_code copy_one(struct copy *k, const struct snapshot_fact *fact, 
 	struct views v = { 0 };
 	enum err_code rc = try_once(k, fact, of, info, &v, &run, e);
 
-	/* Rule D: what the run leaned on in the target was taken away meanwhile; nothing was committed with a hole. */
-	for (int again = 0; rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(k->to); again++) {
-		repo_notice(k->to, "somebody else changed the repository meanwhile; the copy begins again (%s)",
-		            e->text);
+	for (int again = 0; rc && again < RUNS_AGAIN && run_may_begin_again(k->to, e); again++) {
 		views_close(&v);
-		rc = ledger_refresh(k->to->ledger, e);
-		if (!rc)
-			rc = load_known(k->to, false, &k->there, e);
+		rc = load_known(k->to, false, &k->there, e);
 		if (!rc)
 			rc = try_once(k, fact, of, info, &v, &run, e);
 	}

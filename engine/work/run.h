@@ -78,6 +78,12 @@ struct run {
 	int64_t partial_at_ms; /* monotonic: when the next partial snapshot is due */
 };
 
+/*
+ * A run in REPO failed with E: true when somebody else's work can be the reason, so that it should begin again. The
+ * ledger was refreshed then, and a notice tells.
+ */
+bool run_may_begin_again(struct repo *repo, const struct err *e);
+
 /* One run for a copy; never begins again by itself. ERR_STATE: the base is gone, or was condemned in part. */
 MUST_CHECK enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                                   const struct copied *copied, struct snapshot_report *out, struct err *e);

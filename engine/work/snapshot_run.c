@@ -711,11 +711,34 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	if (!rc && lost && !mine.dry_run)
 		lost_clear(repo, &r.account);
 	/* A run that was asked to stop, or was refused, says so in the ledger: nobody has to wait for its session. */
-	if ((rc == ERR_CANCELLED || rc == ERR_STATE) && r.writer && writer_session(r.writer))
+	if ((rc == ERR_CANCELLED || rc == ERR_STATE || rc == ERR_NOT_FOUND) && r.writer && writer_session(r.writer))
 		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
 	fill_report(&r);
 	run_release(&r);
 	return rc;
+}
+
+/*
+ * Rule D (ERR_STATE): something that a run leaned on was taken away before it could commit. Nothing was committed with
+ * a hole, and what the run has just read is in the page cache: once more, from what the ledger says now. The same when
+ * an object is gone and the ledger has moved on: a prune rewrote it, and deleted it sooner than it should beside others.
+ */
+bool run_may_begin_again(struct repo *repo, const struct err *e)
+{
+	uint64_t before = ledger_head(repo->ledger).number;
+	struct err ignored;
+
+	if ((e->code != ERR_STATE && e->code != ERR_NOT_FOUND) || repo_stopped(repo))
+		return false;
+	if (ledger_refresh(repo->ledger, &ignored))
+		return false;
+	if (e->code == ERR_NOT_FOUND) {
+		if (ledger_head(repo->ledger).number == before)
+			return false;
+		repo_drop_index(repo);
+	}
+	repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
+	return true;
 }
 
 /* Is there anything that a run may have stumbled over? */
@@ -731,16 +754,8 @@ static enum err_code run_again_if_refused(struct repo *repo, struct item_source 
 {
 	enum err_code rc = run_once(repo, source, o, NULL, out, e);
 
-	/*
-	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a
-	 * hole, and what the run has just read is in the page cache: once more, from what the ledger says now.
-	 */
-	for (int again = 0; rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(repo); again++) {
-		repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
-		rc = ledger_refresh(repo->ledger, e);
-		if (!rc)
-			rc = run_once(repo, source, o, NULL, out, e);
-	}
+	for (int again = 0; rc && again < RUNS_AGAIN && run_may_begin_again(repo, e); again++)
+		rc = run_once(repo, source, o, NULL, out, e);
 	if (!rc && !o->dry_run) {
 		struct repo_info info;
 
@@ -771,5 +786,13 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                        const struct copied *copied, struct snapshot_report *out, struct err *e)
 {
-	return run_once(repo, source, o, copied, out, e);
+	struct repo_info info;
+	enum err_code rc = run_once(repo, source, o, copied, out, e);
+
+	if (!rc) {
+		repo_checkpoint(repo);
+		repo_describe(repo, &info);
+		memcpy(out->head, info.head, sizeof out->head);
+	}
+	return rc;
 }

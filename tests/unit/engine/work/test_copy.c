@@ -394,7 +394,7 @@ static void memory_may_run_out_in_a_copy(void **state)
 	random_start("memory_may_run_out_in_a_copy");
 	lab_start(&a);
 	lab_start(&b);
-	for (uint64_t n = 1; n < 900; n += n < 40 ? 1 : 9 + below(60)) {
+	for (uint64_t n = 1; n < 600; n += n < 40 ? 1 : 9 + below(60)) {
 		enum err_code rc;
 
 		item_new(&a, any_folder(&a), n == 30);
