@@ -87,6 +87,7 @@ static enum err_code put_json(const struct repair_report *r, bool dry_run, struc
 	row_number(&row, "count", r->packs_damaged + r->packs_gone);
 	row_bool(&row, "dry_run", dry_run);
 	row_number(&row, "packs", r->packs);
+	row_number(&row, "packs_mended", r->packs_mended);
 	row_number(&row, "packs_damaged", r->packs_damaged);
 	row_number(&row, "packs_gone", r->packs_gone);
 	row_number(&row, "chunks_saved", r->chunks_saved);
@@ -105,6 +106,8 @@ static void packs_line(struct line *l, const struct repair_report *r, bool dry_r
 
 	if (!bad) {
 		line_printf(l, "all %s packs are whole", number_text(r->packs).text);
+		if (r->packs_mended)
+			line_printf(l, "; %s were put right by their parity", number_text(r->packs_mended).text);
 		return;
 	}
 	line_printf(l, "of %s packs %s are damaged and %s gone", number_text(r->packs).text,

@@ -552,6 +552,7 @@ struct repair_options {
 };
 struct repair_report {
 	uint64_t packs;                      /* looked at */
+	uint64_t packs_mended;               /* put right by their parity: they were damaged, and are no more */
 	uint64_t packs_damaged, packs_gone;  /* damaged: set aside; gone: the store has lost them */
 	uint64_t chunks_saved, chunks_known; /* of damaged packs: copied; had elsewhere as well */
 	uint64_t bytes_added;                /* new packs, as stored */

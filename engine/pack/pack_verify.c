@@ -128,6 +128,15 @@ struct run {
 	uint64_t blocks_at, lists_at;
 };
 
+/* A damaged block that the parity gives back is whole: it can be had, and repair puts its bytes right. */
+static bool parity_gives(struct run *r, uint32_t block, struct buf *sealed, struct pack_found *f)
+{
+	struct err why;
+
+	return !pack_mend_sealed(r->p, block, sealed, &why) &&
+	       !check_content(r->p, r->v, buf_span(sealed), f->ids, f, &why);
+}
+
 static enum err_code check_one(struct run *r, uint32_t block, bool data, struct pack_found *f, struct err *e)
 {
 	const struct block_info *info = &r->p->directory.blocks[block];
@@ -156,12 +165,16 @@ static enum err_code check_one(struct run *r, uint32_t block, bool data, struct 
 	rc = share(r->p, r->blocks, r->blocks_at, info->offset, info->sealed_bytes, &alone, &part, e);
 	if (!rc)
 		rc = check_content(r->p, v, part, f->ids, f, e);
-	if (!rc && !f->ids && v->ids.len)
-		f->ids = (const struct chunk_id *)(const void *)v->ids.ptr;
 	if (is_damage(rc)) {
-		note(f, e, false);
+		bool given = parity_gives(r, block, &alone, f);
+
+		if (given)
+			err_note(e, "its parity gives it back");
+		note(f, e, given);
 		rc = ERR_OK;
 	}
+	if (!rc && !f->ids && v->ids.len)
+		f->ids = (const struct chunk_id *)(const void *)v->ids.ptr;
 done:
 	buf_release(&alone);
 	return rc;

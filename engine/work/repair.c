@@ -70,6 +70,21 @@ static bool is_bad(const struct repair *r, uint32_t ordinal)
 
 /* ---- which packs ---- */
 
+/* A pack that its parity puts right is as it was, and stays. */
+static bool is_mended(struct repair *r, const struct survey_pack *p)
+{
+	const struct pack_added *pack = &fact_of(r, p->ordinal)->pack;
+	struct pack_healing healing;
+	struct err why;
+
+	if (r->options->dry_run || pack_heal(r->repo->store, r->repo->keys, pack, &healing, &why))
+		return false;
+	repo_notice(r->repo, "%s is put right by its parity; %s%s", pack_path(&pack->name).text,
+	            *healing.kept ? "what it was lies in " : "it was gone", healing.kept);
+	r->report->packs_mended++;
+	return true;
+}
+
 /* What is no damage is not for us to repair: it may be fine for a newer version, or when the disk is back. */
 static void leave_alone(struct repair *r)
 {
@@ -82,6 +97,8 @@ static void leave_alone(struct repair *r)
 			            pack_path(&fact_of(r, packs[i].ordinal)->pack.name).text);
 			continue;
 		}
+		if (is_mended(r, &packs[i]))
+			continue;
 		r->report->packs_gone += packs[i].missing;
 		r->report->packs_damaged += !packs[i].missing;
 		packs[kept++] = packs[i];

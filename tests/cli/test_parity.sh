@@ -56,7 +56,7 @@ hints "read with the help of its parity"
 [ "$(printf '%s\n' "$err" | grep -c 'with the help of its parity')" = 1 ] || die "one pack was told more than once"
 run 1 check --read-data
 says "all can be repaired"
-says "0 items of live snapshots are affected"
+says "no item of a snapshot is affected"
 (
 	unset MAILHOLD_KEY_FILE
 	export MAILHOLD_REPOSITORY=
