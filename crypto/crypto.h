@@ -68,15 +68,19 @@ enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
 MUST_CHECK enum err_code keys_new(struct keys **out, struct err *e);
 /*
  * The keys of one more holder of K's repository: a fresh holder id and secret, and of K's keys those that ROLE has.
- * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. No account is granted to a depositor yet.
+ * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. ACCOUNTS, at most KEYS_ACCOUNTS_MAX, are those
+ * of a depositor; none: all. The ledger's record is what counts for others, the bundle's copy is for the holder's own use.
  */
-MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e);
+#define KEYS_ACCOUNTS_MAX 1024
+MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, const struct account_id *accounts,
+                                         size_t account_count, struct keys **out, struct err *e);
 void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k); /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
 enum role keys_role(const struct keys *k);
 bool keys_read_names(const struct keys *k);            /* whether K_id and K_sync are there: all but a keeper */
+bool keys_read_content(const struct keys *k);          /* whether bodies and summaries open: full only */
 uint32_t keys_epoch(const struct keys *k);             /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */

@@ -19,7 +19,7 @@
 #define SIGN_SECRET_BYTES 64
 
 #define EPOCHS_MAX  128
-#define GRANTS_MAX  1024
+#define GRANTS_MAX  KEYS_ACCOUNTS_MAX
 #define HOLDERS_MAX 512
 
 /* Values are format (docs/format/key.md): bit n of an epoch's `present` is field n. */
@@ -100,7 +100,13 @@ unsigned role_flags(enum role role);
 uint32_t role_present(enum role role);
 
 /* keys_new_holder with a given id and secret, for golden files. */
-MUST_CHECK enum err_code keys_for_holder(const struct keys *k, enum role role, const struct holder_id *holder,
+struct holder_wanted {
+	enum role role;
+	struct holder_id holder;
+	const struct account_id *accounts; /* of a depositor; none: all */
+	size_t account_count;
+};
+MUST_CHECK enum err_code keys_for_holder(const struct keys *k, const struct holder_wanted *want,
                                          const uint8_t holder_key[KEY_BYTES], struct keys **out, struct err *e);
 
 MUST_CHECK enum err_code keys_alloc(struct keys_shape shape, struct keys **out, struct err *e);

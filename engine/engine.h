@@ -69,7 +69,7 @@ void repo_describe(const struct repo *r, struct repo_info *out);
 
 /* ---- who may open it: docs/keys.md ----
  * A holder has a role, a signing key, and one slot (a password or a key file) that opens them. Only a full holder adds
- * and removes others: ERR_DENIED for a keeper. */
+ * and removes others: ERR_DENIED else. */
 
 enum key_state {
 	KEY_VALID = 1,  /* announced in the ledger, and its objects are there */
@@ -85,6 +85,7 @@ struct key_info {
 	unsigned kind;     /* enum slot_kind; 0: no slot */
 	unsigned slots;    /* 2 after an interrupted repo_key_change: both open */
 	bool self;         /* the one that opened the repository */
+	size_t accounts;   /* that a depositor is bound to; 0: all */
 	struct span label; /* empty for a keeper, who does not read names */
 	int64_t added_ms;  /* INT64_MIN: not known */
 };
@@ -95,12 +96,16 @@ MUST_CHECK enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, s
  * ambiguous. */
 MUST_CHECK enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e);
 /*
- * Makes one more holder of ROLE (full or keeper) whose slot opens with SECRET. ERR_EXISTS when the label is taken, or
- * SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens, but
- * ERR_OUTCOME_UNKNOWN may.
+ * Makes one more holder of ROLE whose slot opens with SECRET; a depositor of all accounts. ERR_EXISTS when the label is
+ * taken, or SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens,
+ * but ERR_OUTCOME_UNKNOWN may.
  */
 MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
                                       const struct slot_options *slot, struct holder_id *out, struct err *e);
+/* The same for a depositor of these ACCOUNTS (names) only; ERR_USAGE without any. */
+MUST_CHECK enum err_code repo_key_add_deposit(struct repo *r, const char *const *accounts, size_t account_count,
+                                              const struct secret *secret, const struct slot_options *slot,
+                                              struct holder_id *out, struct err *e);
 /* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
 MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
 /*
@@ -110,6 +115,10 @@ MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id 
 MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
                                          struct err *e);
 enum role repo_role(const struct repo *r);
+/* What a role may not, told before anything is begun. ERR_DENIED: "this key may not WHAT: …". */
+MUST_CHECK enum err_code repo_need_content(const struct repo *r, const char *what,
+                                           struct err *e);                                      /* bodies, summaries */
+MUST_CHECK enum err_code repo_need_keep(const struct repo *r, const char *what, struct err *e); /* forget and prune */
 
 /* ---- snapshots ---- */
 
@@ -406,6 +415,9 @@ struct check_report {
 	uint64_t problems;
 	uint64_t items_affected; /* items of live snapshots that need something damaged */
 };
+/*
+ * With read_data and a full key a record vouches for packs of others that were found good (docs/threat_model.md).
+ */
 MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                                       struct check_report *out, struct err *e);
 

@@ -24,7 +24,7 @@ _mailhold_options()
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
 	key)
-		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
+		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
@@ -60,7 +60,7 @@ _mailhold()
 		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
 		return ;;
 	--role)
-		mapfile -t COMPREPLY < <(compgen -W 'full keeper' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'full deposit keeper' -- "$word")
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")

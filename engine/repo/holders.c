@@ -23,6 +23,27 @@ enum err_code repo_need_names(const struct repo *r, const char *what, struct err
 	               what);
 }
 
+static enum err_code depositor_may_not(const char *what, const char *who, struct err *e)
+{
+	return err_set(
+	        e, ERR_DENIED,
+	        "this key may not %s: it is a depositor's, which adds snapshots, lists and checks them, and reads "
+	        "no bodies; that takes %s",
+	        what, who);
+}
+
+enum err_code repo_need_content(const struct repo *r, const char *what, struct err *e)
+{
+	enum err_code rc = repo_need_names(r, what, e);
+
+	return rc || keys_read_content(r->keys) ? rc : depositor_may_not(what, "a full key", e);
+}
+
+enum err_code repo_need_keep(const struct repo *r, const char *what, struct err *e)
+{
+	return keys_role(r->keys) == ROLE_DEPOSIT ? depositor_may_not(what, "a full key or a keeper's", e) : ERR_OK;
+}
+
 static enum err_code need_full(const struct repo *r, const char *what, struct err *e)
 {
 	if (keys_role(r->keys) == ROLE_FULL)
@@ -218,6 +239,7 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 		rc = row_of(out, &p->holder, &row, e);
 		if (!rc) {
 			row->announced = true;
+			row->info.accounts = p->account_count;
 			row->info.role = (unsigned)p->role; /* the same numbers; 0 is removed */
 		}
 	}
@@ -324,31 +346,39 @@ static enum err_code secret_is_new(struct repo *r, const struct secret *secret, 
 static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
                                     struct err *e);
 
-static enum err_code announce(struct repo *r, const struct keys *k, struct err *e)
+/* What a new key is to be. */
+struct key_wanted {
+	enum role role;
+	struct account_id *accounts; /* of a depositor; none: all */
+	size_t account_count;
+};
+
+static enum err_code announce(struct repo *r, const struct keys *k, const struct key_wanted *want, struct err *e)
 {
 	/* The roles have the same numbers in bundles and records. */
-	struct holder_payload p = { .holder = keys_holder(k), .role = (enum holder_role)keys_role(k) };
+	struct holder_payload p = { .holder = keys_holder(k),
+		                    .role = (enum holder_role)keys_role(k),
+		                    .accounts = want->accounts,
+		                    .account_count = want->account_count };
 
 	memcpy(p.public_key, keys_sign_public(k), sizeof p.public_key);
 	return ledger_put_holder(r->ledger, &p, e);
 }
 
-enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
-                           struct holder_id *out, struct err *e)
+static enum err_code add_key(struct repo *r, const struct key_wanted *want, const struct secret *secret,
+                             const struct slot_options *slot, struct holder_id *out, struct err *e)
 {
 	struct keys *k = NULL;
 	struct holder_id id;
 	struct key_path path;
 	enum err_code rc = need_full(r, "add keys", e);
 
-	if (!rc && role != ROLE_FULL && role != ROLE_KEEPER)
-		rc = err_set(e, ERR_UNSUPPORTED, "keys are made for the roles full and keeper only");
 	if (!rc)
 		rc = label_is_free(r, slot->label, e);
 	if (!rc)
 		rc = secret_is_new(r, secret, slot->kind, e);
 	if (!rc)
-		rc = keys_new_holder(r->keys, role, &k, e);
+		rc = keys_new_holder(r->keys, want->role, want->accounts, want->account_count, &k, e);
 	if (rc)
 		return rc;
 	id = keys_holder(k);
@@ -357,13 +387,41 @@ enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *
 	if (!rc)
 		rc = prove(r, &path, secret, k, e);
 	if (!rc)
-		rc = announce(r, k, e);
+		rc = announce(r, k, want, e);
 	/* Unless it may have been announced, nothing of it stays; what cannot be deleted is told by repo_keys. */
 	if (rc && rc != ERR_OUTCOME_UNKNOWN)
 		(void)!delete_objects(r, &id, NULL, false, &(struct err){ 0 });
 	if (!rc)
 		*out = id;
 	keys_free(&k);
+	return rc;
+}
+
+enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
+                           struct holder_id *out, struct err *e)
+{
+	return add_key(r, &(struct key_wanted){ .role = role }, secret, slot, out, e);
+}
+
+enum err_code repo_key_add_deposit(struct repo *r, const char *const *accounts, size_t account_count,
+                                   const struct secret *secret, const struct slot_options *slot, struct holder_id *out,
+                                   struct err *e)
+{
+	struct key_wanted want = { .role = ROLE_DEPOSIT, .account_count = account_count };
+	enum err_code rc = need_full(r, "add keys", e);
+
+	/* None would mean all: too much to give by mistake. */
+	if (!rc && !account_count)
+		rc = err_set(e, ERR_USAGE, "name the accounts that the key is for");
+	if (rc)
+		return rc;
+	want.accounts = mem_zalloc(account_count, sizeof *want.accounts);
+	if (!want.accounts)
+		return err_no_memory(e, account_count * sizeof *want.accounts);
+	for (size_t i = 0; i < account_count; i++)
+		want.accounts[i] = keys_account(r->keys, span_cstr(accounts[i]));
+	rc = add_key(r, &want, secret, slot, out, e);
+	mem_free(want.accounts);
 	return rc;
 }
 

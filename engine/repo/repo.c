@@ -35,9 +35,12 @@ static enum err_code make_cache_folder(struct repo *r, const char *given, struct
 
 	text_hex(span_of(id.bytes, sizeof id.bytes), hex);
 	if (!rc)
-		/* What a keeper's index lacks because it opens less must not be missing to a full key of the same
+		/* What another's index lacks because it opens less must not be missing to a full key of the same
 		 * person. */
-		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex, keys_read_names(r->keys) ? "" : "-keeper");
+		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex,
+		                keys_role(r->keys) == ROLE_KEEPER    ? "-keeper"
+		                : keys_role(r->keys) == ROLE_DEPOSIT ? "-deposit"
+		                                                     : "");
 	if (!rc)
 		rc = buf_append(&r->cache_folder, span_of("", 1), e);
 	if (!rc)

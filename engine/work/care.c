@@ -8,12 +8,16 @@
 
 enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
 {
-	return ledger_mark(r->ledger, undo ? RECORD_UNFORGET : RECORD_FORGET, ids, count, e);
+	enum err_code rc = repo_need_keep(r, "forget snapshots", e);
+
+	return rc ? rc : ledger_mark(r->ledger, undo ? RECORD_UNFORGET : RECORD_FORGET, ids, count, e);
 }
 
 enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)
 {
-	return ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
+	enum err_code rc = repo_need_keep(r, "pin snapshots", e);
+
+	return rc ? rc : ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
 }
 
 /* ---- repair ---- */
@@ -21,7 +25,10 @@ enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t c
 enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, struct err *e)
 {
 	size_t passed = 0;
-	enum err_code rc = ledger_repair(r->ledger, &passed, e);
+	enum err_code rc = repo_need_keep(r, "repair the ledger", e);
+
+	if (!rc)
+		rc = ledger_repair(r->ledger, &passed, e);
 
 	*count = passed;
 	return rc;

@@ -4,14 +4,14 @@
 static struct keys *golden_keeper(void)
 {
 	struct keys *full = golden_keys(), *keeper;
-	struct holder_id id;
+	struct holder_wanted want = { .role = ROLE_KEEPER };
 	uint8_t h[KEY_BYTES];
 
 	for (size_t i = 0; i < sizeof h; i++)
 		h[i] = (uint8_t)(0x11 + i);
-	for (size_t i = 0; i < sizeof id.bytes; i++)
-		id.bytes[i] = (uint8_t)(0xa1 + i);
-	OK(keys_for_holder(full, ROLE_KEEPER, &id, h, &keeper, &err));
+	for (size_t i = 0; i < sizeof want.holder.bytes; i++)
+		want.holder.bytes[i] = (uint8_t)(0xa1 + i);
+	OK(keys_for_holder(full, &want, h, &keeper, &err));
 	keys_free(&full);
 	return keeper;
 }
@@ -114,7 +114,7 @@ static void a_new_holder_comes_in_with_its_own_secret(void **state)
 		struct holder_secret *h;
 		struct keys *k, *back;
 
-		OK(keys_new_holder(first, roles[i], &k, &err));
+		OK(keys_new_holder(first, roles[i], NULL, 0, &k, &err));
 		assert_memory_not_equal(&k->holder, &first->holder, 16);
 		assert_memory_not_equal(k->sign_public, first->sign_public, 32);
 		assert_memory_not_equal(k->bundle_key, first->bundle_key, 32);
@@ -140,9 +140,9 @@ static void only_full_makes_holders(void **state)
 	struct keys *keeper = golden_keeper(), *full = golden_keys(), *deposit, *k = NULL;
 
 	(void)state;
-	OK(keys_new_holder(full, ROLE_DEPOSIT, &deposit, &err));
-	FAILS(ERR_WRONG_KEY, keys_new_holder(keeper, ROLE_KEEPER, &k, &err));
-	FAILS(ERR_WRONG_KEY, keys_new_holder(deposit, ROLE_KEEPER, &k, &err));
+	OK(keys_new_holder(full, ROLE_DEPOSIT, NULL, 0, &deposit, &err));
+	FAILS(ERR_WRONG_KEY, keys_new_holder(keeper, ROLE_KEEPER, NULL, 0, &k, &err));
+	FAILS(ERR_WRONG_KEY, keys_new_holder(deposit, ROLE_KEEPER, NULL, 0, &k, &err));
 	assert_null(k);
 	keys_free(&keeper);
 	keys_free(&full);
