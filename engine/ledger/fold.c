@@ -305,7 +305,19 @@ static enum err_code take_drop(const struct step *s)
 
 static enum err_code take_verified(const struct step *s)
 {
-	return take_ordinals(s, PACK_LIVE, PACK_LIVE);
+	struct fold *f = s->f;
+	uint32_t *ordinals = NULL;
+	size_t count = 0;
+	enum err_code rc;
+
+	rc = ordinals_decode(s->r->payload, &ordinals, &count, s->e);
+	if (!rc)
+		rc = ordinals_check(s, ordinals, count, PACK_LIVE);
+	for (size_t i = 0; !rc && s->apply && i < count; i++)
+		if (ordinals[i] < f->pack_count)
+			f->packs[ordinals[i]].trusted = true;
+	mem_free(ordinals);
+	return rc;
 }
 
 /* Names are never reused (rule G), so none may be known already nor stand twice. */
@@ -335,7 +347,45 @@ static enum err_code added_check(const struct step *s, const struct commit *c)
 	return rc;
 }
 
-static enum err_code added_apply(const struct step *s, const struct commit *c)
+/* Who answers for the chunks of packs that a record adds. */
+struct origin {
+	bool trusted;
+	struct holder_id maker;
+};
+
+static struct origin commit_origin(const struct step *s)
+{
+	return (struct origin){ s->signer->role == HOLDER_FULL, s->r->holder };
+}
+
+/*
+ * A full holder compares what it copies with its id. A keeper moves blocks that it cannot open: the copies are worth what
+ * the originals were, and those that it names no original for are worth nothing.
+ */
+static struct origin repack_origin(const struct step *s, const struct commit *c)
+{
+	struct origin out = { .trusted = c->against_count > 0 };
+	bool first = true;
+
+	if (s->signer->role == HOLDER_FULL)
+		return commit_origin(s);
+	for (size_t i = 0; i < c->against_count; i++) {
+		const struct pack_fact *p = c->against[i] < s->f->pack_count ? &s->f->packs[c->against[i]] : NULL;
+		struct holder_id maker = p ? p->maker : (struct holder_id){ { 0 } };
+
+		if (p && p->trusted)
+			continue;
+		out.trusted = false;
+		if (first)
+			out.maker = maker;
+		else if (memcmp(&out.maker, &maker, sizeof maker) != 0)
+			out.maker = (struct holder_id){ { 0 } };
+		first = false;
+	}
+	return out;
+}
+
+static enum err_code added_apply(const struct step *s, const struct commit *c, struct origin origin)
 {
 	struct fold *f = s->f;
 	size_t gap = c->first_ordinal - f->pack_count;
@@ -351,15 +401,18 @@ static enum err_code added_apply(const struct step *s, const struct commit *c)
 		struct row_key key = pack_key(&c->added[i].name);
 
 		rc = idmap_put(&f->pack_by_name, key.bytes, f->pack_count, s->e);
-		f->packs[f->pack_count++] =
-		        (struct pack_fact){ .pack = c->added[i], .state = PACK_LIVE, .committed_at = s->r->number };
+		f->packs[f->pack_count++] = (struct pack_fact){ .pack = c->added[i],
+			                                        .state = PACK_LIVE,
+			                                        .trusted = origin.trusted,
+			                                        .maker = origin.maker,
+			                                        .committed_at = s->r->number };
 	}
 	return rc;
 }
 
 /* ---- commits ---- */
 
-static bool account_granted(const struct holder_payload *h, const struct account_id *account)
+bool fold_account_granted(const struct holder_payload *h, const struct account_id *account)
 {
 	if (h->role != HOLDER_DEPOSIT || !h->account_count)
 		return true;
@@ -399,7 +452,7 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 		if (is_none(&entry->id) || idmap_get(&s->f->snapshot_by_id, key.bytes, &other) ||
 		    idmap_get(&seen, key.bytes, &other))
 			rc = err_set(s->e, ERR_STATE, "the snapshot id %s is taken", snapshot_id_text(&entry->id).text);
-		else if (!account_granted(s->signer, &entry->account))
+		else if (!fold_account_granted(s->signer, &entry->account))
 			rc = err_set(s->e, ERR_DENIED, "the holder has no right to this account");
 		else
 			rc = base_check(s, &entry->base);
@@ -410,13 +463,19 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 	return rc;
 }
 
-/* Only a partial snapshot of the same account gives way, and not one that somebody pinned. */
-static void replace_partial(struct fold *f, const struct snapshot_entry *entry)
+/*
+ * Only a partial snapshot of the same account gives way, and not one that somebody pinned. A depositor, who may not
+ * forget, ends nobody else's.
+ */
+static void replace_partial(const struct step *s, const struct snapshot_entry *entry)
 {
+	struct fold *f = s->f;
 	struct fold_snapshot *old = is_none(&entry->replaces) ? NULL : fold_snapshot_find(f, &entry->replaces);
 
 	if (!old || old->hidden || !(old->fact.entry.flags & SNAPSHOT_PARTIAL) || old->fact.pinned ||
 	    memcmp(old->fact.entry.account.bytes, entry->account.bytes, sizeof entry->account.bytes) != 0)
+		return;
+	if (s->signer->role != HOLDER_FULL && memcmp(&old->fact.entry.holder, &s->r->holder, sizeof s->r->holder) != 0)
 		return;
 	old->hidden = true;
 	f->visible_stale = true;
@@ -434,9 +493,10 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
 		struct row_key key = snapshot_key(&c->snapshots[i].id);
 
-		replace_partial(f, &c->snapshots[i]);
+		replace_partial(s, &c->snapshots[i]);
 		*row = (struct fold_snapshot){ .fact = { .entry = c->snapshots[i],
 			                                 .state = SNAPSHOT_LIVE,
+			                                 .maker_role = s->signer->role,
 			                                 .committed_at = s->r->number,
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
@@ -488,7 +548,7 @@ static enum err_code take_commit(const struct step *s)
 		rc = commit_check(s, &hold.commit, &session);
 	if (rc || !s->apply)
 		goto done;
-	rc = added_apply(s, &hold.commit);
+	rc = added_apply(s, &hold.commit, commit_origin(s));
 	if (!rc)
 		rc = entries_apply(s, &hold.commit);
 	session_touch(s, session, hold.commit.end_session);
@@ -511,7 +571,7 @@ static enum err_code take_repack(const struct step *s)
 		rc = commit_check(s, &hold.commit, &session);
 	if (rc || !s->apply)
 		goto done;
-	rc = added_apply(s, &hold.commit);
+	rc = added_apply(s, &hold.commit, repack_origin(s, &hold.commit));
 	ordinals_set(s, hold.commit.against, hold.commit.against_count, PACK_CONDEMNED);
 	session_touch(s, session, hold.commit.end_session);
 done:
@@ -775,6 +835,7 @@ static void wr_snapshot(struct wr *w, const struct fold_snapshot *row)
 	wr_bytes(w, span_of(fact->entry.state_root.bytes, ID_BYTES));
 	wr_u32(w, (uint32_t)fact->state);
 	wr_u8(w, (uint8_t)(fact->pinned | row->hidden << 1));
+	wr_u8(w, (uint8_t)fact->maker_role);
 	wr_u64(w, fact->committed_at);
 	wr_blob(w, fact->entry.sealed);
 }
@@ -786,6 +847,8 @@ static void wr_pack(struct wr *w, const struct pack_fact *p)
 	wr_u64(w, p->pack.bytes);
 	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
 	wr_u32(w, (uint32_t)p->state);
+	wr_u8(w, p->trusted);
+	wr_bytes(w, span_of(p->maker.bytes, ID16_BYTES));
 	wr_u64(w, p->committed_at);
 	wr_u64(w, (uint64_t)p->condemned_ms);
 }

@@ -71,7 +71,7 @@ struct fold {
 	bool has_void_wanted;
 };
 
-#define FOLD_VERSION 1 /* changes with every rule below: what older code judged is judged again */
+#define FOLD_VERSION 2 /* changes with every rule below: what older code judged is judged again */
 
 /* Begins with record 0, whose payload is R's. ERR_CORRUPT when it is no INIT of REPO. */
 MUST_CHECK enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struct record *r, struct err *e);
@@ -92,6 +92,8 @@ MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const 
 void fold_unknown(struct fold *f, uint64_t number);
 /* NULL when unknown; may be removed. */
 const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *holder);
+/* Whether H may commit snapshots of ACCOUNT, as far as accounts go: its role is judged apart. */
+bool fold_account_granted(const struct holder_payload *h, const struct account_id *account);
 /* NULL when unknown or removed. */
 const struct holder_payload *fold_signer(const struct fold *f, const struct holder_id *holder);
 /* Brings the visible list up to date; call after a run of fold_record. */

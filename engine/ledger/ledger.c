@@ -444,6 +444,15 @@ const struct holder_payload *ledger_holder_find(const struct ledger *l, const st
 	return fold_holder(&l->fold, holder);
 }
 
+bool ledger_may_add(const struct ledger *l, const struct account_id *account)
+{
+	struct holder_id self = keys_holder(l->keys);
+	const struct holder_payload *p = fold_signer(&l->fold, &self);
+
+	/* One that is unknown, in doubt, is judged by its record. */
+	return !p || fold_account_granted(p, account);
+}
+
 bool ledger_in_doubt(const struct ledger *l)
 {
 	return l->fold.doubt_count > 0;

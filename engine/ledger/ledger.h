@@ -45,12 +45,24 @@ const struct init_payload *ledger_init(const struct ledger *l);
  * A nameless one, dropped, stands for a pack whose record was lost (docs/format/ledger.md, section 3). */
 
 enum pack_state { PACK_LIVE = 1, PACK_CONDEMNED = 2, PACK_DROPPED = 3 };
+/*
+ * TRUSTED: a full holder vouches that every chunk is what its id says: it made the pack, copied it, or has read all of it
+ * (VERIFIED). MAKER says who answers for one that is not trusted: its ids may lie, and nobody else may lean on them
+ * (docs/threat_model.md). All zeros: several.
+ */
 struct pack_fact {
 	struct pack_added pack;
 	enum pack_state state;
+	bool trusted;
+	struct holder_id maker;
 	uint64_t committed_at; /* record number */
 	int64_t condemned_ms;  /* claimed time of the record that condemned it; 0 while live */
 };
+/* Whether SELF may deduplicate against P. */
+static inline bool pack_trusted_by(const struct pack_fact *p, const struct holder_id *self)
+{
+	return p->trusted || memcmp(&p->maker, self, sizeof *self) == 0;
+}
 uint32_t ledger_pack_count(const struct ledger *l);
 const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal);
 bool ledger_pack_find(const struct ledger *l, const struct pack_name *name, uint32_t *ordinal);
@@ -62,6 +74,7 @@ struct snapshot_fact {
 	struct snapshot_entry entry;
 	enum snapshot_state state;
 	bool pinned;
+	enum holder_role maker_role; /* of the one who committed it, at that time */
 	uint64_t committed_at;
 	int64_t committed_ms;
 	int64_t forgotten_ms; /* of the trash */
@@ -89,6 +102,8 @@ size_t ledger_holder_count(const struct ledger *l);
 const struct holder_payload *ledger_holder(const struct ledger *l, size_t i);
 /* NULL: never announced, or by a record that cannot be read (ledger_in_doubt). */
 const struct holder_payload *ledger_holder_find(const struct ledger *l, const struct holder_id *holder);
+/* Whether we may add snapshots of ACCOUNT: a depositor may of its own accounts only. */
+bool ledger_may_add(const struct ledger *l, const struct account_id *account);
 /* True while a record cannot be read: what it said may be missing from all of the above. */
 bool ledger_in_doubt(const struct ledger *l);
 
@@ -106,6 +121,12 @@ MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c,
 /* RECORD_FORGET, _UNFORGET, _PIN or _UNPIN of snapshots. ERR_NOT_FOUND names an id that is not in the right state. */
 MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
                                      size_t count, struct err *e);
+
+/*
+ * Vouches for packs of which we have compared every chunk with its id; ordinals rising. Those that are not live any more
+ * are left out, and nothing is appended when none is left. ERR_DENIED unless we are full.
+ */
+MUST_CHECK enum err_code ledger_verified(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e);
 
 /* ---- taking away (docs/order.md, rules 10 to 15) ---- */
 

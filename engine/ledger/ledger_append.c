@@ -325,6 +325,42 @@ enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p
 	return rc ? err_note(e, p->role == HOLDER_REMOVED ? "while removing a key" : "while announcing a key") : ERR_OK;
 }
 
+struct vouch {
+	const uint32_t *ordinals;
+	size_t count;
+};
+
+static enum err_code decide_verified(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
+{
+	const struct vouch *v = ctx;
+	uint32_t *live = mem_zalloc(v->count, sizeof *live);
+	size_t count = 0;
+	enum err_code rc;
+
+	if (!live)
+		return err_no_memory(e, v->count * sizeof *live);
+	for (size_t i = 0; i < v->count; i++) {
+		const struct pack_fact *p = v->ordinals[i] < l->fold.pack_count ? &l->fold.packs[v->ordinals[i]] : NULL;
+
+		if (p && p->state == PACK_LIVE && !p->trusted)
+			live[count++] = v->ordinals[i];
+	}
+	rc = count ? ordinals_encode(live, count, payload, e)
+	           : err_set(e, ERR_NOT_FOUND, "somebody else has vouched for these packs");
+	mem_free(live);
+	return rc;
+}
+
+enum err_code ledger_verified(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e)
+{
+	struct vouch v = { ordinals, count };
+	enum err_code rc = count ? ledger_append(l, RECORD_VERIFIED, decide_verified, &v, NULL, e) : ERR_OK;
+
+	if (rc == ERR_NOT_FOUND)
+		return ERR_OK;
+	return rc ? err_note(e, "while recording what was verified") : ERR_OK;
+}
+
 static enum err_code decide_void(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
 {
 	struct void_payload p;

@@ -11,6 +11,7 @@
 #include "base/idmap.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "engine/work/verified.h"
 
 struct check {
 	struct repo *repo;
@@ -19,8 +20,10 @@ struct check {
 	void *ctx;
 	struct check_report *report;
 	struct idmap pages_seen;
-	struct idmap damaged; /* chunk ids that cannot be read */
-	const char *object;   /* what is looked at */
+	struct idmap damaged; /* chunk ids that cannot be read, at least not in one place */
+	struct idmap bad_blocks;
+	struct buf verified; /* ordinals of packs that a full holder has read whole */
+	const char *object;  /* what is looked at */
 };
 
 static void problem(struct check *c, const char *object, const struct err *what)
@@ -88,33 +91,80 @@ static void pack_trouble(void *ctx, uint32_t block, const struct err *what)
 	problem(c, object, what);
 }
 
+struct block_key {
+	uint8_t bytes[IDMAP_KEY_BYTES];
+};
+
+static struct block_key block_key(const struct pack_name *pack, uint32_t block)
+{
+	struct block_key key = { { 0 } };
+
+	memcpy(key.bytes, pack->random, sizeof pack->random);
+	memcpy(key.bytes + sizeof pack->random, &pack->session, sizeof pack->session);
+	memcpy(key.bytes + sizeof pack->random + sizeof pack->session, &block, sizeof block);
+	return key;
+}
+
+/* Its chunks are lost here; another pack may have them. Without memory for it less is told. */
+static void note_damaged(struct check *c, const struct pack_name *pack, uint32_t number, const struct buf *ids)
+{
+	struct block_key key = block_key(pack, number);
+	struct err ignored;
+
+	if (!ids->len || idmap_put(&c->bad_blocks, key.bytes, 0, &ignored))
+		return;
+	for (size_t at = 0; at < ids->len; at += sizeof(struct chunk_id))
+		if (idmap_put(&c->damaged, ids->ptr + at, 0, &ignored))
+			return;
+}
+
+/* True when some place of ID is in a block that was not found damaged. */
+static bool is_elsewhere(struct check *c, const struct chunk_id *id)
+{
+	struct buf places = BUF_EMPTY;
+	struct err ignored;
+	bool good = false;
+
+	if (index_find_places(c->repo->index, id, &places, &ignored) == ERR_OK)
+		for (size_t at = 0; !good && at < places.len; at += sizeof(struct place)) {
+			const struct place *p = (const struct place *)(const void *)(places.ptr + at);
+			struct block_key key = block_key(&index_pack(c->repo->index, p->pack)->name, p->block);
+			uint64_t bad;
+
+			good = !idmap_get(&c->bad_blocks, key.bytes, &bad);
+		}
+	buf_release(&places);
+	return good;
+}
+
 /*
- * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids; the
- * bytes of all blocks were compared with the hashes in the directory (pack_check_bytes).
+ * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids, a
+ * depositor opens all but content; the bytes of all blocks were compared with the hashes in the directory
+ * (pack_check_bytes).
  */
-static enum err_code check_block(struct check *c, struct pack *pack, uint32_t number, struct err *e)
+static enum err_code check_block(struct check *c, const struct pack_name *name, struct pack *pack, uint32_t number,
+                                 struct err *e)
 {
 	const struct block_info *info = pack_block(pack, number);
+	enum scope scope = block_class_scope(info->class);
 	bool names = keys_read_names(c->repo->keys);
-	bool opens = names || block_class_scope(info->class) == SCOPE_STRUCT;
+	bool opens = scope == SCOPE_STRUCT || (scope == SCOPE_CONTENT ? keys_read_content(c->repo->keys) : names);
 	struct block block = { 0 };
 	struct buf ids = BUF_EMPTY;
 	enum err_code rc = pack_ids(pack, number, c->repo->codec, &ids, e);
 
 	if (!rc && opens)
 		rc = pack_read_block(pack, number, c->repo->codec, &block, e);
-	for (uint32_t i = 0; !rc && names && i < info->chunk_count; i++) {
+	for (uint32_t i = 0; !rc && names && opens && i < info->chunk_count; i++) {
 		struct chunk_id found;
 
-		keys_chunk_id(c->repo->keys, block_class_scope(info->class), block_chunk(&block, i), &found);
+		keys_chunk_id(c->repo->keys, scope, block_chunk(&block, i), &found);
 		if (memcmp(&found, ids.ptr + i * sizeof found, sizeof found) != 0)
 			rc = err_set(e, ERR_CORRUPT, "chunk %u is not what its id says", i);
 		c->report->chunks++;
 	}
-	if (rc && ids.len)
-		for (size_t at = 0; at < ids.len; at += sizeof(struct chunk_id))
-			if (idmap_put(&c->damaged, ids.ptr + at, 0, &(struct err){ 0 }))
-				break;
+	if (rc)
+		note_damaged(c, name, number, &ids);
 	c->report->blocks++;
 	c->report->bytes_read += info->sealed_bytes;
 	block_release(&block);
@@ -125,6 +175,7 @@ static enum err_code check_block(struct check *c, struct pack *pack, uint32_t nu
 static enum err_code check_pack(struct check *c, const struct pack_fact *fact, struct err *e)
 {
 	struct pack_path path = pack_path(&fact->pack.name);
+	uint64_t before = c->report->problems;
 	struct pack *pack = NULL;
 	bool used_second = false;
 	struct err what;
@@ -146,11 +197,12 @@ static enum err_code check_pack(struct check *c, const struct pack_fact *fact, s
 			pack_free(&pack);
 			return repo_cancelled(e);
 		}
-		if (check_block(c, pack, b, &what))
+		if (check_block(c, &fact->pack.name, pack, b, &what))
 			pack_trouble(c, b, &what);
 	}
 	pack_free(&pack);
-	return ERR_OK;
+	return c->options->read_data && c->report->problems == before ? verified_note(c->repo, fact, &c->verified, e)
+	                                                              : ERR_OK;
 }
 
 /* ---- pages ---- */
@@ -169,7 +221,8 @@ static enum err_code chunk_there(struct check *c, const struct chunk_id *ids, si
 
 		rc = index_find(c->repo->index, ids + at, n, places, found, e);
 		for (size_t i = 0; !rc && i < n; i++)
-			*missing += !found[i] || idmap_get(&c->damaged, ids[at + i].bytes, &ignored);
+			*missing += !found[i] || (idmap_get(&c->damaged, ids[at + i].bytes, &ignored) &&
+			                          !is_elsewhere(c, &ids[at + i]));
 	}
 	return rc;
 }
@@ -439,5 +492,7 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 	}
 	idmap_release(&c.pages_seen);
 	idmap_release(&c.damaged);
+	idmap_release(&c.bad_blocks);
+	verified_record(r, &c.verified);
 	return rc;
 }

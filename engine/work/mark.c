@@ -127,6 +127,22 @@ static enum err_code mark_place(struct mark *m, const struct place *place, bool 
 	return ERR_OK;
 }
 
+/* Which of the places has the chunk is not known: none of them may be thrown away. */
+static enum err_code mark_rivals(struct mark *m, const struct chunk_id *id, const struct place *first, struct err *e)
+{
+	struct buf places = BUF_EMPTY;
+	bool ignored;
+	enum err_code rc;
+
+	if (!index_has_rivals(m->repo->index) || index_pack_trusted(m->repo->index, first->pack))
+		return ERR_OK;
+	rc = index_find_places(m->repo->index, id, &places, e);
+	for (size_t at = 0; !rc && at < places.len; at += sizeof(struct place))
+		rc = mark_place(m, (const struct place *)(const void *)(places.ptr + at), &ignored, e);
+	buf_release(&places);
+	return rc;
+}
+
 /* FRESH (may be NULL) tells of each id whether it was not marked before. */
 static enum err_code mark_ids(struct mark *m, const struct chunk_id *ids, size_t count, bool *fresh, struct err *e)
 {
@@ -143,6 +159,8 @@ static enum err_code mark_ids(struct mark *m, const struct chunk_id *ids, size_t
 
 			if (found[i]) {
 				rc = mark_place(m, &places[i], fresh ? &fresh[at + i] : &ignored, e);
+				if (!rc)
+					rc = mark_rivals(m, &ids[at + i], &places[i], e);
 				continue;
 			}
 			text_hex(span_of(ids[at + i].bytes, 8), hex);

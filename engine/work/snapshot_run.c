@@ -117,16 +117,36 @@ void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total)
 
 /* ---- the base ---- */
 
+/*
+ * The account's newest snapshot that we may build on: made by ourselves or by a full holder. What is inherited from a
+ * snapshot is believed unread, and a depositor's machine that was taken over could say that an item is another one.
+ */
+static const struct snapshot_fact *newest_base(const struct run *r, bool partial)
+{
+	struct holder_id self = keys_holder(r->repo->keys);
+
+	for (size_t i = ledger_snapshot_count(r->repo->ledger); i-- > 0;) {
+		const struct snapshot_fact *fact = ledger_snapshot(r->repo->ledger, i);
+
+		if (fact->state != SNAPSHOT_LIVE || memcmp(&fact->entry.account, &r->account, sizeof r->account) != 0 ||
+		    (!partial && fact->entry.flags & SNAPSHOT_PARTIAL))
+			continue;
+		if (fact->maker_role == HOLDER_FULL || memcmp(&fact->entry.holder, &self, sizeof self) == 0)
+			return fact;
+	}
+	return NULL;
+}
+
 static void find_base(struct run *r)
 {
 	const struct snapshot_fact *fact;
 
 	if (r->options->no_parent)
 		return;
-	fact = snapshot_latest(r->repo, &r->account, false);
+	fact = newest_base(r, false);
 	if (fact)
 		r->complete_items = fact->entry.item_count;
-	fact = snapshot_latest(r->repo, &r->account, true);
+	fact = newest_base(r, true);
 	if (!fact)
 		return;
 	r->has_base = true;
@@ -641,6 +661,11 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	if (rc)
 		return rc;
 	r.account = keys_account(repo->keys, r.account_name);
+	if (!ledger_may_add(repo->ledger, &r.account))
+		return err_set(e, ERR_DENIED,
+		               "this key may not add snapshots of the account '%s': it was made for other accounts "
+		               "(key add --role deposit --account NAME makes one for this)",
+		               text_name(r.account_name).text);
 	crypto_random(r.id.bytes, sizeof r.id.bytes);
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();

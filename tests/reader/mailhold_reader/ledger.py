@@ -76,6 +76,7 @@ class Snapshot:
     state: str = "live"
     pinned: bool = False
     partial: bool = field(init=False)
+    holder: bytes = field(init=False)
 
     def __post_init__(self):
         self.partial = bool(self.flags & 1)
@@ -239,12 +240,13 @@ class Fold:
         self.check_commit(r, first, packs, against, snapshots)
         self.add_packs(packs)
         for s in snapshots:
-            s.epoch = r.epoch
+            s.epoch, s.holder = r.epoch, r.holder
             if s.base:
                 saw("snapshot with a base")
             self.snapshots[s.id] = s
             old = self.snapshots.get(s.replaces)
-            if old and old.partial and old.account == s.account and not old.pinned:
+            may_end = old and (self.holders[r.holder][1] == FULL or old.holder == r.holder)
+            if may_end and old.partial and old.account == s.account and not old.pinned:
                 old.state = "expired"
         if session and ends:
             del self.sessions[session]
