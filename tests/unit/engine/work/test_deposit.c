@@ -171,7 +171,8 @@ static void a_depositor_may_nothing_else(void **state)
 	assert_int_equal(seen[1], 0);
 	DENIED(view_body(v, 0, fake_key(&p.lab.now.folders[0].items[0], key), SPAN_EMPTY, gather, &body, &err));
 	assert_non_null(strstr(err.text, "a depositor's"));
-	DENIED(engine_restore(v, NULL, &(struct restore_options){ 0 }, NULL, NULL, &(struct restore_report){ 0 }, &err));
+	DENIED(engine_restore(v, NULL, &(struct restore_options){ 0 }, NULL, NULL, &(struct restore_report){ 0 },
+	                      &err));
 	view_free(&v);
 	ok(view_open(p.lab.repo, &p.lab.ids[0], &v, &err));
 	ok(view_items(v, 0, true, see_item, by_ann, &err));
@@ -276,17 +277,17 @@ static struct pack_added lying_pack(struct repo *evil, uint64_t session, const s
 	struct pack_added added;
 
 	ok(pack_writer_open(evil->store, evil->keys, session, &pw, &err));
-	for (int class = 1; class < CLASS_END; class++) {
-		struct seal_writer *seal = pack_writer_seal(pw, (enum block_class)class);
+	for (int class = 1; class < CLASS_END; class ++) {
+		struct seal_writer *seal = pack_writer_seal(pw, (enum block_class) class);
 		struct block_draft d;
 		struct block_info info;
 		uint32_t number;
 
-		block_draft_init(&d, (enum block_class)class);
+		block_draft_init(&d, (enum block_class) class);
 		for (size_t at = 0; at < all->len; at += sizeof(struct named)) {
 			const struct named *n = (const struct named *)(const void *)(all->ptr + at);
 
-			if (n->class == (enum block_class)class)
+			if (n->class == (enum block_class) class)
 				ok(block_draft_add(&d, &n->id, SPAN_LIT("not what you think"), &err));
 		}
 		buf_clear(&sealed);
@@ -418,7 +419,8 @@ static void a_wrong_body_under_a_right_id_harms_nobody(void **state)
 	before = ledger_pack_count(ann->ledger);
 	prune_all(ann);
 	for (uint32_t i = 0; i < before; i++)
-		assert_true(ledger_pack(ann->ledger, i)->state != PACK_LIVE || !made_by(ledger_pack(ann->ledger, i), mallory));
+		assert_true(ledger_pack(ann->ledger, i)->state != PACK_LIVE ||
+		            !made_by(ledger_pack(ann->ledger, i), mallory));
 	same_snapshot(&p.lab, &p.lab.ids[0], p.lab.kept[0], 1);
 	same_snapshot(&p.lab, &p.lab.ids[1], p.lab.kept[1], 1);
 	repository_is_good(&p.lab);
@@ -518,6 +520,7 @@ static void a_keeper_stops_where_makers_disagree(void **state)
 	struct troubles t = { 0 };
 	struct check_report report;
 	struct buf all = BUF_EMPTY;
+	size_t disagreed = 0;
 
 	(void)state;
 	people_start(&p, "a_keeper_stops_where_makers_disagree");
@@ -535,6 +538,17 @@ static void a_keeper_stops_where_makers_disagree(void **state)
 	t.repo = keeper;
 	ok(engine_check(keeper, &(struct check_options){ 0 }, note_trouble, &t, &report, &err));
 	assert_true(t.other > 0);
+	for (size_t at = 0; at < all.len; at += sizeof(struct named)) {
+		const struct named *n = (const struct named *)(const void *)(all.ptr + at);
+		struct held_chunk held = HELD_CHUNK_NONE;
+
+		if (n->class != CLASS_NODE)
+			continue;
+		assert_int_equal(reader_get(keeper->reader, keeper->codec, CLASS_NODE, &n->id, &held, &err),
+		                 ERR_CORRUPT);
+		disagreed += strstr(err.text, "disagree") != NULL;
+	}
+	assert_true(disagreed > 0);
 	/* A full holder looks, and it is good again. */
 	check_names_the_liar(&p, mallory);
 	prune_all(ann);
