@@ -87,7 +87,8 @@ struct pack_added {
 enum snapshot_flag {
 	SNAPSHOT_PARTIAL = 1, /* a long run's safe point; replaced by the complete one */
 	SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
-	SNAPSHOT_GAPS = 4     /* some items could not be read */
+	SNAPSHOT_GAPS = 4,    /* some items could not be read */
+	SNAPSHOT_COPIED = 8   /* of another repository: its time is not that of the commit; its details tell of what */
 };
 
 /* One snapshot in a commit. SEALED holds its details under BOX_NAMES; the keeper reads everything else. */
