@@ -22,6 +22,7 @@ const struct command *const commands[] = {
 	&command_prune,
 	&command_pin,
 	&command_unpin,
+	&command_hold,
 	&command_check,
 	&command_repair,
 	&command_stats,

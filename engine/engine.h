@@ -10,6 +10,7 @@
  *   engine_diff, _deleted, _find    compare and search, without opening bodies
  *   engine_restore                  give items back
  *   engine_forget, _forget_policy   what is to be kept, and for how long
+ *   engine_hold_add, _holds         what stays whatever those say
  *   engine_prune                    give back the space of what is not
  *   engine_check, _stats            look after it
  *
@@ -240,7 +241,7 @@ struct copy_report {
 MUST_CHECK enum err_code engine_copy(struct repo *from, struct repo *to, const struct copy_options *o, copy_visit visit,
                                      void *ctx, struct copy_report *out, struct err *e);
 
-/* Forget: into the trash. Undo: back. Several ids, one record. */
+/* Forget: into the trash. Undo: back. Several ids, one record. ERR_NOT_FOUND names one that is pinned or held. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
                                        struct err *e);
 MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
@@ -273,6 +274,7 @@ struct forget_verdict {
 	bool keep;
 	bool held;           /* would go, but the account is held back */
 	const char *reasons; /* "daily, monthly", "no-rule" */
+	struct span hold;    /* label of the hold that keeps it; empty when none does, or to a keeper */
 };
 typedef enum err_code (*forget_visit)(void *ctx, const struct forget_verdict *v, struct err *e);
 struct forget_report {
@@ -286,6 +288,54 @@ struct forget_report {
  */
 MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
                                               void *ctx, struct forget_report *out, struct err *e);
+
+/* ---- holds: docs/retention.md ---- */
+
+struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
+	const char *account;
+	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
+	struct span collection;                                    /* path, or a shell pattern with * and ? */
+	enum item_kind kind;                                       /* 0: all */
+	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
+};
+
+struct hold_options {
+	const char *label; /* why; 1 to HOLD_LABEL_MAX bytes */
+	const char *who;   /* who makes it, as claimed, or NULL */
+	int64_t until_ms;  /* when somebody should look at it again; INT64_MIN: no such day. It never ends by itself */
+	/* What is held: snapshots, or all of an account, or what a query finds (in its account, or in all). */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	const char *account;
+	const struct find_query *query;
+};
+#define HOLD_LABEL_MAX 200
+struct hold_info {
+	struct hold_id id;
+	char id_hex[33];
+	bool names_hidden; /* to a keeper: label, who, account and query are empty */
+	struct span label, who;
+	int64_t added_ms; /* as claimed */
+	int64_t until_ms; /* INT64_MIN: no such day */
+	bool by_query;
+	struct find_query query; /* its account is in ACCOUNT below, its texts are spans */
+	struct span account;     /* empty: none was named */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	uint64_t covered; /* snapshots it looks at, live or in the trash; without BY_QUERY all of them stay */
+};
+/*
+ * Makes a hold. Snapshots of it (or its account's) that are in the trash come back, and of what a query finds there as
+ * many as are needed. ERR_DENIED unless we are a full holder; ERR_NOT_FOUND, ERR_USAGE, ERR_LIMIT.
+ */
+MUST_CHECK enum err_code engine_hold_add(struct repo *r, const struct hold_options *o, struct hold_id *out,
+                                         struct err *e);
+MUST_CHECK enum err_code engine_hold_remove(struct repo *r, const struct hold_id *id, struct err *e);
+typedef enum err_code (*hold_visit)(void *ctx, const struct hold_info *h, struct err *e);
+/* Those that are not released, oldest first. */
+MUST_CHECK enum err_code engine_holds(struct repo *r, hold_visit visit, void *ctx, struct err *e);
+/* By label, or by at least 4 digits of the id. ERR_NOT_FOUND, ERR_USAGE when ambiguous. */
+MUST_CHECK enum err_code engine_hold_find(struct repo *r, const char *text, struct hold_id *out, struct err *e);
 
 /*
  * How long the trash keeps; how long a condemned pack stays, because readers may be at it; and the silence after which a
@@ -312,9 +362,9 @@ struct prune_options {
 	bool dry_run;
 };
 struct prune_report {
-	uint64_t snapshots_expired;
-	uint64_t sessions_fenced, sessions_open; /* open: their packs were left alone */
-	uint64_t packs, bytes;                   /* live before */
+	uint64_t snapshots_expired, snapshots_held; /* held: would have ended, but for a hold */
+	uint64_t sessions_fenced, sessions_open;    /* open: their packs were left alone */
+	uint64_t packs, bytes;                      /* live before */
 	uint64_t chunks, chunks_live;
 	uint64_t packs_unused, bytes_unused;     /* nothing needed was in them: condemned */
 	uint64_t packs_repacked, bytes_repacked; /* condemned after what is needed in them was copied */
@@ -408,13 +458,6 @@ typedef enum err_code (*deleted_visit)(void *ctx, const struct deleted_item *d, 
 MUST_CHECK enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit,
                                         void *ctx, struct err *e);
 
-struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
-	const char *account;
-	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
-	struct span collection;                                    /* path, or a shell pattern with * and ? */
-	enum item_kind kind;                                       /* 0: all */
-	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
-};
 struct find_hit {
 	struct span account;
 	struct span collection;

@@ -20,7 +20,7 @@
 
 void mark_init(struct mark *m, struct repo *r)
 {
-	*m = (struct mark){ .repo = r, .trash_ms = INT64_MIN };
+	*m = (struct mark){ .repo = r };
 }
 
 static void pack_release(struct mark_pack *p)
@@ -484,8 +484,6 @@ static enum err_code walk_node(struct mark *m, struct tree tree, const struct ch
 static bool is_root(const struct mark *m, const struct snapshot_fact *fact)
 {
 	if (fact->state != SNAPSHOT_LIVE && fact->state != SNAPSHOT_TRASH)
-		return false;
-	if (fact->state == SNAPSHOT_TRASH && fact->forgotten_ms <= m->trash_ms)
 		return false;
 	for (size_t i = 0; i < m->without_count; i++)
 		if (!memcmp(&m->without[i], &fact->entry.id, sizeof fact->entry.id))

@@ -31,7 +31,6 @@ struct mark {
 	uint64_t head;                     /* ledger record that the marks are good for */
 	const struct snapshot_id *without; /* not roots, for a dry run; may be NULL */
 	size_t without_count;
-	int64_t trash_ms; /* trash forgotten at or before this is no root, for a dry run; INT64_MIN: all of it is */
 	uint64_t chunks_live;
 	struct mark_seen *seen; /* ids that are marked or wait in LEAVES; a bounded memory, NULL between updates */
 	uint32_t seen_mask;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/work/hold.h"
 
 #define CONDEMN_BATCH 65536
 #define DELETE_BATCH  1024
@@ -41,27 +42,70 @@ static enum err_code fence_silent(struct prune *p, struct err *e)
 	return rc;
 }
 
+/* The trash forgotten at or before BOUND: what ends into GONE, and what a hold needs into STAY, as struct snapshot_id. */
+static enum err_code judge_trash(struct prune *p, int64_t bound, struct buf *gone, struct buf *stay, struct err *e)
+{
+	struct ledger *l = p->repo->ledger;
+	size_t all = ledger_snapshot_count(l), n = 0;
+	size_t *rows = mem_zalloc(all, sizeof *rows);
+	const struct hold_fact **why = mem_zalloc(all, sizeof *why);
+	enum err_code rc = rows && why ? ERR_OK : err_no_memory(e, all * sizeof *rows);
+
+	for (size_t i = 0; !rc && i < all; i++)
+		if (ledger_snapshot(l, i)->state == SNAPSHOT_TRASH && ledger_snapshot(l, i)->forgotten_ms <= bound)
+			rows[n++] = i;
+	if (!rc)
+		rc = holds_judge(p->repo, rows, n, why, e);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = buf_append(why[i] ? stay : gone, span_of(&ledger_snapshot(l, rows[i])->entry.id, ID16_BYTES), e);
+	mem_free(rows);
+	mem_free((void *)why);
+	return rc;
+}
+
+static enum err_code expire_once(struct prune *p, int64_t bound, struct err *e)
+{
+	struct buf stay = BUF_EMPTY, gone = BUF_EMPTY;
+	size_t count = 0;
+	uint64_t head;
+	enum err_code rc = ledger_refresh(p->repo->ledger, e);
+
+	head = ledger_head(p->repo->ledger).number;
+	if (!rc)
+		rc = judge_trash(p, bound, &gone, &stay, e);
+	if (!rc)
+		rc = ledger_expire_at(p->repo->ledger, bound, head, (const struct snapshot_id *)(const void *)stay.ptr,
+		                      stay.len / ID16_BYTES, &count, e);
+	p->report->snapshots_expired += count;
+	p->report->snapshots_held = stay.len / ID16_BYTES;
+	buf_release(&stay);
+	buf_release(&gone);
+	return rc;
+}
+
 static enum err_code expire(struct prune *p, struct err *e)
 {
 	int64_t bound = p->options->trash_ms ? p->now_ms - p->options->trash_ms : INT64_MAX;
-	size_t count = 0;
+	struct buf stay = BUF_EMPTY;
 	enum err_code rc = ERR_OK;
 
 	if (!p->options->dry_run) {
-		rc = ledger_expire(p->repo->ledger, bound, &count, e);
-		p->report->snapshots_expired = count;
+		for (int round = 0; round < PRUNE_ROUNDS_MAX; round++) {
+			rc = expire_once(p, bound, e);
+			if (rc != ERR_STATE)
+				break;
+		}
 		return rc;
 	}
-	p->mark.trash_ms = bound;
-	p->mark.without = p->options->without;
-	p->mark.without_count = p->options->without_count;
-	for (size_t i = 0; i < ledger_snapshot_count(p->repo->ledger); i++) {
-		const struct snapshot_fact *fact = ledger_snapshot(p->repo->ledger, i);
-
-		p->report->snapshots_expired += fact->state == SNAPSHOT_TRASH && fact->forgotten_ms <= bound;
-	}
-	p->report->snapshots_expired += p->options->without_count;
-	return ERR_OK;
+	rc = buf_append(&p->gone, span_of(p->options->without, p->options->without_count * ID16_BYTES), e);
+	if (!rc)
+		rc = judge_trash(p, bound, &p->gone, &stay, e);
+	p->mark.without = (const struct snapshot_id *)(const void *)p->gone.ptr;
+	p->mark.without_count = p->gone.len / ID16_BYTES;
+	p->report->snapshots_expired = p->mark.without_count;
+	p->report->snapshots_held = stay.len / ID16_BYTES;
+	buf_release(&stay);
+	return rc;
 }
 
 /* ---- condemning what nothing needs ---- */
@@ -298,6 +342,7 @@ enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct
 	mem_free(p.dead);
 	mem_free(p.victim);
 	mem_free(p.order);
+	buf_release(&p.gone);
 	repo_describe(r, &info);
 	memcpy(out->head, info.head, sizeof out->head);
 	return rc;

@@ -29,6 +29,7 @@ struct prune {
 	uint32_t victim_count;
 	struct pool *pool;
 	struct writer *writer;
+	struct buf gone; /* dry run: struct snapshot_id of what would end */
 };
 
 static inline const struct pack_fact *prune_fact(const struct prune *p, uint32_t ordinal)
