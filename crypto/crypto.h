@@ -71,12 +71,16 @@ enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
 MUST_CHECK enum err_code keys_new(struct keys **out, struct err *e);
 /*
  * The keys of one more holder of K's repository: a fresh holder id and secret, and of K's keys those that ROLE has.
- * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. ACCOUNTS, at most KEYS_ACCOUNTS_MAX, are those
- * of a depositor; none: all. The ledger's record is what counts for others, the bundle's copy is for the holder's own use.
+ * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. A depositor of all accounts.
+ */
+MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e);
+/*
+ * The same for a depositor of 1 to KEYS_ACCOUNTS_MAX accounts. The ledger's record is what counts for others, the bundle's
+ * copy is for the holder's own use.
  */
 #define KEYS_ACCOUNTS_MAX 1024
-MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, const struct account_id *accounts,
-                                         size_t account_count, struct keys **out, struct err *e);
+MUST_CHECK enum err_code keys_new_depositor(const struct keys *k, const struct account_id *accounts, size_t count,
+                                            struct keys **out, struct err *e);
 void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k); /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */

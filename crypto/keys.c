@@ -175,10 +175,8 @@ enum err_code keys_for_holder(const struct keys *k, const struct holder_wanted *
 	return ERR_OK;
 }
 
-enum err_code keys_new_holder(const struct keys *k, enum role role, const struct account_id *accounts,
-                              size_t account_count, struct keys **out, struct err *e)
+static enum err_code new_holder(const struct keys *k, struct holder_wanted want, struct keys **out, struct err *e)
 {
-	struct holder_wanted want = { .role = role, .accounts = accounts, .account_count = account_count };
 	uint8_t *holder_key = locked_new(KEY_BYTES);
 	enum err_code rc;
 
@@ -189,6 +187,19 @@ enum err_code keys_new_holder(const struct keys *k, enum role role, const struct
 	rc = keys_for_holder(k, &want, holder_key, out, e);
 	locked_free(holder_key);
 	return rc;
+}
+
+enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e)
+{
+	return new_holder(k, (struct holder_wanted){ .role = role }, out, e);
+}
+
+enum err_code keys_new_depositor(const struct keys *k, const struct account_id *accounts, size_t count,
+                                 struct keys **out, struct err *e)
+{
+	if (!count)
+		return err_set(e, ERR_USAGE, "a depositor's key is for one account or more");
+	return new_holder(k, (struct holder_wanted){ ROLE_DEPOSIT, { { 0 } }, accounts, count }, out, e);
 }
 
 bool keys_read_names(const struct keys *k)

@@ -378,7 +378,8 @@ static enum err_code add_key(struct repo *r, const struct key_wanted *want, cons
 	if (!rc)
 		rc = secret_is_new(r, secret, slot->kind, e);
 	if (!rc)
-		rc = keys_new_holder(r->keys, want->role, want->accounts, want->account_count, &k, e);
+		rc = want->account_count ? keys_new_depositor(r->keys, want->accounts, want->account_count, &k, e)
+		                         : keys_new_holder(r->keys, want->role, &k, e);
 	if (rc)
 		return rc;
 	id = keys_holder(k);

@@ -179,6 +179,13 @@ const struct snapshot_fact *snapshot_find(const struct repo *r, const struct sna
 	return NULL;
 }
 
+bool snapshot_believed(const struct repo *r, const struct snapshot_fact *fact)
+{
+	struct holder_id self = keys_holder(r->keys);
+
+	return fact->maker_role == HOLDER_FULL || !memcmp(&fact->entry.holder, &self, sizeof self);
+}
+
 const struct snapshot_fact *snapshot_latest(const struct repo *r, const struct account_id *account, bool partial)
 {
 	for (size_t i = ledger_snapshot_count(r->ledger); i-- > 0;) {

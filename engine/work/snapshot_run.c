@@ -119,21 +119,15 @@ void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total)
 
 /* ---- the base ---- */
 
-/*
- * The account's newest snapshot that we may build on: made by ourselves or by a full holder. What is inherited from a
- * snapshot is believed unread, and a depositor's machine that was taken over could say that an item is another one.
- */
+/* The account's newest snapshot that we may build on. */
 static const struct snapshot_fact *newest_base(const struct run *r, bool partial)
 {
-	struct holder_id self = keys_holder(r->repo->keys);
-
 	for (size_t i = ledger_snapshot_count(r->repo->ledger); i-- > 0;) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->repo->ledger, i);
 
-		if (fact->state != SNAPSHOT_LIVE || memcmp(&fact->entry.account, &r->account, sizeof r->account) != 0 ||
-		    (!partial && fact->entry.flags & SNAPSHOT_PARTIAL))
-			continue;
-		if (fact->maker_role == HOLDER_FULL || memcmp(&fact->entry.holder, &self, sizeof self) == 0)
+		if (fact->state == SNAPSHOT_LIVE && snapshot_believed(r->repo, fact) &&
+		    !memcmp(&fact->entry.account, &r->account, sizeof r->account) &&
+		    (partial || !(fact->entry.flags & SNAPSHOT_PARTIAL)))
 			return fact;
 	}
 	return NULL;

@@ -129,7 +129,7 @@ static void nothing_that_a_depositor_holds_opens_content(void **state)
 	uint8_t block[64] = { 0 };
 
 	(void)state;
-	OK(keys_new_holder(full, ROLE_DEPOSIT, &account, 1, &deposit, &err));
+	OK(keys_new_depositor(full, &account, 1, &deposit, &err));
 	assert_false(keys_read_content(deposit));
 	assert_true(keys_read_names(deposit) && keys_read_content(full));
 	assert_true(holds(full, bytes_of(full), ep->field[EPOCH_CONTENT_SECRET]));
@@ -177,7 +177,8 @@ static void a_new_holder_comes_in_with_its_own_secret(void **state)
 		struct holder_secret *h;
 		struct keys *k, *back;
 
-		OK(keys_new_holder(first, roles[i], &account, 1, &k, &err));
+		OK(roles[i] == ROLE_DEPOSIT ? keys_new_depositor(first, &account, 1, &k, &err)
+		                            : keys_new_holder(first, roles[i], &k, &err));
 		assert_memory_not_equal(&k->holder, &first->holder, 16);
 		assert_memory_not_equal(k->sign_public, first->sign_public, 32);
 		assert_memory_not_equal(k->bundle_key, first->bundle_key, 32);
@@ -205,9 +206,9 @@ static void only_full_makes_holders(void **state)
 	struct keys *keeper = golden_keeper(), *full = golden_keys(), *deposit, *k = NULL;
 
 	(void)state;
-	OK(keys_new_holder(full, ROLE_DEPOSIT, NULL, 0, &deposit, &err));
-	FAILS(ERR_WRONG_KEY, keys_new_holder(keeper, ROLE_KEEPER, NULL, 0, &k, &err));
-	FAILS(ERR_WRONG_KEY, keys_new_holder(deposit, ROLE_KEEPER, NULL, 0, &k, &err));
+	OK(keys_new_holder(full, ROLE_DEPOSIT, &deposit, &err));
+	FAILS(ERR_WRONG_KEY, keys_new_holder(keeper, ROLE_KEEPER, &k, &err));
+	FAILS(ERR_WRONG_KEY, keys_new_holder(deposit, ROLE_KEEPER, &k, &err));
 	assert_null(k);
 	keys_free(&keeper);
 	keys_free(&full);

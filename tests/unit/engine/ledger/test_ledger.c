@@ -437,7 +437,7 @@ static struct ledger *join(struct world *w, struct ledger *full, enum role role,
 	struct holder_payload p = { .role = (enum holder_role)role };
 	struct ledger *l = NULL;
 
-	ok(keys_new_holder(w->keys, role, NULL, 0, keys, &err));
+	ok(keys_new_holder(w->keys, role, keys, &err));
 	p.holder = keys_holder(*keys);
 	memcpy(p.public_key, keys_sign_public(*keys), sizeof p.public_key);
 	ok(ledger_put_holder(full, &p, &err));

@@ -241,7 +241,7 @@ static void an_add_that_was_cut_short_opens_nothing_and_can_be_cleared(void **st
 	struct look found;
 	struct keys *k;
 
-	ok(keys_new_holder(w->ann->keys, ROLE_FULL, NULL, 0, &k, &err));
+	ok(keys_new_holder(w->ann->keys, ROLE_FULL, &k, &err));
 	id = keys_holder(k);
 	ok(holder_objects_put(w->ann->store, w->ann->keys, k, w->bob_key, &slot, &err));
 	keys_free(&k);
