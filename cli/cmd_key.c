@@ -30,7 +30,7 @@ static const struct option_def options[] = {
 	{ 0, "new-password-command", OPTION_TEXT, "COMMAND", "the new password is the first line that COMMAND prints",
 	  AT(new_password_command) },
 	{ 0, "all", OPTION_FLAG, NULL, "list: removed keys, too", AT(all) },
-	{ 0, "rotate", OPTION_FLAG, NULL, "remove: not available in this version", AT(rotate) },
+	{ 0, "rotate", OPTION_FLAG, NULL, "remove: and give everybody else new keys for what comes", AT(rotate) },
 };
 
 static const char *role_name(unsigned role)
@@ -296,7 +296,30 @@ static enum err_code passwd(struct cli *c, const struct values *v, struct err *e
 
 /* ---- remove ---- */
 
-static enum err_code remove_key(struct cli *c, const char *text, struct err *e)
+static enum err_code rotate_keys(struct cli *c, struct err *e)
+{
+	struct line l = line_new(e);
+	uint32_t epoch;
+	enum err_code rc = repo_key_rotate(c->repo, &epoch, e);
+
+	if (!rc && c->g.json) {
+		struct row r = row_new("keys-rotated");
+
+		row_number(&r, "epoch", epoch);
+		rc = row_put(&r, e);
+	} else if (!rc && !c->g.quiet) {
+		line_printf(&l, "rotated the keys: epoch %u", epoch);
+		rc = line_put(&l);
+	}
+	line_release(&l);
+	if (!rc)
+		cli_note(c,
+		         "what is written from now on is sealed with them; runs at work elsewhere end and have to be "
+		         "started again. What was written before is as readable as it was to whoever kept old keys");
+	return rc;
+}
+
+static enum err_code remove_key(struct cli *c, const char *text, bool rotate, struct err *e)
 {
 	struct told t = { 0 };
 	enum err_code rc;
@@ -304,18 +327,21 @@ static enum err_code remove_key(struct cli *c, const char *text, struct err *e)
 	rc = repo_key_find(c->repo, text, &t.id, e);
 	if (!rc)
 		rc = repo_keys(c->repo, remember, &t, e);
+	if (!rc && rotate)
+		rc = repo_key_may_rotate(c->repo, &t.id, e);
 	if (!rc)
 		rc = repo_key_remove(c->repo, &t.id, e);
 	if (!rc)
 		rc = tell(c, &t, "key-removed", "removed", e);
 	buf_release(&t.label);
+	if (!rc && rotate)
+		return rotate_keys(c, e);
 	if (rc)
 		return rc;
 	cli_note(c, "it can add, forget and change nothing any more. But whoever kept a copy of its key objects and "
 	            "can read "
-	            "the store still reads what it could read, new snapshots included, until the keys are rotated, "
-	            "which this version cannot do");
-	cli_note(c, "if that matters: take its access to the store away, too, or back up into a new repository");
+	            "the store still reads what it could read, new snapshots included, until the keys are rotated");
+	cli_note(c, "if that matters: mailhold key rotate, and take its access to the store away, too");
 	return ERR_OK;
 }
 
@@ -434,14 +460,12 @@ static enum err_code check_options(const char *action, const struct values *v, s
 		return err_set(e, ERR_USAGE, "key %s does not take one of these options", action);
 	if (v->label && strlen(v->label) > LABEL_TEXT_MAX)
 		return err_set(e, ERR_USAGE, "the label is longer than %d bytes", LABEL_TEXT_MAX);
-	if (v->rotate)
-		return err_set(e, ERR_USAGE, "key remove --rotate is not available in this version");
 	return check_accounts(v, e);
 }
 
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
-	static const char *const actions[] = { "list", "add", "remove", "passwd", "export" };
+	static const char *const actions[] = { "list", "add", "remove", "passwd", "rotate", "export" };
 	const struct values *v = values;
 	const char *action = words->items[0];
 	size_t which = 0, want = strcmp(action, "remove") ? 1 : 2;
@@ -450,7 +474,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	while (which < ARRAY_LEN(actions) && strcmp(actions[which], action) != 0)
 		which++;
 	if (which == ARRAY_LEN(actions))
-		return err_set(e, ERR_USAGE, "key does not know '%s': list, add, remove, passwd or export",
+		return err_set(e, ERR_USAGE, "key does not know '%s': list, add, remove, passwd, rotate or export",
 		               text_name(span_cstr(action)).text);
 	if (words->count != want)
 		return err_set(e, ERR_USAGE, "write: mailhold key %s%s", action, want == 2 ? " ID|LABEL" : "");
@@ -465,9 +489,11 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	case 1:
 		return add(c, v, e);
 	case 2:
-		return remove_key(c, words->items[1], e);
+		return remove_key(c, words->items[1], v->rotate, e);
 	case 3:
 		return passwd(c, v, e);
+	case 4:
+		return rotate_keys(c, e);
 	default:
 		return export(c, v, e);
 	}
@@ -475,7 +501,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 const struct command command_key = {
 	.name = "key",
-	.words = "list|add|passwd|export|remove ID|LABEL",
+	.words = "list|add|passwd|rotate|export|remove ID|LABEL",
 	.summary = "add, remove and list who may open the repository",
 	.details =
 	        "list    the keys, with what they may do\n"
@@ -488,6 +514,8 @@ const struct command command_key = {
 	        "kept a\n"
 	        "        copy of it still reads what it could read\n"
 	        "passwd  another password, or key file, for the key that opened the repository\n"
+	        "rotate  new keys for what is written from now on, for everybody who has a key; remove --rotate does "
+	        "both\n"
 	        "export  a recovery sheet to print: a key of its own, typed into a file it is a key file\n",
 	.examples = "mailhold key add --label \"Ann's laptop\"\n"
 	            "mailhold key add --label nightly --new-key-file /etc/mailhold.key\n"

@@ -130,6 +130,21 @@ MUST_CHECK enum err_code slot_open(struct span slot, const struct secret *secret
                                    struct err *e);
 void holder_secret_free(struct holder_secret **h);
 
+/* ---- epochs: K_struct, K_sync, K_drop and the content pair, made anew when somebody must not read what comes ---- */
+
+#define EPOCH_SEALED_BYTES 256
+const uint8_t *keys_box_public(const struct keys *k); /* 32 bytes, X25519: others seal our next keys for it */
+/* K with one epoch more, of fresh random keys. ERR_WRONG_KEY unless K is full; ERR_LIMIT after 127 of them. */
+MUST_CHECK enum err_code keys_next_epoch(const struct keys *k, struct keys **out, struct err *e);
+/* Appends what ROLE has of K's newest epoch, sealed for holder TO: EPOCH_SEALED_BYTES. */
+MUST_CHECK enum err_code epoch_seal(const struct keys *k, enum role role, const struct holder_id *to,
+                                    const uint8_t box_public[32], struct buf *out, struct err *e);
+/*
+ * K with the epoch that was sealed for us. ERR_CORRUPT also when it is not the one after K's newest, or not what our role
+ * has. Who made it is not in it: it must come out of a record that counts.
+ */
+MUST_CHECK enum err_code epoch_open(const struct keys *k, struct span sealed, struct keys **out, struct err *e);
+
 /* ---- bundles: the holder's role secrets, kept as object key/HOLDER.bundle, at most BUNDLE_BYTES_MAX ---- */
 
 #define BUNDLE_BYTES_MAX (64 * KIB)

@@ -71,6 +71,8 @@ void keys_settle(struct keys *k)
 	derive(k->bundle_key, k->holder_key, 1, "mh_bundl");
 	derive(seed, k->holder_key, 2, "mh_sign_");
 	crypto_sign_seed_keypair(k->sign_public, k->sign_secret, seed);
+	derive(seed, k->holder_key, 3, "mh_rcpt_");
+	crypto_box_seed_keypair(k->box_public, k->box_secret, seed);
 	sodium_memzero(seed, sizeof seed);
 	k->repo = repo_of_root(k->root_public);
 	if (k->flags & HAS_ID_KEY) {
@@ -86,7 +88,7 @@ void keys_settle(struct keys *k)
 	(void)sodium_mprotect_readonly(k);
 }
 
-static void epoch_new(struct epoch *ep, uint32_t number)
+void epoch_new(struct epoch *ep, uint32_t number)
 {
 	ep->number = number;
 	ep->present = EPOCH_FIELDS_ALL;

@@ -111,6 +111,15 @@ MUST_CHECK enum err_code repo_key_add_deposit(struct repo *r, const char *const 
 /* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
 MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
 /*
+ * Fresh keys for all that is written from now on, for everybody who is a holder: whoever was removed and kept a copy of
+ * their keys reads nothing newer. One record; what was written before stays readable to those who could. ERR_STATE names
+ * a holder who cannot be given keys. R cannot write afterwards (nor can runs that are at work elsewhere: they end with
+ * ERR_STATE, and the next ones go on); open it again. *EPOCH: of the new keys.
+ */
+MUST_CHECK enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct err *e);
+/* Whether it could, with holder WITHOUT (may be NULL) removed before: the same errors. */
+MUST_CHECK enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *without, struct err *e);
+/*
  * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and
  * so does ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
  */

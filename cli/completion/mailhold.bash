@@ -27,7 +27,7 @@ _mailhold_options()
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
 	key)
-		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all $global" ;;
+		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
@@ -66,7 +66,7 @@ _mailhold()
 		mapfile -t COMPREPLY < <(compgen -W 'full deposit keeper' -- "$word")
 		return ;;
 	key)
-		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd rotate export' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -13,6 +13,7 @@
 #include "base/wr.h"
 
 #define ARENA_BLOCK (256 * KIB)
+#define FIRST_EPOCH 1
 #define MAY(role)   (1u << (role))
 #define MAY_FULL    MAY(HOLDER_FULL)
 #define MAY_KEEP    (MAY(HOLDER_FULL) | MAY(HOLDER_KEEPER))
@@ -535,6 +536,7 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 			                                 .committed_at = s->r->number,
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
+		row->fact.entry.epoch = f->epoch;
 		rc = arena_copy(f, &row->fact.entry.sealed, s->e);
 		if (!rc)
 			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
@@ -780,6 +782,56 @@ static enum err_code take_holder(const struct step *s)
 	return rc;
 }
 
+/* Every entry must be for a holder who counts, and somebody must be left who can do this again. */
+static enum err_code epoch_check(const struct step *s, const struct epoch_payload *p)
+{
+	bool full = false;
+
+	if (p->number != s->f->epoch + 1)
+		return err_set(s->e, ERR_STATE, "keys of epoch %" PRIu32 " where %" PRIu32 " counts", p->number,
+		               s->f->epoch);
+	for (size_t i = 0; i < p->count; i++) {
+		const struct holder_payload *h = fold_signer(s->f, &p->entries[i].holder);
+
+		if (!h)
+			return err_set(s->e, ERR_STATE, "new keys for a holder that is unknown or removed");
+		full |= h->role == HOLDER_FULL;
+	}
+	return full ? ERR_OK : err_set(s->e, ERR_STATE, "no holder with the full role would have the new keys");
+}
+
+static enum err_code take_epoch(const struct step *s)
+{
+	struct epoch_payload p = { 0 };
+	struct span copy = s->r->payload;
+	enum err_code rc = epoch_decode(s->r->payload, &p, s->e);
+
+	if (!rc)
+		rc = epoch_check(s, &p);
+	if (!rc && s->apply)
+		rc = arena_copy(s->f, &copy, s->e);
+	if (!rc && s->apply) {
+		s->f->epoch = p.number;
+		s->f->epoch_payload = copy;
+	}
+	epoch_payload_release(&p);
+	return rc;
+}
+
+struct span fold_epoch_entry(const struct fold *f, const struct holder_id *holder)
+{
+	struct epoch_payload p = { 0 };
+	struct span found = SPAN_EMPTY;
+
+	if (!f->epoch_payload.len || epoch_decode(f->epoch_payload, &p, &(struct err){ 0 }))
+		return SPAN_EMPTY;
+	for (size_t i = 0; i < p.count; i++)
+		if (!memcmp(&p.entries[i].holder, holder, sizeof *holder))
+			found = p.entries[i].sealed;
+	epoch_payload_release(&p);
+	return found;
+}
+
 static enum err_code take_void(const struct step *s)
 {
 	struct fold_unreadable *lost;
@@ -851,6 +903,7 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_CHECKPOINT] = { MAY_KEEP, take_checkpoint },
 	[RECORD_VOID] = { MAY_KEEP, take_void },
 	[RECORD_HOLDER] = { MAY_FULL, take_holder },
+	[RECORD_EPOCH] = { MAY_FULL, take_epoch },
 	[RECORD_POLICY] = { MAY_FULL, take_opaque },
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
@@ -872,6 +925,10 @@ enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t 
 			return err_set(e, ERR_UNSUPPORTED, "it is of kind %u, made by a newer version", kind);
 		return ERR_OK;
 	}
+	/* Whoever knew the old keys and was left out must not read on because somebody was late. 0: judged already. */
+	if (r->epoch && r->epoch != f->epoch && !in_doubt(f))
+		return err_set(e, ERR_STATE, "it is sealed for epoch %" PRIu32 " where %" PRIu32 " counts", r->epoch,
+		               f->epoch);
 	if (!(rules[kind].roles & MAY(s.signer->role)))
 		return err_set(e, ERR_DENIED, "its holder's role does not allow kind %u", kind);
 	if (!in_doubt(f) && (r->checkpoint_number != f->checkpoint_number ||
@@ -920,6 +977,7 @@ enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struc
 	if (memcmp(r->holder.bytes, f->init.holder.bytes, sizeof r->holder.bytes) != 0)
 		return err_set(e, ERR_CORRUPT, "record 0 is not by the first holder");
 	f->repo = *repo;
+	f->epoch = FIRST_EPOCH;
 	first.holder = f->init.holder;
 	memcpy(first.public_key, f->init.holder_public, sizeof first.public_key);
 	return holder_put(f, &first, e);
@@ -981,6 +1039,7 @@ static void wr_people(struct wr *w, const struct fold *f)
 		wr_bytes(w, span_of(f->holds[i].hold.id.bytes, ID16_BYTES));
 		wr_u8(w, f->holds[i].released);
 	}
+	wr_u32(w, f->epoch);
 	for (size_t i = 0; i < f->unreadable_count; i++) {
 		wr_u64(w, f->unreadable[i].number);
 		wr_u8(w, f->unreadable[i].voided);

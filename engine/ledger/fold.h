@@ -65,6 +65,8 @@ struct fold {
 	struct fold_block *arena; /* sealed details of snapshots and holds */
 	struct hold_fact *holds;
 	size_t hold_count, hold_cap;
+	uint32_t epoch;            /* whose keys seal records from here on; 0: nothing folded yet */
+	struct span epoch_payload; /* of the EPOCH that began it, in the arena; empty: none did */
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
 	uint64_t checkpoint_number;
@@ -92,6 +94,8 @@ MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const 
                                          struct err *e);
 /* Notes that a record of an unknown critical kind stands at NUMBER. */
 void fold_unknown(struct fold *f, uint64_t number);
+/* What the newest EPOCH has for HOLDER; empty when it has nothing. Borrowed until the next record. */
+struct span fold_epoch_entry(const struct fold *f, const struct holder_id *holder);
 /* NULL when unknown; may be removed. */
 const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *holder);
 /* Whether H may commit snapshots of ACCOUNT, as far as accounts go: its role is judged apart. */

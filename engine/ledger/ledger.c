@@ -80,6 +80,45 @@ enum err_code ledger_advance(struct ledger *l, enum take_status status, const st
 	return ERR_OK;
 }
 
+enum err_code ledger_grow_keys(struct ledger *l, struct err *e)
+{
+	struct holder_id self = keys_holder(l->keys);
+	struct span entry;
+	struct keys *grown = NULL;
+	enum err_code rc;
+
+	if (l->fold.epoch <= keys_epoch(l->keys))
+		return ERR_OK;
+	/* Whoever opens the cache next has the keys of before when it comes to this record. */
+	cache_flush(l);
+	entry = fold_epoch_entry(&l->fold, &self);
+	if (!fold_signer(&l->fold, &self))
+		return err_set(e, ERR_WRONG_KEY, "this key was removed from the repository");
+	if (!entry.len)
+		return err_set(e, ERR_WRONG_KEY,
+		               "this key was left out when the repository's keys were rotated (ledger record %" PRIu64
+		               "); somebody with a full key has to add another one for you",
+		               l->head.number);
+	if (l->grown_count == EPOCHS_GROWN_MAX)
+		return err_set(e, ERR_LIMIT, "keys were rotated more than %d times", EPOCHS_GROWN_MAX);
+	rc = epoch_open(l->keys, entry, &grown, e);
+	if (rc)
+		return err_note(e, "while taking the keys of epoch %" PRIu32, l->fold.epoch);
+	l->grown[l->grown_count++] = grown;
+	l->keys = grown;
+	return ERR_OK;
+}
+
+const struct keys *ledger_keys(const struct ledger *l)
+{
+	return l->keys;
+}
+
+bool ledger_rotated(const struct ledger *l)
+{
+	return l->opened_epoch && l->fold.epoch != l->opened_epoch;
+}
+
 /* Opens L->stored as record L->next and checks that it follows the head and is signed by a holder. */
 static enum err_code take_open(struct ledger *l, bool ours, struct record *r, struct err *e)
 {
@@ -159,7 +198,10 @@ enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES
 			return rc;
 	}
 	cache_note(l, status, &r, hash);
-	return ERR_OK;
+	rc = ledger_grow_keys(l, e);
+	if (rc)
+		l->broken = true;
+	return rc;
 }
 
 /*
@@ -382,6 +424,7 @@ enum err_code ledger_open(struct store *s, const struct keys *k, const char *cac
 		ledger_free(&l);
 		return rc;
 	}
+	l->opened_epoch = l->fold.epoch;
 	*out = l;
 	return ERR_OK;
 }
@@ -398,6 +441,8 @@ void ledger_free(struct ledger **at)
 	fold_release(&l->fold);
 	buf_release(&l->stored);
 	buf_release(&l->plain);
+	for (size_t i = 0; i < l->grown_count; i++)
+		keys_free(&l->grown[i]);
 	mem_free(l);
 	*at = NULL;
 }

@@ -27,6 +27,13 @@ MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, ui
  */
 MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file,
                                      ledger_notice notice, void *ctx, struct ledger **out, struct err *e);
+/*
+ * K, or K with the epochs that were begun since K's bundle was made: an EPOCH record has them sealed for each holder.
+ * Borrowed until ledger_free. ledger_open says ERR_WRONG_KEY when it has none for us.
+ */
+const struct keys *ledger_keys(const struct ledger *l);
+/* True when keys were rotated since ledger_open: nothing can be appended, open it again. */
+bool ledger_rotated(const struct ledger *l);
 /* Folds records that came since. */
 MUST_CHECK enum err_code ledger_refresh(struct ledger *l, struct err *e);
 /* Writes the cache file if anything was folded since it was read (a failure is a notice, never an error). Frees. */
@@ -202,6 +209,12 @@ MUST_CHECK enum err_code ledger_may_delete(struct ledger *l, struct err *e);
  * ERR_DENIED when we are not one.
  */
 MUST_CHECK enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e);
+
+/*
+ * Begins a new epoch of keys: from this record on only those who hold NEXT's read what is written, and that are the
+ * holders announced at the head. ERR_STATE names one who cannot be given keys. Afterwards ledger_rotated is true.
+ */
+MUST_CHECK enum err_code ledger_rotate(struct ledger *l, const struct keys *next, struct err *e);
 
 /*
  * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had

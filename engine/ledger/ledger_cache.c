@@ -47,6 +47,7 @@ static enum err_code entry_take(struct ledger *l, struct rd *r, uint64_t number,
 	struct record record = { .number = number };
 	uint8_t hash[RECORD_HASH_BYTES];
 	unsigned status = rd_u8(r);
+	enum err_code rc;
 
 	rd_copy(r, hash, sizeof hash);
 	record.time_ms = (int64_t)rd_u64(r);
@@ -62,7 +63,8 @@ static enum err_code entry_take(struct ledger *l, struct rd *r, uint64_t number,
 	/* It was compared when the record was judged. */
 	record.checkpoint_number = l->fold.checkpoint_number;
 	memcpy(record.checkpoint_hash, l->fold.checkpoint_hash, sizeof record.checkpoint_hash);
-	return ledger_advance(l, (enum take_status)status, &record, hash, e);
+	rc = ledger_advance(l, (enum take_status)status, &record, hash, e);
+	return rc ? rc : ledger_grow_keys(l, e);
 }
 
 static enum err_code segment_take(struct ledger *l, struct span plain, uint64_t first, struct err *e)

@@ -30,9 +30,14 @@ struct ledger_cache {
 	bool durable_changed;
 };
 
+#define EPOCHS_GROWN_MAX 128
+
 struct ledger {
 	struct store *store;
-	const struct keys *keys;
+	const struct keys *keys;              /* with every epoch that was folded */
+	struct keys *grown[EPOCHS_GROWN_MAX]; /* ours: each has one epoch more; others may still use any of them */
+	size_t grown_count;
+	uint32_t opened_epoch; /* when ledger_open was done; 0: it is not yet */
 	struct repo_id repo;
 	ledger_notice notice;
 	ledger_problem problem; /* instead of notices, while checking */
@@ -50,6 +55,8 @@ struct ledger {
 
 void ledger_tell(struct ledger *l, uint64_t number, const struct err *what, const char *fmt, ...) PRINTF_LIKE(4, 5);
 MUST_CHECK enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **out, struct err *e);
+/* After the fold met an EPOCH: takes the keys that it has for us. */
+MUST_CHECK enum err_code ledger_grow_keys(struct ledger *l, struct err *e);
 /* Drops what was folded. */
 void ledger_reset(struct ledger *l);
 /* Reads ledger/NUMBER into L->stored and its hash. ERR_NOT_FOUND. An object above the limit counts as empty with a hash

@@ -362,7 +362,22 @@ static enum err_code announce(struct repo *r, const struct keys *k, const struct
 		                    .account_count = want->account_count };
 
 	memcpy(p.public_key, keys_sign_public(k), sizeof p.public_key);
+	p.has_box = true;
+	memcpy(p.box_public, keys_box_public(k), sizeof p.box_public);
 	return ledger_put_holder(r->ledger, &p, e);
+}
+
+/* The first holder is announced by record 0, which has no place for it: once there are others, keys may be rotated. */
+static enum err_code announce_own_box(struct repo *r, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	const struct holder_payload *now;
+	enum err_code rc = ledger_refresh(r->ledger, e);
+
+	if (rc)
+		return rc;
+	now = ledger_holder_find(r->ledger, &self);
+	return !now || now->has_box ? ERR_OK : announce(r, r->keys, &(struct key_wanted){ .role = ROLE_FULL }, e);
 }
 
 static enum err_code add_key(struct repo *r, const struct key_wanted *want, const struct secret *secret,
@@ -387,6 +402,8 @@ static enum err_code add_key(struct repo *r, const struct key_wanted *want, cons
 	rc = holder_objects_put(r->store, r->keys, k, secret, slot, e);
 	if (!rc)
 		rc = prove(r, &path, secret, k, e);
+	if (!rc)
+		rc = announce_own_box(r, e);
 	if (!rc)
 		rc = announce(r, k, want, e);
 	/* Unless it may have been announced, nothing of it stays; what cannot be deleted is told by repo_keys. */
@@ -505,6 +522,47 @@ enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct
 		return rc;
 	rc = delete_objects(r, id, NULL, false, e);
 	return rc ? err_note(e, "the key is removed, but its objects are still there; remove it again") : ERR_OK;
+}
+
+enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *without, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	char hex[2 * ID16_BYTES + 1];
+	enum err_code rc = need_full(r, "rotate keys", e);
+
+	if (!rc)
+		rc = ledger_refresh(r->ledger, e);
+	for (size_t i = 0; !rc && i < ledger_holder_count(r->ledger); i++) {
+		const struct holder_payload *p = ledger_holder(r->ledger, i);
+
+		if (p->role == HOLDER_REMOVED || p->has_box || !memcmp(&p->holder, &self, sizeof self) ||
+		    (without && !memcmp(&p->holder, without, sizeof *without)))
+			continue;
+		text_hex(span_of(p->holder.bytes, ID16_BYTES), hex);
+		rc = err_set(
+		        e, ERR_STATE,
+		        "key %.8s was made before keys could be rotated and would be left out; remove it, and add a "
+		        "new one for whoever has it",
+		        hex);
+	}
+	return rc;
+}
+
+enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct err *e)
+{
+	struct keys *next = NULL;
+	enum err_code rc = repo_key_may_rotate(r, NULL, e);
+
+	if (!rc)
+		rc = announce_own_box(r, e);
+	if (!rc)
+		rc = keys_next_epoch(r->keys, &next, e);
+	if (!rc)
+		rc = ledger_rotate(r->ledger, next, e);
+	if (!rc)
+		*epoch = keys_epoch(next);
+	keys_free(&next);
+	return rc;
 }
 
 enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)

@@ -163,12 +163,14 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 	const struct init_payload *init;
 	enum err_code rc;
 
+	r->keys = r->own_keys;
 	rc = make_cache_folder(r, o->cache_folder, e);
 	if (!rc)
 		rc = repo_cache_path(r, "fold", &cache_file, e);
 	if (!rc)
 		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, pass_notice, r, &r->ledger, e);
 	if (!rc) {
+		r->keys = ledger_keys(r->ledger);
 		init = ledger_init(r->ledger);
 		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)
 			rc = err_set(e, ERR_UNSUPPORTED,
@@ -201,7 +203,7 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 	if (!rc)
 		rc = store_open(o->url, &r->store, e);
 	if (!rc)
-		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->keys, &r->slot, e);
+		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->own_keys, &r->slot, e);
 	if (!rc)
 		rc = open_parts(r, o, e);
 	if (!rc)
@@ -226,6 +228,7 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 {
 	enum err_code rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
 
+	r->keys = r->own_keys;
 	r->slot = key_path_of(keys_holder(r->keys), KEY_SLOT);
 	if (!rc)
 		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
@@ -242,7 +245,7 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 	if (!rc)
 		rc = store_create(o->url, &r->store, e);
 	if (!rc)
-		rc = keys_new(&r->keys, e);
+		rc = keys_new(&r->own_keys, e);
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
 	if (!rc)
@@ -265,7 +268,7 @@ void repo_free(struct repo **rp)
 	block_codec_free(&r->codec);
 	index_free(&r->index);
 	ledger_free(&r->ledger);
-	keys_free(&r->keys);
+	keys_free(&r->own_keys);
 	store_free(&r->store);
 	buf_release(&r->cache_folder);
 	mem_free(r);

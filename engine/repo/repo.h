@@ -18,8 +18,9 @@ struct key_path {
 
 struct repo {
 	struct store *store;
-	struct keys *keys;
-	struct key_path slot; /* the one that opened it */
+	const struct keys *keys; /* with the epochs that the ledger gave us */
+	struct keys *own_keys;   /* of the bundle */
+	struct key_path slot;    /* the one that opened it */
 	struct ledger *ledger;
 	struct index *index; /* NULL until repo_need_index */
 	enum index_mode index_mode;

@@ -50,6 +50,26 @@ run 0 stats --json
 says "\"head\":\"$((head + 1)):"
 run 0 restore ann@latest --to "$box/back"
 diff -r "$box/ann/Maildir/cur" "$box/back/cur" || die "it came back otherwise"
+# A second one goes, and the keys with it: everybody else goes on with what they have.
+run 0 key add --label second --new-key-file "$box/second.key"
+run 0 key remove second --rotate
+says "removed key"
+says "rotated the keys: epoch 2"
+run 12 snapshots --key-file "$box/second.key"
+run 1 key rotate "${server[@]}"
+hints "only a full one may"
+echo "Later" >"$box/ann/Maildir/new/1700000009.M9P9.host"
+run 0 snapshot "$box/ann/Maildir" "${server[@]}"
+says "1 new"
+run 0 key rotate --json
+says '"epoch":3'
+run 0 snapshots
+says ann
+run 0 cat latest:INBOX#1700000001.M1P1.host
+run 0 cat latest:INBOX#1700000009.M9P9.host
+says Later
+run 0 check --read-data
+printf '%s' "$err" | grep -q "cannot be read" && die "a record cannot be read"
 # It takes its own password away and gets another; then it is removed.
 run 0 key passwd --new-key-file "$box/other.key" "${server[@]}"
 run 12 snapshots "${server[@]}"
