@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "output.h"
 
 enum { JOURNAL_BYTES_MAX = 64 * 1024 };
 
@@ -101,14 +102,20 @@ static bool is_ours(const struct restore_journal *j, const json_t *json)
 static enum err_code load(struct restore_journal *j, struct err *e)
 {
 	struct buf text = BUF_EMPTY;
+	json_error_t why = { 0 };
 	json_t *json = NULL;
 	const char *into;
-	struct err ignored;
-	enum err_code rc = ERR_OK;
+	enum err_code rc = *j->file ? file_read(j->file, JOURNAL_BYTES_MAX, &text, e) : ERR_NOT_FOUND;
 
-	if (!*j->file || file_read(j->file, JOURNAL_BYTES_MAX, &text, &ignored) != ERR_OK)
-		return ERR_OK;
-	json = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+	if (rc) {
+		buf_release(&text);
+		/* Going on without one that is there would put everything a second time, into another folder. */
+		return rc == ERR_NOT_FOUND || rc == ERR_LIMIT ? ERR_OK : rc;
+	}
+	json = json_loadb((const char *)text.ptr, text.len, 0, &why);
+	/* jansson says what is wrong with a text; without a word it was short of memory. */
+	if (!json && !why.text[0])
+		rc = err_no_memory(e, text.len);
 	if (json && is_ours(j, json)) {
 		into = json_string_value(json_object_get(json, "into"));
 		rc = buf_append(&j->into, span_of(into, strlen(into) + 1), e);
@@ -150,14 +157,12 @@ enum err_code restore_journal_save(struct restore_journal *j, const char *into, 
 	/* A target that is no UTF-8 is told in part only: it is there for people; the file's name is what counts. */
 	json_t *json = json_pack("{s:i,s:s,s:s,s:s*,s:s}", "version", 1, "repository", j->repo, "snapshot", j->snapshot,
 	                         "target", text_is_utf8(span_cstr(j->target)) ? j->target : NULL, "into", into);
-	char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
-	enum err_code rc = ERR_OK;
+	struct buf text = BUF_EMPTY;
+	enum err_code rc = json_text(json, JSON_INDENT(1), &text, e);
 
-	if (!text)
-		rc = err_no_memory(e, 0);
-	else if (*j->file)
-		rc = write_file(j, span_cstr(text), e);
-	free(text);
+	if (!rc && *j->file)
+		rc = write_file(j, buf_span(&text), e);
+	buf_release(&text);
 	json_decref(json);
 	return rc;
 }

@@ -21,11 +21,14 @@ _mailhold_options()
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
+	copy)
+		printf '%s ' "--to -a --account --since --until -t --tag --verify -n --dry-run --to-password-file
+			--to-password-command --to-key-file $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
-	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
 	hold)
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
+	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
@@ -36,7 +39,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin hold check repair stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune pin unpin hold check repair stats
 		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
@@ -56,7 +59,7 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --new-password-file | --new-key-file | --plan)
+	--password-file | --key-file | --new-password-file | --new-key-file | --to-password-file | --to-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)

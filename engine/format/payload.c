@@ -456,6 +456,41 @@ void holder_release(struct holder_payload *p)
 	*p = (struct holder_payload){ 0 };
 }
 
+/* ---- checkpoints ---- */
+
+#define CHECKPOINT_PAYLOAD_VERSION 1
+
+enum err_code checkpoint_payload_encode(const struct checkpoint_payload *p, struct buf *out, struct err *e)
+{
+	struct wr w = wr_to(out, e);
+
+	wr_u16(&w, CHECKPOINT_PAYLOAD_VERSION);
+	wr_u64(&w, p->after);
+	wr_bytes(&w, span_of(p->random, sizeof p->random));
+	wr_u64(&w, p->bytes);
+	wr_bytes(&w, span_of(p->hash, sizeof p->hash));
+	return wr_end(&w);
+}
+
+enum err_code checkpoint_payload_decode(struct span payload, struct checkpoint_payload *out, struct err *e)
+{
+	struct checkpoint_payload got;
+	struct rd r = rd_of(payload);
+	unsigned version = rd_u16(&r);
+	enum err_code rc;
+
+	if (!r.bad && version != CHECKPOINT_PAYLOAD_VERSION)
+		return err_set(e, ERR_UNSUPPORTED, "a checkpoint of version %u", version);
+	got.after = rd_u64(&r);
+	rd_copy(&r, got.random, sizeof got.random);
+	got.bytes = rd_u64(&r);
+	rd_copy(&r, got.hash, sizeof got.hash);
+	rc = decode_end(&r, "checkpoint", e);
+	if (!rc)
+		*out = got;
+	return rc;
+}
+
 /* ---- holds ---- */
 
 #define HOLD_QUERY 1

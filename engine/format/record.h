@@ -245,8 +245,19 @@ void epoch_payload_release(struct epoch_payload *p);
 void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],
                     enum holder_role role, uint8_t out[HOLDER_MESSAGE_BYTES]);
 
-/* CHECKPOINT, POLICY: bytes that this version passes over. */
+/* POLICY: bytes that this version passes over; and so may a CHECKPOINT's be. */
 #define OPAQUE_PAYLOAD_MAX (64 * KIB)
+
+/* CHECKPOINT: names an object that holds the fold after record AFTER (docs/format/ledger.md, section 8). */
+struct checkpoint_payload {
+	uint64_t after;
+	uint8_t random[16];              /* of its name */
+	uint64_t bytes;                  /* stored length */
+	uint8_t hash[RECORD_HASH_BYTES]; /* BLAKE2b-256 of the stored bytes */
+};
+MUST_CHECK enum err_code checkpoint_payload_encode(const struct checkpoint_payload *p, struct buf *out, struct err *e);
+/* ERR_UNSUPPORTED: of another version. */
+MUST_CHECK enum err_code checkpoint_payload_decode(struct span payload, struct checkpoint_payload *out, struct err *e);
 
 /* "ledger/0000000000000000": 16 hex digits. */
 struct record_path {

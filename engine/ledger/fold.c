@@ -6,14 +6,11 @@
 
 #include <inttypes.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/text.h"
-#include "base/wr.h"
 
 #define ARENA_BLOCK (256 * KIB)
-#define FIRST_EPOCH 1
 #define MAY(role)   (1u << (role))
 #define MAY_FULL    MAY(HOLDER_FULL)
 #define MAY_KEEP    (MAY(HOLDER_FULL) | MAY(HOLDER_KEEPER))
@@ -40,7 +37,7 @@ struct snapshot_id_text snapshot_id_text(const struct snapshot_id *id)
 }
 
 /* Makes room for NEED rows of EACH bytes, doubling. */
-static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
+enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e)
 {
 	size_t bytes, more = num_max(16, num_max(need, *cap + *cap / 2));
 	void **at = rows;
@@ -58,7 +55,7 @@ static enum err_code rows_reserve(void *rows, size_t *cap, size_t need, size_t e
 	return ERR_OK;
 }
 
-static enum err_code arena_copy(struct fold *f, struct span *s, struct err *e)
+enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e)
 {
 	struct fold_block *b = f->arena;
 
@@ -128,6 +125,16 @@ struct fold_snapshot *fold_snapshot_find(const struct fold *f, const struct snap
 	uint64_t row;
 
 	return idmap_get(&f->snapshot_by_id, key.bytes, &row) ? &f->snapshots[row] : NULL;
+}
+
+enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e)
+{
+	return idmap_put(&f->pack_by_name, pack_key(name).bytes, row, e);
+}
+
+enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e)
+{
+	return idmap_put(&f->snapshot_by_id, snapshot_key(id).bytes, row, e);
 }
 
 static struct fold_session *session_find(const struct fold *f, uint64_t number)
@@ -244,7 +251,7 @@ static enum err_code take_open(const struct step *s)
 		return err_set(s->e, ERR_CORRUPT, "the record that opens a session holds %zu bytes", s->r->payload.len);
 	if (!s->apply)
 		return ERR_OK;
-	rc = rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
+	rc = fold_rows_reserve(&f->sessions, &f->session_cap, f->session_count + 1, sizeof *f->sessions, s->e);
 	if (!rc)
 		f->sessions[f->session_count++] = (struct fold_session){
 			.number = s->r->number, .holder = s->r->holder, .state = SESSION_OPEN, .last_ms = s->r->time_ms
@@ -425,7 +432,7 @@ static enum err_code added_apply(const struct step *s, const struct commit *c, s
 	size_t gap = c->first_ordinal - f->pack_count;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
+	rc = fold_rows_reserve(&f->packs, &f->pack_cap, f->pack_count + gap + c->added_count, sizeof *f->packs, s->e);
 	if (rc)
 		return rc;
 	/* Packs of a lost record: nameless, and nothing may refer to them any more. */
@@ -523,8 +530,8 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 	struct fold *f = s->f;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count, sizeof *f->snapshots,
-	                  s->e);
+	rc = fold_rows_reserve(&f->snapshots, &f->snapshot_cap, f->snapshot_count + c->snapshot_count,
+	                       sizeof *f->snapshots, s->e);
 	for (size_t i = 0; i < c->snapshot_count && !rc; i++) {
 		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
 		struct row_key key = snapshot_key(&c->snapshots[i].id);
@@ -537,7 +544,7 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
 		row->fact.entry.epoch = f->epoch;
-		rc = arena_copy(f, &row->fact.entry.sealed, s->e);
+		rc = fold_arena_copy(f, &row->fact.entry.sealed, s->e);
 		if (!rc)
 			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
 		f->snapshot_count++;
@@ -689,9 +696,9 @@ static enum err_code hold_apply(const struct step *s, struct hold_payload *p)
 	struct fold *f = s->f;
 	enum err_code rc;
 
-	rc = rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
+	rc = fold_rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
 	if (!rc)
-		rc = arena_copy(f, &p->sealed, s->e);
+		rc = fold_arena_copy(f, &p->sealed, s->e);
 	if (rc)
 		return rc;
 	f->holds[f->hold_count] = (struct hold_fact){
@@ -746,7 +753,7 @@ static enum err_code holder_put(struct fold *f, struct holder_payload *p, struct
 	if (old) {
 		holder_release(old);
 	} else {
-		rc = rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
+		rc = fold_rows_reserve(&f->holders, &f->holder_cap, f->holder_count + 1, sizeof *f->holders, e);
 		if (rc)
 			return rc;
 		old = &f->holders[f->holder_count++];
@@ -803,27 +810,36 @@ static enum err_code epoch_check(const struct step *s, const struct epoch_payloa
 static enum err_code take_epoch(const struct step *s)
 {
 	struct epoch_payload p = { 0 };
-	struct span copy = s->r->payload;
 	enum err_code rc = epoch_decode(s->r->payload, &p, s->e);
 
 	if (!rc)
 		rc = epoch_check(s, &p);
 	if (!rc && s->apply)
-		rc = arena_copy(s->f, &copy, s->e);
-	if (!rc && s->apply) {
-		s->f->epoch = p.number;
-		s->f->epoch_payload = copy;
-	}
+		rc = fold_epoch_add(s->f, p.number, s->r->payload, s->e);
 	epoch_payload_release(&p);
 	return rc;
 }
 
-struct span fold_epoch_entry(const struct fold *f, const struct holder_id *holder)
+enum err_code fold_epoch_add(struct fold *f, uint32_t number, struct span payload, struct err *e)
+{
+	enum err_code rc = fold_rows_reserve(&f->epochs, &f->epoch_cap, f->epoch_count + 1, sizeof *f->epochs, e);
+
+	if (!rc)
+		rc = fold_arena_copy(f, &payload, e);
+	if (rc)
+		return rc;
+	f->epochs[f->epoch_count++] = (struct fold_epoch){ number, payload };
+	f->epoch = number;
+	return ERR_OK;
+}
+
+struct span fold_epoch_entry(const struct fold *f, uint32_t number, const struct holder_id *holder)
 {
 	struct epoch_payload p = { 0 };
 	struct span found = SPAN_EMPTY;
+	size_t at = number - FOLD_FIRST_EPOCH - 1;
 
-	if (!f->epoch_payload.len || epoch_decode(f->epoch_payload, &p, &(struct err){ 0 }))
+	if (at >= f->epoch_count || epoch_decode(f->epochs[at].payload, &p, &(struct err){ 0 }))
 		return SPAN_EMPTY;
 	for (size_t i = 0; i < p.count; i++)
 		if (!memcmp(&p.entries[i].holder, holder, sizeof *holder))
@@ -943,7 +959,7 @@ enum err_code fold_unreadable(struct fold *f, uint64_t number, const uint8_t has
 	struct fold_unreadable row = { .number = number };
 	enum err_code rc;
 
-	rc = rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
+	rc = fold_rows_reserve(&f->unreadable, &f->unreadable_cap, f->unreadable_count + 1, sizeof *f->unreadable, e);
 	if (rc)
 		return rc;
 	memcpy(row.hash, hash, sizeof row.hash);
@@ -977,7 +993,7 @@ enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struc
 	if (memcmp(r->holder.bytes, f->init.holder.bytes, sizeof r->holder.bytes) != 0)
 		return err_set(e, ERR_CORRUPT, "record 0 is not by the first holder");
 	f->repo = *repo;
-	f->epoch = FIRST_EPOCH;
+	f->epoch = FOLD_FIRST_EPOCH;
 	first.holder = f->init.holder;
 	memcpy(first.public_key, f->init.holder_public, sizeof first.public_key);
 	return holder_put(f, &first, e);
@@ -987,7 +1003,7 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 {
 	enum err_code rc;
 
-	rc = rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
+	rc = fold_rows_reserve(&f->visible, &f->visible_cap, f->snapshot_count, sizeof *f->visible, e);
 	if (rc)
 		return rc;
 	if (f->visible_stale)
@@ -998,89 +1014,6 @@ enum err_code fold_settle(struct fold *f, struct err *e)
 	f->settled_count = f->snapshot_count;
 	f->visible_stale = false;
 	return ERR_OK;
-}
-
-static void wr_snapshot(struct wr *w, const struct fold_snapshot *row)
-{
-	const struct snapshot_fact *fact = &row->fact;
-
-	wr_bytes(w, span_of(fact->entry.id.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.holder.bytes, ID16_BYTES));
-	wr_bytes(w, span_of(fact->entry.spine_root.bytes, ID_BYTES));
-	wr_bytes(w, span_of(fact->entry.state_root.bytes, ID_BYTES));
-	wr_u32(w, (uint32_t)fact->state);
-	wr_u8(w, (uint8_t)(fact->pinned | row->hidden << 1));
-	wr_u8(w, (uint8_t)fact->maker_role);
-	wr_u64(w, fact->committed_at);
-	wr_blob(w, fact->entry.sealed);
-}
-
-static void wr_pack(struct wr *w, const struct pack_fact *p)
-{
-	wr_bytes(w, span_of(p->pack.name.random, sizeof p->pack.name.random));
-	wr_u64(w, p->pack.name.session);
-	wr_u64(w, p->pack.bytes);
-	wr_bytes(w, span_of(p->pack.header_hash, sizeof p->pack.header_hash));
-	wr_u32(w, (uint32_t)p->state);
-	wr_u8(w, p->trusted);
-	wr_bytes(w, span_of(p->maker.bytes, ID16_BYTES));
-	wr_u64(w, p->committed_at);
-	wr_u64(w, (uint64_t)p->condemned_ms);
-}
-
-static void wr_people(struct wr *w, const struct fold *f)
-{
-	for (size_t i = 0; i < f->holder_count; i++) {
-		wr_bytes(w, span_of(f->holders[i].holder.bytes, ID16_BYTES));
-		wr_bytes(w, span_of(f->holders[i].public_key, sizeof f->holders[i].public_key));
-		wr_u32(w, (uint32_t)f->holders[i].role);
-	}
-	for (size_t i = 0; i < f->hold_count; i++) {
-		wr_bytes(w, span_of(f->holds[i].hold.id.bytes, ID16_BYTES));
-		wr_u8(w, f->holds[i].released);
-	}
-	wr_u32(w, f->epoch);
-	for (size_t i = 0; i < f->unreadable_count; i++) {
-		wr_u64(w, f->unreadable[i].number);
-		wr_u8(w, f->unreadable[i].voided);
-	}
-}
-
-/* Hands what W has gathered to H once it is worth a call. */
-static void digest_flush(struct wr *w, struct hash_stream *h)
-{
-	hash_stream_add(h, buf_span(w->to));
-	buf_clear(w->to);
-}
-
-enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e)
-{
-	struct hash_stream *h = hash_stream_open();
-	struct buf gather = BUF_EMPTY;
-	struct wr w = wr_to(&gather, e);
-
-	if (!h)
-		return err_no_memory(e, KIB);
-	wr_people(&w, f);
-	for (size_t i = 0; i < f->session_count; i++) {
-		wr_u64(&w, f->sessions[i].number);
-		wr_u32(&w, (uint32_t)f->sessions[i].state);
-		wr_u64(&w, (uint64_t)f->sessions[i].last_ms);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->pack_count; i++) {
-		wr_pack(&w, &f->packs[i]);
-		digest_flush(&w, h);
-	}
-	for (size_t i = 0; i < f->snapshot_count; i++) {
-		wr_snapshot(&w, &f->snapshots[i]);
-		digest_flush(&w, h);
-	}
-	digest_flush(&w, h);
-	hash_stream_end(h, out);
-	hash_stream_free(&h);
-	buf_release(&gather);
-	return wr_end(&w);
 }
 
 void fold_release(struct fold *f)
@@ -1096,6 +1029,7 @@ void fold_release(struct fold *f)
 		f->arena = next;
 	}
 	mem_free(f->holders);
+	mem_free(f->epochs);
 	mem_free(f->sessions);
 	mem_free(f->packs);
 	mem_free(f->snapshots);

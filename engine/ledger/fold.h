@@ -32,6 +32,12 @@ struct fold_unreadable {
 	bool voided;
 };
 
+/* The shares of one epoch's keys, as its EPOCH has them. */
+struct fold_epoch {
+	uint32_t number;
+	struct span payload; /* in the arena */
+};
+
 struct fold_block {
 	struct fold_block *next;
 	size_t used, cap;
@@ -66,7 +72,8 @@ struct fold {
 	struct hold_fact *holds;
 	size_t hold_count, hold_cap;
 	uint32_t epoch;            /* whose keys seal records from here on; 0: nothing folded yet */
-	struct span epoch_payload; /* of the EPOCH that began it, in the arena; empty: none did */
+	struct fold_epoch *epochs; /* the second and later, rising without gaps */
+	size_t epoch_count, epoch_cap;
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
 	uint64_t checkpoint_number;
@@ -75,7 +82,7 @@ struct fold {
 	bool has_void_wanted;
 };
 
-#define FOLD_VERSION 3 /* changes with every rule below: what older code judged is judged again */
+#define FOLD_VERSION 4 /* changes with every rule below: what older code judged is judged again */
 
 /* Begins with record 0, whose payload is R's. ERR_CORRUPT when it is no INIT of REPO. */
 MUST_CHECK enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struct record *r, struct err *e);
@@ -94,8 +101,11 @@ MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const 
                                          struct err *e);
 /* Notes that a record of an unknown critical kind stands at NUMBER. */
 void fold_unknown(struct fold *f, uint64_t number);
-/* What the newest EPOCH has for HOLDER; empty when it has nothing. Borrowed until the next record. */
-struct span fold_epoch_entry(const struct fold *f, const struct holder_id *holder);
+/* What the EPOCH of NUMBER has for HOLDER; empty when it has nothing. Borrowed until the fold is released. */
+struct span fold_epoch_entry(const struct fold *f, uint32_t number, const struct holder_id *holder);
+/* Keeps PAYLOAD as epoch NUMBER's, which is the newest from then on. */
+MUST_CHECK enum err_code fold_epoch_add(struct fold *f, uint32_t number, struct span payload, struct err *e);
+#define FOLD_FIRST_EPOCH 1
 /* NULL when unknown; may be removed. */
 const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *holder);
 /* Whether H may commit snapshots of ACCOUNT, as far as accounts go: its role is judged apart. */
@@ -111,6 +121,25 @@ enum session_state fold_session_state(const struct fold *f, uint64_t session);
 const struct hold_fact *fold_held(const struct fold *f, const struct snapshot_fact *s, bool queries);
 /* NULL: there never was one. */
 struct hold_fact *fold_hold_find(const struct fold *f, const struct hold_id *id);
+
+/* ---- the fold as bytes (fold_state.c) ---- */
+
+#define FOLD_INIT_BYTES     168
+#define FOLD_SEGMENT_TARGET (256 * KIB) /* a segment ends with the row that passes it */
+#define FOLD_SEGMENT_MAX    (FOLD_SEGMENT_TARGET + MIB)
+typedef enum err_code (*fold_segment)(void *ctx, struct span segment, struct err *e);
+/* Gives F segment by segment to SINK. F is free of doubt. */
+MUST_CHECK enum err_code fold_save(const struct fold *f, fold_segment sink, void *ctx, struct err *e);
+/*
+ * Adds a segment of fold_save to F, which was empty before the first and whose repo the caller sets; *LAST_KIND is 0
+ * before the first. ERR_CORRUPT; after any failure F is fit for fold_release only. Not settled.
+ */
+MUST_CHECK enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment, struct err *e);
+/* For the above. Makes room for NEED rows of EACH bytes; copies S into F's memory; enters a row under its name. */
+MUST_CHECK enum err_code fold_rows_reserve(void *rows, size_t *cap, size_t need, size_t each, struct err *e);
+MUST_CHECK enum err_code fold_arena_copy(struct fold *f, struct span *s, struct err *e);
+MUST_CHECK enum err_code fold_pack_name(struct fold *f, const struct pack_name *name, size_t row, struct err *e);
+MUST_CHECK enum err_code fold_snapshot_name(struct fold *f, const struct snapshot_id *id, size_t row, struct err *e);
 /* A fingerprint of everything above that readers act on, for comparing two folds. */
 MUST_CHECK enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e);
 

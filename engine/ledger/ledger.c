@@ -80,33 +80,39 @@ enum err_code ledger_advance(struct ledger *l, enum take_status status, const st
 	return ERR_OK;
 }
 
-enum err_code ledger_grow_keys(struct ledger *l, struct err *e)
+/* One epoch more. */
+static enum err_code grow_once(struct ledger *l, struct err *e)
 {
 	struct holder_id self = keys_holder(l->keys);
-	struct span entry;
+	uint32_t number = keys_epoch(l->keys) + 1;
+	struct span share = fold_epoch_entry(&l->fold, number, &self);
 	struct keys *grown = NULL;
 	enum err_code rc;
 
-	if (l->fold.epoch <= keys_epoch(l->keys))
-		return ERR_OK;
-	/* Whoever opens the cache next has the keys of before when it comes to this record. */
-	cache_flush(l);
-	entry = fold_epoch_entry(&l->fold, &self);
 	if (!fold_signer(&l->fold, &self))
 		return err_set(e, ERR_WRONG_KEY, "this key was removed from the repository");
-	if (!entry.len)
-		return err_set(e, ERR_WRONG_KEY,
-		               "this key was left out when the repository's keys were rotated (ledger record %" PRIu64
-		               "); somebody with a full key has to add another one for you",
-		               l->head.number);
+	if (!share.len)
+		return err_set(
+		        e, ERR_WRONG_KEY,
+		        "this key was left out when the repository's keys were rotated; somebody with a full key "
+		        "has to add another one for you");
 	if (l->grown_count == EPOCHS_GROWN_MAX)
 		return err_set(e, ERR_LIMIT, "keys were rotated more than %d times", EPOCHS_GROWN_MAX);
-	rc = epoch_open(l->keys, entry, &grown, e);
+	rc = epoch_open(l->keys, share, &grown, e);
 	if (rc)
-		return err_note(e, "while taking the keys of epoch %" PRIu32, l->fold.epoch);
+		return err_note(e, "while taking the keys of epoch %" PRIu32, number);
 	l->grown[l->grown_count++] = grown;
 	l->keys = grown;
 	return ERR_OK;
+}
+
+enum err_code ledger_grow_keys(struct ledger *l, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && l->fold.epoch > keys_epoch(l->keys))
+		rc = grow_once(l, e);
+	return rc;
 }
 
 const struct keys *ledger_keys(const struct ledger *l)
@@ -282,7 +288,10 @@ void ledger_reset(struct ledger *l)
 	l->next = 0;
 	l->head_unreadable = false;
 	l->durable = 0;
+	l->from_checkpoint = false;
+	l->base = 0;
 	l->cache.fresh = true;
+	l->cache.state_kind = 0;
 	l->cache.cut = l->cache.torn = false;
 	buf_clear(&l->cache.entries);
 	l->cache.count = 0;
@@ -300,6 +309,7 @@ enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **
 	l->stored = BUF_WITH_MAX(RECORD_BYTES_MAX);
 	l->plain = BUF_WITH_MAX(RECORD_BYTES_MAX + KIB);
 	l->cache.fresh = true;
+	l->checkpoint_every = CHECKPOINT_EVERY;
 	*out = l;
 	return ERR_OK;
 }
@@ -360,7 +370,7 @@ static void tell_cached(struct ledger *l)
  * its way to us only. Then all is read again, as by someone without a cache; else this client would differ from all
  * others for ever.
  */
-static enum err_code look_for_mended(struct ledger *l, struct err *e)
+enum err_code ledger_look_for_mended(struct ledger *l, struct err *e)
 {
 	for (size_t i = 0; i < l->fold.unreadable_count; i++) {
 		const struct fold_unreadable *u = &l->fold.unreadable[i];
@@ -395,7 +405,7 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 		return rc;
 	rc = check_pin(l, e);
 	if (!rc)
-		rc = look_for_mended(l, e);
+		rc = ledger_look_for_mended(l, e);
 	if (!rc && l->next)
 		tell_cached(l);
 	return rc;
@@ -403,6 +413,12 @@ static enum err_code open_cache(struct ledger *l, const char *cache_file, struct
 
 enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file, ledger_notice notice,
                           void *ctx, struct ledger **out, struct err *e)
+{
+	return ledger_open_reading(s, k, cache_file, UINT64_MAX, notice, ctx, out, e);
+}
+
+enum err_code ledger_open_reading(struct store *s, const struct keys *k, const char *cache_file, uint64_t first_read,
+                                  ledger_notice notice, void *ctx, struct ledger **out, struct err *e)
 {
 	struct ledger *l = NULL;
 	enum err_code rc;
@@ -414,6 +430,10 @@ enum err_code ledger_open(struct store *s, const struct keys *k, const char *cac
 	l->ctx = ctx;
 	if (cache_file)
 		rc = open_cache(l, cache_file, e);
+	if (!rc && l->from_checkpoint && l->base > first_read)
+		ledger_reset(l);
+	if (!rc && !l->next)
+		rc = checkpoint_open(l, first_read, e);
 	if (!rc)
 		rc = ledger_refresh(l, e);
 	if (!rc && !l->next)
@@ -613,7 +633,9 @@ enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, 
 	again->problem = problem;
 	again->ctx = ctx;
 	again->whole = true;
-	rc = fold_on(again, l->next, e);
+	rc = checkpoint_check(l, again, fold_on, problem, ctx, e);
+	if (!rc)
+		rc = fold_on(again, l->next, e);
 	if (!rc)
 		rc = compare(l, again, problem, ctx, e);
 	again->broken = true;

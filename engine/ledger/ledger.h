@@ -19,7 +19,7 @@ MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, ui
                                        uint32_t cutter_version, struct err *e);
 
 /*
- * Folds everything there is. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing,
+ * Folds everything there is, without a cache from the newest checkpoint on. CACHE_FILE (may be NULL) keeps the fold between runs, sealed; it is only a cache: missing,
  * stale, damaged or foreign means folding from record 0 and a notice. It also pins the head: ERR_FORKED when the store
  * has less than, or something else than, what this client saw before. ERR_NO_REPOSITORY when there is no record 0. A
  * record that cannot be read is a notice: reading goes on, and every append says ERR_CORRUPT (ERR_UNSUPPORTED for a
@@ -27,6 +27,13 @@ MUST_CHECK enum err_code ledger_create(struct store *s, const struct keys *k, ui
  */
 MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, const char *cache_file,
                                      ledger_notice notice, void *ctx, struct ledger **out, struct err *e);
+/*
+ * The same, but each record from FIRST_READ on is read and follows from the one before: no checkpoint behind it, in the
+ * store or in the cache, stands for it. For somebody who knows what that record has to be.
+ */
+MUST_CHECK enum err_code ledger_open_reading(struct store *s, const struct keys *k, const char *cache_file,
+                                             uint64_t first_read, ledger_notice notice, void *ctx, struct ledger **out,
+                                             struct err *e);
 /*
  * K, or K with the epochs that were begun since K's bundle was made: an EPOCH record has them sealed for each holder.
  * Borrowed until ledger_free. ledger_open says ERR_WRONG_KEY when it has none for us.
@@ -165,6 +172,14 @@ MUST_CHECK enum err_code ledger_hold_release(struct ledger *l, const struct hold
  */
 MUST_CHECK enum err_code ledger_forget_at(struct ledger *l, uint64_t head, const struct snapshot_id *ids, size_t count,
                                           struct err *e);
+
+/*
+ * Makes a checkpoint when the newest is CHECKPOINT_EVERY records behind and we are a full holder; else does nothing. A
+ * failure harms nobody: opening stays slower.
+ */
+MUST_CHECK enum err_code ledger_checkpoint(struct ledger *l, bool *made, struct err *e);
+/* Deletes checkpoints that are older than the newest named one, if that was made at or before BEFORE_MS. */
+MUST_CHECK enum err_code ledger_checkpoint_sweep(struct ledger *l, int64_t before_ms, struct err *e);
 
 /* ---- taking away (docs/order.md, rules 10 to 15) ---- */
 

@@ -26,6 +26,8 @@
 #define SEGMENT_BYTES_MAX       (SEGMENT_FLUSH_BYTES + RECORD_BYTES_MAX + 64 * KIB)
 #define ENTRIES_PER_SEGMENT_MAX (SEGMENT_BYTES_MAX / 41)
 #define READ_AHEAD_BYTES        (256 * KIB)
+#define CACHE_STATE_COUNT       UINT32_MAX
+enum { CACHE_STATE_PART = 1, CACHE_STATE_END = 2 };
 
 static enum err_code header_encode(const struct ledger *l, struct buf *out, struct err *e)
 {
@@ -67,6 +69,29 @@ static enum err_code entry_take(struct ledger *l, struct rd *r, uint64_t number,
 	return rc ? rc : ledger_grow_keys(l, e);
 }
 
+/* A part of the fold itself, or its end, from which on there are records. */
+static enum err_code state_take(struct ledger *l, struct rd *r, struct err *e)
+{
+	unsigned what = rd_u8(r);
+
+	if (l->next || (what != CACHE_STATE_PART && (what != CACHE_STATE_END || !l->cache.state_kind)))
+		return err_set(e, ERR_CORRUPT, "a cached fold of the ledger makes no sense");
+	if (what == CACHE_STATE_PART) {
+		l->fold.repo = l->repo;
+		return fold_load(&l->fold, &l->cache.state_kind, r->left, e);
+	}
+	l->head.number = rd_u64(r);
+	rd_copy(r, l->head.hash, sizeof l->head.hash);
+	l->head.time_ms = (int64_t)rd_u64(r);
+	l->base = rd_u64(r);
+	l->head_unreadable = rd_u8(r);
+	if (!rd_done(r) || l->base > l->head.number)
+		return err_set(e, ERR_CORRUPT, "the end of a cached fold of the ledger makes no sense");
+	l->from_checkpoint = true;
+	l->next = l->head.number + 1;
+	return ledger_grow_keys(l, e);
+}
+
 static enum err_code segment_take(struct ledger *l, struct span plain, uint64_t first, struct err *e)
 {
 	struct rd r = rd_of(plain);
@@ -74,6 +99,12 @@ static enum err_code segment_take(struct ledger *l, struct span plain, uint64_t 
 	uint64_t durable = rd_u64(&r);
 	enum err_code rc = ERR_OK;
 
+	if (!r.bad && count == CACHE_STATE_COUNT) {
+		rc = state_take(l, &r, e);
+		if (!rc && l->next)
+			l->durable = durable <= l->next ? durable : 0;
+		return rc;
+	}
 	if (r.bad || count > ENTRIES_PER_SEGMENT_MAX || first > l->next)
 		return err_set(e, ERR_CORRUPT, "a segment of the cached ledger makes no sense");
 	for (uint32_t i = 0; i < count && !rc; i++)
@@ -169,8 +200,9 @@ enum err_code cache_load(struct ledger *l, struct err *e)
 	(void)setvbuf(file, NULL, _IOFBF, READ_AHEAD_BYTES);
 	rc = file_take(l, file, e);
 	fclose(file);
+	/* Nothing in it, or a fold whose end was never written. */
 	if (!rc && l->next == 0)
-		l->cache.fresh = true;
+		ledger_reset(l);
 	if (!rc || rc == ERR_NO_MEMORY)
 		return rc;
 	ledger_tell(l, 0, NULL,
@@ -213,22 +245,24 @@ void cache_note(struct ledger *l, enum take_status status, const struct record *
 		cache_flush(l);
 }
 
-static enum err_code segment_encode(struct ledger *l, struct buf *out, struct err *e)
+/* COUNT entries, the first of which is record FIRST. */
+static enum err_code segment_encode(struct ledger *l, uint32_t count, uint64_t first, struct span entries,
+                                    struct buf *out, struct err *e)
 {
 	struct buf ad = BUF_EMPTY, plain = BUF_WITH_MAX(SEGMENT_BYTES_MAX), sealed = BUF_WITH_MAX(SEGMENT_BYTES_MAX);
-	uint32_t epoch = keys_epoch(l->keys);
+	uint32_t epoch = FOLD_FIRST_EPOCH; /* later ones come out of what is in here */
 	struct wr w = wr_to(&plain, e);
 	enum err_code rc;
 
-	wr_u32(&w, l->cache.count);
+	wr_u32(&w, count);
 	wr_u64(&w, l->durable);
-	wr_bytes(&w, buf_span(&l->cache.entries));
+	wr_bytes(&w, entries);
 	rc = wr_end(&w);
 	if (!rc)
 		rc = header_encode(l, &ad, e);
 	w = wr_to(&ad, e);
 	wr_u32(&w, epoch);
-	wr_u64(&w, l->cache.count ? l->cache.first : l->next);
+	wr_u64(&w, first);
 	if (!rc)
 		rc = wr_end(&w);
 	if (!rc)
@@ -263,14 +297,76 @@ static enum err_code segment_write(struct ledger_cache *c, struct span bytes, st
 	return rc;
 }
 
+static enum err_code write_state(struct ledger *l, struct span part, struct err *e)
+{
+	struct buf bytes = BUF_WITH_MAX(SEGMENT_BYTES_MAX);
+	enum err_code rc = segment_encode(l, CACHE_STATE_COUNT, 0, part, &bytes, e);
+
+	if (!rc)
+		rc = segment_write(&l->cache, buf_span(&bytes), e);
+	buf_release(&bytes);
+	return rc;
+}
+
+static enum err_code write_state_part(void *ctx, struct span segment, struct err *e)
+{
+	struct buf part = BUF_WITH_MAX(FOLD_SEGMENT_MAX + 1);
+	struct wr w = wr_to(&part, e);
+	enum err_code rc;
+
+	wr_u8(&w, CACHE_STATE_PART);
+	wr_bytes(&w, segment);
+	rc = wr_end(&w);
+	if (!rc)
+		rc = write_state(ctx, buf_span(&part), e);
+	buf_release(&part);
+	return rc;
+}
+
+/* The fold as it is at the head, for a file that begins without records. */
+static enum err_code state_write(struct ledger *l, struct err *e)
+{
+	struct buf end = BUF_EMPTY;
+	struct wr w = wr_to(&end, e);
+	enum err_code rc = fold_save(&l->fold, write_state_part, l, e);
+
+	wr_u8(&w, CACHE_STATE_END);
+	wr_u64(&w, l->head.number);
+	wr_bytes(&w, span_of(l->head.hash, sizeof l->head.hash));
+	wr_u64(&w, (uint64_t)l->head.time_ms);
+	wr_u64(&w, l->base);
+	wr_u8(&w, l->head_unreadable);
+	if (!rc)
+		rc = wr_end(&w);
+	if (!rc)
+		rc = write_state(l, buf_span(&end), e);
+	buf_release(&end);
+	return rc;
+}
+
+static enum err_code entries_write(struct ledger *l, struct err *e)
+{
+	struct ledger_cache *c = &l->cache;
+	struct buf bytes = BUF_WITH_MAX(SEGMENT_BYTES_MAX);
+	enum err_code rc = segment_encode(l, c->count, c->count ? c->first : l->next, buf_span(&c->entries), &bytes, e);
+
+	if (!rc)
+		rc = segment_write(c, buf_span(&bytes), e);
+	buf_release(&bytes);
+	return rc;
+}
+
 void cache_flush(struct ledger *l)
 {
 	struct ledger_cache *c = &l->cache;
-	struct buf bytes = BUF_WITH_MAX(SEGMENT_BYTES_MAX), head = BUF_EMPTY;
+	struct buf head = BUF_EMPTY;
 	struct err e = { 0 };
+	bool state = c->fresh && l->from_checkpoint;
 	enum err_code rc = ERR_OK;
 
-	if (!c->path || (!c->count && !c->durable_changed && !c->cut))
+	/* Of a fold that began at a checkpoint a newer version's records cannot be told again: it is not kept. */
+	if (!c->path || (state && (l->fold.unknown_count || !l->next)) ||
+	    (!c->count && !c->durable_changed && !c->cut && !state))
 		return;
 	/* The pin must never lead: a record that a power cut takes away again would look like a store that went back.
 	 */
@@ -282,15 +378,12 @@ void cache_flush(struct ledger *l)
 		c->cut = false;
 	}
 	if (!rc)
-		rc = segment_encode(l, &bytes, &e);
-	if (!rc)
-		rc = segment_write(c, buf_span(&bytes), &e);
+		rc = state ? state_write(l, &e) : entries_write(l, &e);
 	c->fresh = false;
 	c->count = 0;
 	c->durable_changed = false;
 	buf_clear(&c->entries);
 	buf_release(&head);
-	buf_release(&bytes);
 	if (rc) {
 		ledger_tell(l, 0, NULL, "the ledger is not cached: %s", e.text);
 		cache_release(c);

@@ -102,6 +102,15 @@ void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx)
 	r->progress_ctx = ctx;
 }
 
+void repo_checkpoint(struct repo *r)
+{
+	struct err e = { 0 };
+	bool made;
+
+	if (!repo_stopped(r) && ledger_checkpoint(r->ledger, &made, &e))
+		repo_notice(r, "%s", e.text);
+}
+
 void repo_describe(const struct repo *r, struct repo_info *out)
 {
 	struct ledger_head head = ledger_head(r->ledger);
@@ -139,13 +148,20 @@ static enum err_code check_record_hash(struct repo *r, uint64_t number, const ch
 	return rc;
 }
 
+/* "NUMBER:HEX" */
+static bool head_number(const char *expected, uint64_t *number)
+{
+	const char *colon = strchr(expected, ':');
+
+	return colon && text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, number);
+}
+
 static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
 {
 	struct repo_info info;
-	const char *colon = strchr(expected, ':');
 	uint64_t number;
 
-	if (!colon || !text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, &number))
+	if (!head_number(expected, &number))
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
@@ -153,7 +169,7 @@ static enum err_code check_expected_head(struct repo *r, const char *expected, s
 		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
 		               " was expected: it went back, or this is an old copy",
 		               ledger_head(r->ledger).number, number);
-	return check_record_hash(r, number, colon + 1, e);
+	return check_record_hash(r, number, strchr(expected, ':') + 1, e);
 }
 
 /* The secret, the cache and the ledger of a store that is open. */
@@ -161,14 +177,19 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 {
 	struct buf cache_file = BUF_EMPTY;
 	const struct init_payload *init;
+	uint64_t first_read = UINT64_MAX;
 	enum err_code rc;
 
 	r->keys = r->own_keys;
+	/* What is expected must be part of the chain, not only lie there: no checkpoint may stand for it. */
+	if (o->expect_head && !head_number(o->expect_head, &first_read))
+		first_read = UINT64_MAX;
 	rc = make_cache_folder(r, o->cache_folder, e);
 	if (!rc)
 		rc = repo_cache_path(r, "fold", &cache_file, e);
 	if (!rc)
-		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, pass_notice, r, &r->ledger, e);
+		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, pass_notice, r,
+		                         &r->ledger, e);
 	if (!rc) {
 		r->keys = ledger_keys(r->ledger);
 		init = ledger_init(r->ledger);
@@ -222,6 +243,19 @@ static const char readme[] =
         "To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
         "The format is documented in docs/format/ of the program's source.\n";
 
+/* What opens goes first. What cannot be deleted stays: the error at hand says more than that would. */
+static void take_back_first_objects(struct repo *r)
+{
+	static const enum key_object objects[] = { KEY_SLOT, KEY_BUNDLE, KEY_LABEL };
+	struct err ignored;
+
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		(void)!store_delete(r->store, key_path_of(keys_holder(r->keys), objects[i]).text, &ignored);
+	(void)!store_delete(r->store, "readme.txt", &ignored);
+	store_drop_empty_folder(r->store, "key");
+	store_drop_empty_folder(r->store, "ledger");
+}
+
 /* Key objects first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
                                          struct err *e)
@@ -234,6 +268,9 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
 	if (!rc)
 		rc = ledger_create(r->store, r->keys, SPLITTER_VERSION, CUTTER_VERSION, e);
+	/* The folder was empty, so that the same command must find it so again. */
+	if (rc && rc != ERR_OUTCOME_UNKNOWN && rc != ERR_EXISTS)
+		take_back_first_objects(r);
 	return rc;
 }
 
@@ -248,8 +285,15 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 		rc = keys_new(&r->own_keys, e);
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
-	if (!rc)
+	if (!rc) {
 		rc = open_parts(r, o, e);
+		/* It stands, and its secret must be kept. */
+		if (rc) {
+			struct err why = *e;
+
+			rc = err_set(e, ERR_OUTCOME_UNKNOWN, "the repository was made, but then: %.400s", why.text);
+		}
+	}
 	if (rc) {
 		repo_free(&r);
 		return rc;
@@ -297,6 +341,9 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
 	r->index_mode = mode;
+	/* Half of it is nothing: who asks again must not find an index without a reader. */
+	if (rc)
+		repo_drop_index(r);
 	return rc;
 }
 

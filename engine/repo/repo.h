@@ -49,6 +49,8 @@ MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, s
 void repo_drop_index(struct repo *r);
 /* Reads chunks through the reader in the calling thread; PUT is NULL. */
 struct chunk_io repo_chunk_io(struct repo *r);
+/* Makes a checkpoint of the ledger when one is due; a failure is a notice. */
+void repo_checkpoint(struct repo *r);
 void repo_notice(struct repo *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Tells progress if it is time to. */
 void repo_tell(struct repo *r, const struct engine_progress *p);

@@ -1,6 +1,8 @@
 /*
- * A bit that is set says both "needed" and "what hangs below was seen": nodes, refs and lists are chunks as well, so
- * nothing is read twice, and no table of all ids is needed.
+ * Each chunk has a bit that says "needed", and two that say "what hangs below was seen": as of a collection, and as of a
+ * list of collections, which name other things. They are apart because whoever writes says what a chunk is: one that
+ * somebody names as the body of an item may be the tree node of somebody else, and must be walked when it is met there.
+ * Nodes, refs and lists are chunks as well, so nothing is read twice, and no table of all ids is needed.
  *
  * Most of the work is pages that changed a little: nearly all ids that they name were named by the page before them. So
  * a bounded memory of ids seen lately keeps them from being looked up again, and those that nothing hangs below are
@@ -16,7 +18,7 @@
 #include "engine/snapshot/snapshot.h"
 
 #define FIND_BATCH  256
-#define TREE_FANOUT (3 * NODE_ENTRIES_MAX)
+#define TREE_FANOUT NODE_ENTRIES_MAX
 
 void mark_init(struct mark *m, struct repo *r)
 {
@@ -30,6 +32,7 @@ static void pack_release(struct mark_pack *p)
 	mem_free(p->raw);
 	mem_free(p->classes);
 	mem_free(p->live);
+	mem_free(p->walked);
 	mem_free(p->moved);
 	*p = (struct mark_pack){ 0 };
 }
@@ -68,8 +71,9 @@ static enum err_code table_fill(struct mark_pack *p, const struct pack *pack, st
 	p->starts[blocks] = chunks;
 	p->block_count = blocks;
 	p->live = mem_zalloc(chunks / 8 + 1, 1);
+	p->walked = mem_zalloc(chunks / 4 + 1, 1);
 	p->moved = mem_zalloc(chunks / 8 + 1, 1);
-	return p->live && p->moved ? ERR_OK : err_no_memory(e, chunks / 8);
+	return p->live && p->walked && p->moved ? ERR_OK : err_no_memory(e, chunks / 8);
 }
 
 static enum err_code table_load(struct mark *m, uint32_t ordinal, struct err *e)
@@ -146,9 +150,13 @@ static void seen_end(struct mark *m)
 	buf_release(&m->leaves);
 }
 
-/* Whether ID was seen; it is from now on. The oldest of its set makes room. */
-static bool seen(struct mark *m, const struct chunk_id *id)
+/* How a chunk is met. */
+enum met { MET_LEAF = 0, MET_COLLECTION = 1, MET_LIST = 2 };
+
+/* Whether ID was seen so; it is from now on. The oldest of its set makes room. */
+static bool seen(struct mark *m, enum met met, const struct chunk_id *id)
 {
+	uint8_t name[SEEN_ID_BYTES];
 	struct mark_seen *set;
 	uint32_t hash;
 
@@ -156,17 +164,20 @@ static bool seen(struct mark *m, const struct chunk_id *id)
 		return false;
 	memcpy(&hash, id->bytes + SEEN_ID_BYTES, sizeof hash);
 	set = &m->seen[hash & m->seen_mask];
+	memcpy(name, id->bytes, SEEN_ID_BYTES);
+	name[0] ^= (uint8_t)met;
 	for (int i = 0; i < SEEN_WAYS; i++)
-		if (!memcmp(set->ids[i], id->bytes, SEEN_ID_BYTES))
+		if (!memcmp(set->ids[i], name, SEEN_ID_BYTES))
 			return true;
 	memmove(set->ids[1], set->ids[0], sizeof set->ids - SEEN_ID_BYTES);
-	memcpy(set->ids[0], id->bytes, SEEN_ID_BYTES);
+	memcpy(set->ids[0], name, SEEN_ID_BYTES);
 	return false;
 }
 
 /* ---- marking ids ---- */
 
-static enum err_code mark_place(struct mark *m, const struct place *place, bool *fresh, struct err *e)
+/* FRESH: whether what hangs below was not seen yet; true for leaves. */
+static enum err_code mark_place(struct mark *m, enum met met, const struct place *place, bool *fresh, struct err *e)
 {
 	struct mark_pack *p;
 	uint32_t ordinal, bit;
@@ -186,25 +197,28 @@ static enum err_code mark_place(struct mark *m, const struct place *place, bool 
 		               "the local index names chunk %u of block %u of pack %u, which is not there", place->slot,
 		               place->block, ordinal);
 	bit = p->starts[place->block] + place->slot;
-	*fresh = !mark_bit(p->live, bit);
-	m->chunks_live += *fresh;
+	m->chunks_live += !mark_bit(p->live, bit);
 	mark_set(p->live, bit);
+	if (met == MET_LEAF)
+		return ERR_OK;
+	*fresh = !mark_bit(p->walked, 2 * bit + (met == MET_LIST));
+	mark_set(p->walked, 2 * bit + (met == MET_LIST));
 	return ERR_OK;
 }
 
 /* Where nobody vouches for a place it is not known which of them has the chunk: none may be thrown away. */
-static enum err_code mark_found(struct mark *m, const struct chunk_id *id, const struct place *best, bool *fresh,
-                                struct err *e)
+static enum err_code mark_found(struct mark *m, enum met met, const struct chunk_id *id, const struct place *best,
+                                bool *fresh, struct err *e)
 {
 	struct buf places = BUF_EMPTY;
 	bool ignored;
-	enum err_code rc = mark_place(m, best, fresh, e);
+	enum err_code rc = mark_place(m, met, best, fresh, e);
 
 	if (rc || !index_has_rivals(m->repo->index) || index_pack_trusted(m->repo->index, best->pack))
 		return rc;
 	rc = index_find_places(m->repo->index, id, &places, e);
 	for (size_t at = 0; !rc && at < places.len; at += sizeof(struct place))
-		rc = mark_place(m, (const struct place *)(const void *)(places.ptr + at), &ignored, e);
+		rc = mark_place(m, met, (const struct place *)(const void *)(places.ptr + at), &ignored, e);
 	buf_release(&places);
 	return rc;
 }
@@ -217,8 +231,9 @@ static enum err_code not_there(const struct chunk_id *id, struct err *e)
 	return err_set(e, ERR_CORRUPT, "chunk %s… that a snapshot needs is in no pack", hex);
 }
 
-/* FRESH tells of each id whether it was not marked before. */
-static enum err_code mark_ids(struct mark *m, const struct chunk_id *ids, size_t count, bool *fresh, struct err *e)
+/* FRESH tells of each id whether it was not met so before. */
+static enum err_code mark_ids(struct mark *m, enum met met, const struct chunk_id *ids, size_t count, bool *fresh,
+                              struct err *e)
 {
 	struct chunk_id wanted[FIND_BATCH];
 	struct place places[FIND_BATCH];
@@ -232,7 +247,7 @@ static enum err_code mark_ids(struct mark *m, const struct chunk_id *ids, size_t
 		n = count - at < FIND_BATCH ? count - at : FIND_BATCH;
 		for (size_t i = 0; i < n; i++) {
 			fresh[at + i] = false;
-			if (seen(m, &ids[at + i]))
+			if (seen(m, met, &ids[at + i]))
 				continue;
 			which[asked] = at + i;
 			wanted[asked++] = ids[at + i];
@@ -240,7 +255,7 @@ static enum err_code mark_ids(struct mark *m, const struct chunk_id *ids, size_t
 		if (asked)
 			rc = index_find(m->repo->index, wanted, asked, places, found, e);
 		for (size_t i = 0; !rc && i < asked; i++)
-			rc = found[i] ? mark_found(m, &wanted[i], &places[i], &fresh[which[i]], e)
+			rc = found[i] ? mark_found(m, met, &wanted[i], &places[i], &fresh[which[i]], e)
 			              : not_there(&wanted[i], e);
 	}
 	return rc;
@@ -283,7 +298,7 @@ static enum err_code mark_leaves(struct mark *m, struct err *e)
 		rc = index_find_rising(m->repo->index, ids, count, places, found, e);
 	}
 	for (size_t i = 0; !rc && i < count; i++)
-		rc = found[i] ? mark_found(m, &ids[i], &places[i], &ignored, e) : not_there(&ids[i], e);
+		rc = found[i] ? mark_found(m, MET_LEAF, &ids[i], &places[i], &ignored, e) : not_there(&ids[i], e);
 	mem_free(places);
 	mem_free(found);
 	buf_clear(&m->leaves);
@@ -296,7 +311,7 @@ static enum err_code take_leaves(struct mark *m, const struct chunk_id *ids, siz
 	enum err_code rc = ERR_OK;
 
 	for (size_t i = 0; !rc && i < count; i++) {
-		if (seen(m, &ids[i]))
+		if (seen(m, MET_LEAF, &ids[i]))
 			continue;
 		rc = buf_append(&m->leaves, span_of(&ids[i], sizeof ids[i]), e);
 		if (!rc && m->leaves.len >= LEAVES_MAX * sizeof *ids)
@@ -335,7 +350,7 @@ static enum err_code walk_roots(struct mark *m, const struct page_roots *roots, 
 
 		if (chunk_id_is_zero(ids[i]))
 			continue;
-		rc = mark_ids(m, ids[i], 1, &fresh, e);
+		rc = mark_ids(m, list ? MET_LIST : MET_COLLECTION, ids[i], 1, &fresh, e);
 		if (!rc && fresh)
 			rc = walk_node(m, (struct tree){ .state = i == 1, .list = list }, ids[i], -1, e);
 	}
@@ -398,7 +413,7 @@ static enum err_code walk_list(struct mark *m, const struct chunk_id *id, struct
 	const struct chunk_id *ids;
 	uint32_t count;
 	bool fresh;
-	enum err_code rc = mark_ids(m, id, 1, &fresh, e);
+	enum err_code rc = mark_ids(m, MET_COLLECTION, id, 1, &fresh, e);
 
 	if (rc || !fresh)
 		return rc;
@@ -430,12 +445,25 @@ static enum err_code walk_refs(struct mark *m, bool list, const struct chunk_id 
 	return rc;
 }
 
-/* A node with the ids that it names, and which of them are new. */
+/* A node with the ids below which more hangs, and which of them are new. */
 struct opened {
 	struct node node;
+	uint32_t count;
 	struct chunk_id ids[TREE_FANOUT];
 	bool fresh[TREE_FANOUT];
 };
+
+/* Sorts what entry N names: children and refs to be walked, columns that nothing hangs below. */
+static enum err_code sort_entry(struct mark *m, struct tree tree, uint32_t n, struct opened *o, struct err *e)
+{
+	const struct node *node = &o->node;
+	const struct chunk_id *ids = node->entries[n].ids;
+
+	if (node->level == 0 && tree.state)
+		return take_leaves(m, ids, 1, e);
+	o->ids[o->count++] = ids[0];
+	return take_leaves(m, ids + 1, node->ids_per_entry - 1u, e);
+}
 
 static enum err_code open_node(struct mark *m, struct tree tree, const struct chunk_id *id, int level,
                                struct opened *out, struct err *e)
@@ -452,9 +480,9 @@ static enum err_code open_node(struct mark *m, struct tree tree, const struct ch
 	/* Depth is bounded: a child must be one level below its parent. */
 	if ((level >= 0 && n->level != level) || (n->level == 0 && n->ids_per_entry != (tree.state ? 1 : 3)))
 		return err_set(e, ERR_CORRUPT, "tree node of level %u stands where another belongs", n->level);
-	for (uint32_t i = 0; i < n->count; i++)
-		memcpy(&out->ids[i * n->ids_per_entry], n->entries[i].ids, n->ids_per_entry * sizeof out->ids[0]);
-	return mark_ids(m, out->ids, (size_t)n->count * n->ids_per_entry, out->fresh, e);
+	for (uint32_t i = 0; !rc && i < n->count; i++)
+		rc = sort_entry(m, tree, i, out, e);
+	return rc ? rc : mark_ids(m, tree.list ? MET_LIST : MET_COLLECTION, out->ids, out->count, out->fresh, e);
 }
 
 static enum err_code walk_node(struct mark *m, struct tree tree, const struct chunk_id *id, int level, struct err *e)
@@ -465,15 +493,13 @@ static enum err_code walk_node(struct mark *m, struct tree tree, const struct ch
 	if (!o)
 		return err_no_memory(e, sizeof *o);
 	rc = open_node(m, tree, id, level, o, e);
-	for (uint32_t i = 0; !rc && i < o->node.count; i++) {
-		uint32_t at = i * o->node.ids_per_entry;
-
-		if (!o->fresh[at])
+	for (uint32_t i = 0; !rc && i < o->count; i++) {
+		if (!o->fresh[i])
 			continue;
 		if (o->node.level > 0)
-			rc = walk_node(m, tree, &o->ids[at], o->node.level - 1, e);
-		else if (!tree.state)
-			rc = walk_refs(m, tree.list, &o->ids[at], e);
+			rc = walk_node(m, tree, &o->ids[i], o->node.level - 1, e);
+		else
+			rc = walk_refs(m, tree.list, &o->ids[i], e);
 	}
 	mem_free(o);
 	return rc;

@@ -20,8 +20,10 @@ struct mark_pack {
 	uint32_t *raw;    /* of each block, decompressed */
 	uint8_t *classes; /* of each block */
 	uint8_t *live;    /* bits: needed */
-	uint8_t *moved;   /* bits: copied elsewhere by the repacking; mark never looks at them */
-	bool damaged;     /* cannot be read, and nothing that is needed was found in it */
+	uint8_t *
+	        walked; /* two bits each, mark.c's: what hangs below was seen, as of a collection and as of their list */
+	uint8_t *moved; /* bits: copied elsewhere by the repacking; mark never looks at them */
+	bool damaged;   /* cannot be read, and nothing that is needed was found in it */
 };
 
 struct mark {

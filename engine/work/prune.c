@@ -183,7 +183,7 @@ static enum err_code delete_condemned(struct prune *p, struct err *e)
 		    fact->condemned_ms > p->now_ms - p->options->wait_ms) {
 			p->report->packs_waiting++;
 			p->report->bytes_waiting += fact->pack.bytes;
-		} else if (fact->state == PACK_CONDEMNED && prune_is_late(p)) {
+		} else if (fact->state == PACK_CONDEMNED && p->report->packs_deleted && prune_is_late(p)) {
 			p->report->out_of_time = true;
 			p->report->packs_waiting++;
 			p->report->bytes_waiting += fact->pack.bytes;
@@ -320,7 +320,14 @@ static enum err_code run(struct prune *p, struct err *e)
 		foresee_deletes(p);
 	else if (!rc)
 		rc = take_away(p, e);
-	return rc ? rc : sweep_orphans(p, e);
+	if (!rc)
+		rc = sweep_orphans(p, e);
+	if (!rc && !p->options->dry_run) {
+		repo_checkpoint(p->repo);
+		rc = ledger_checkpoint_sweep(p->repo->ledger,
+		                             p->options->wait_ms ? p->now_ms - p->options->wait_ms : INT64_MAX, e);
+	}
+	return rc;
 }
 
 enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,8 +47,9 @@ struct run {
 
 /* The first ones of each moment; then the dice. */
 static const enum survival corners[][DISK_COUNT] = {
-	{ SURVIVES_SYNCED, SURVIVES_ALL }, { SURVIVES_ALL, SURVIVES_SYNCED },    { SURVIVES_NAMES, SURVIVES_NAMES },
-	{ SURVIVES_ALL, SURVIVES_ALL },    { SURVIVES_SYNCED, SURVIVES_SYNCED }, { SURVIVES_BYTES, SURVIVES_BYTES },
+	{ SURVIVES_SYNCED, SURVIVES_ALL },  { SURVIVES_LEAST, SURVIVES_ALL }, { SURVIVES_NAMES, SURVIVES_NAMES },
+	{ SURVIVES_ALL, SURVIVES_SYNCED },  { SURVIVES_ALL, SURVIVES_ALL },   { SURVIVES_SYNCED, SURVIVES_SYNCED },
+	{ SURVIVES_BYTES, SURVIVES_LEAST },
 };
 
 static struct choice draw(uint64_t *seed)
@@ -86,7 +89,8 @@ static uint64_t past_harm(const struct recorded *r, uint64_t at)
 static void make_points(struct run *run)
 {
 	const struct scene *scene = run->recorded->scene;
-	uint64_t from = scene->later ? run->recorded->begun[scene->cut_from] : 0;
+	unsigned first = scene->cut_from > run->options->from_step ? scene->cut_from : run->options->from_step;
+	uint64_t from = first ? run->recorded->begun[first] : 0;
 	uint64_t moments = run->recorded->op_count - from + 1, seed = run->options->seed;
 	uint64_t *order = calloc(moments, sizeof *order);
 	bool brief = run->options->crashes < moments * ARRAY_LEN(corners);
@@ -110,8 +114,10 @@ static void make_points(struct run *run)
 		p->settled = dice_below(&seed, 2);
 		if (brief)
 			round = dice_below(&seed, 2 * ARRAY_LEN(corners));
-		if (round < ARRAY_LEN(corners))
-			memcpy(p->choice.survival, corners[round], sizeof corners[round]);
+		if (round >= ARRAY_LEN(corners))
+			continue;
+		memcpy(p->choice.survival, corners[round], sizeof corners[round]);
+		p->settled = false;
 	}
 	free(order);
 	qsort(run->points, run->count, sizeof *run->points, by_moment);
@@ -198,6 +204,7 @@ static _Noreturn void be_a_judge(struct run *run, unsigned number)
 	struct judge j = { .run = run, .number = number };
 	uint32_t point;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(j.name, sizeof j.name, "judge-%u", number);
 	while (!atomic_load(&run->shared->stop) &&
 	       (point = atomic_fetch_add(&run->shared->next_point, 1)) < run->count) {
@@ -213,16 +220,26 @@ static _Noreturn void be_a_judge(struct run *run, unsigned number)
 
 /* ---- telling ---- */
 
-static size_t tell_op(const struct recorded *r, uint64_t number, const struct tape_op *op, char *out, size_t max)
+static size_t tell_op(uint64_t number, const struct tape_op *op, char *out, size_t max)
 {
-	int n;
-
-	(void)r;
-	n = snprintf(out, max, "  %llu %s %s%s%s%s ino %llu, %llu+%zu\n", (unsigned long long)number,
-	             op->disk == DISK_STORE ? "store" : "client", tape_kind_name(op->kind), *op->name ? " " : "",
-	             op->name, *op->name2 ? op->name2 : "", (unsigned long long)op->ino, (unsigned long long)op->offset,
-	             op->len);
+	int n = snprintf(out, max, "  %llu %s %s%s%s %s ino %llu, %llu+%zu\n", (unsigned long long)number,
+	                 op->disk == DISK_STORE ? "store" : "client", tape_kind_name(op->kind), *op->name ? " " : "",
+	                 op->name, op->name2, (unsigned long long)op->ino, (unsigned long long)op->offset, op->len);
 	return n < 0 || (size_t)n >= max ? max - 1 : (size_t)n;
+}
+
+void crashes_list(const struct recorded *r)
+{
+	struct tape_op op;
+	uint64_t at = 0;
+	char line[800];
+
+	for (uint64_t i = 0; tape_next(&at, &op); i++) {
+		if (op.kind == TAPE_STEP)
+			printf("step %llu: %s\n", (unsigned long long)op.offset, r->scene->steps[op.offset].words);
+		tell_op(i, &op, line, sizeof line);
+		fputs(line, stdout);
+	}
 }
 
 static void tell_failure(const struct run *run, unsigned job, const char *text, struct crash_report *out)
@@ -245,7 +262,7 @@ static void tell_failure(const struct run *run, unsigned job, const char *text, 
 	        (unsigned long long)p->choice.seed, (unsigned long long)run->options->seed, number, run->count, text);
 	for (uint64_t i = 0; i < p->at && tape_next(&at, &op); i++)
 		if (i + TAIL_OPS >= p->at && used < sizeof out->failure)
-			used += tell_op(run->recorded, i, &op, out->failure + used, sizeof out->failure - used);
+			used += tell_op(i, &op, out->failure + used, sizeof out->failure - used);
 	if (used < sizeof out->failure)
 		snprintf(out->failure + used, sizeof out->failure - used, "what the cut left: %s/judge-%u",
 		         run->stage->folder, job);

@@ -11,6 +11,7 @@ struct crash_options {
 	uint64_t seed;
 	unsigned jobs;
 	const struct no_sync *without; /* or NULL */
+	unsigned from_step;            /* nothing is cut before it */
 };
 struct crash_report {
 	uint64_t crashes;    /* moments and choices that were drawn */
@@ -23,5 +24,8 @@ struct crash_report {
 /* Every operation is cut once before any is cut twice, as far as CRASHES goes. Stops at the first failure. */
 void crashes_run(const struct stage *s, const struct recorded *r, const struct crash_options *o,
                  struct crash_report *out);
+
+/* Prints every operation. */
+void crashes_list(const struct recorded *r);
 
 #endif

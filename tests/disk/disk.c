@@ -28,6 +28,7 @@ struct change {
 	size_t len;
 	const char *name;
 	uint32_t node;
+	uint64_t step;
 };
 
 struct name {
@@ -54,7 +55,8 @@ struct ino_slot {
 };
 
 struct disks {
-	uint64_t at; /* in the tape */
+	uint64_t at;   /* in the tape */
+	uint64_t step; /* that runs */
 	struct node *nodes;
 	uint32_t count, capacity;
 	struct ino_slot *slots;
@@ -124,10 +126,10 @@ static uint32_t node_of(struct disks *d, unsigned disk, uint64_t ino)
 	return slot->used ? slot->node : NONE;
 }
 
-static struct change *add_change(struct node *n)
+static struct change *add_change(const struct disks *d, struct node *n)
 {
 	GROW(n->changes, n->change_count, n->change_capacity);
-	n->changes[n->change_count] = (struct change){ .node = NONE };
+	n->changes[n->change_count] = (struct change){ .node = NONE, .step = d->step };
 	return &n->changes[n->change_count++];
 }
 
@@ -176,7 +178,7 @@ static void change_name(struct disks *d, uint32_t folder, const char *name, uint
 
 	if (folder == NONE)
 		return;
-	c = add_change(&d->nodes[folder]);
+	c = add_change(d, &d->nodes[folder]);
 	c->name = name;
 	c->node = node;
 	if (node != NONE && !d->nodes[node].path) {
@@ -245,6 +247,8 @@ static bool passed_over(struct disks *d, const struct node *n)
 	bool hit = r && r->disk == n->disk && r->folders == n->folder && n->path &&
 	           strncmp(n->path, r->prefix, strlen(r->prefix)) == 0;
 
+	for (uint32_t i = 0; hit && r->others && i < n->change_count; i++)
+		hit = n->changes[i].step != d->step;
 	d->ignored += hit;
 	return hit;
 }
@@ -256,7 +260,7 @@ static void play_bytes(struct disks *d, const struct tape_op *op)
 
 	if (node == NONE)
 		return;
-	c = add_change(&d->nodes[node]);
+	c = add_change(d, &d->nodes[node]);
 	c->data = op->kind == TAPE_WRITE ? op->data : NULL;
 	c->offset = op->offset;
 	c->len = op->len;
@@ -304,6 +308,8 @@ static void play(struct disks *d, const struct tape_op *op)
 		disks_settle(d, op->disk);
 		break;
 	case TAPE_STEP:
+		d->step = op->offset;
+		break;
 	case TAPE_TELL:
 		break;
 	}
@@ -466,6 +472,7 @@ static struct name *left_of_folder(struct cut *c, const struct node *n, uint32_t
 	for (uint32_t i = 0; i < n->change_count; i++) {
 		const struct change *change = &n->changes[i];
 		bool there = c->survival == SURVIVES_ALL || c->survival == SURVIVES_NAMES ||
+		             (c->survival == SURVIVES_LEAST && change->node == NONE) ||
 		             (c->survival == SURVIVES_SOME && lucky(c));
 
 		if (there)

@@ -24,11 +24,15 @@ bool disks_play(struct disks *d, struct tape_op *out);
 /* Everything that happened so far is on the disks for sure: time has passed. */
 void disks_settle(struct disks *d, unsigned disk);
 
-/* Syncs that are passed over: of files, or folders, of DISK whose path begins with PREFIX ("repo/pack/"). */
+/*
+ * Syncs that are passed over: of files, or folders, of DISK whose path begins with PREFIX ("repo/pack/"). OTHERS: only
+ * where the running command has changed nothing itself, and syncs what an earlier one left.
+ */
 struct no_sync {
 	unsigned disk;
 	bool folders;
 	const char *prefix;
+	bool others;
 };
 void disks_ignore_syncs(struct disks *d, const struct no_sync *rule);
 /* Syncs that were passed over. */
@@ -39,6 +43,7 @@ enum survival {
 	SURVIVES_ALL,
 	SURVIVES_NAMES,   /* all names; of bytes only what was synced */
 	SURVIVES_BYTES,   /* all bytes; of names only what was synced */
+	SURVIVES_LEAST,   /* what was taken away is gone, what was not synced never came to be */
 	SURVIVES_SOME,    /* each piece and name by the dice */
 	SURVIVES_NOTHING, /* an empty disk: another machine, a cache that somebody removed */
 	SURVIVAL_KINDS

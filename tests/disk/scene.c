@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,63 +21,85 @@
 
 const struct scene scenes[] = {
 	{ .name = "daily",
-	  .steps = { { "init", EFFECT_INIT, 0 },
-	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0 },
-	             { "forget id:1 id:2", EFFECT_FORGET, 1 },
-	             { "forget --undo id:1", EFFECT_UNDO, 1 },
-	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1 },
-	             { "forget id:3", EFFECT_FORGET, 3 },
-	             { "prune --now", EFFECT_EXPIRE, 0 },
-	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "forget id:1 id:2", EFFECT_FORGET, 1, 0 },
+	             { "forget --undo id:1", EFFECT_UNDO, 1, 0 },
+	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "forget id:1", EFFECT_FORGET, 1, 0 },
+	             { "forget id:3", EFFECT_FORGET, 3, 0 },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0 },
+	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0 } } },
 	{ .name = "merge",
-	  .later = true,
 	  .cut_from = 18,
-	  .steps = { { "init", EFFECT_INIT, 0 },           { MAIL("0-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("1-6"), EFFECT_SNAPSHOT, 0 },  { MAIL("2-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("3-6"), EFFECT_SNAPSHOT, 0 },  { MAIL("4-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("5-6"), EFFECT_SNAPSHOT, 0 },  { MAIL("6-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("7-6"), EFFECT_SNAPSHOT, 0 },  { MAIL("8-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("9-6"), EFFECT_SNAPSHOT, 0 },  { MAIL("10-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("11-6"), EFFECT_SNAPSHOT, 0 }, { MAIL("12-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("13-6"), EFFECT_SNAPSHOT, 0 }, { MAIL("14-6"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("15-6"), EFFECT_SNAPSHOT, 0 }, { MAIL("16-6"), EFFECT_SNAPSHOT, 0 },
-	             { "prune", EFFECT_NONE, 0 },          { "prune --now", EFFECT_EXPIRE, 0 },
-	             { MAIL("17-6"), EFFECT_SNAPSHOT, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },           { MAIL("0-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("1-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("2-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("3-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("4-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("5-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("6-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("7-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("8-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("9-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("10-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("11-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("12-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("13-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("14-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("15-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("16-6"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "prune", EFFECT_NONE, 0, 0 },          { "prune --now", EFFECT_EXPIRE, 0, 0 },
+	             { MAIL("17-6"), EFFECT_SNAPSHOT, 0, 0 } } },
 	{ .name = "keys",
-	  .steps = { { "init", EFFECT_INIT, 0 },
-	             { MAIL("0-3"), EFFECT_SNAPSHOT, 0 },
-	             { "key add --label second --new-key-file client:second", EFFECT_KEY_ADD, 0 },
-	             { "key passwd --new-key-file client:third", EFFECT_KEY_CHANGE, 0 },
-	             { MAIL("1-3"), EFFECT_SNAPSHOT, 0 },
-	             { "key remove second", EFFECT_KEY_REMOVE, 0 },
-	             { MAIL("2-3"), EFFECT_SNAPSHOT, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-3"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "key add --label second --new-key-file client:second", EFFECT_KEY_ADD, 0, 0 },
+	             { "key passwd --new-key-file client:third", EFFECT_KEY_CHANGE, 0, 0 },
+	             { MAIL("1-3"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "key remove second", EFFECT_KEY_REMOVE, 0, 0 },
+	             { MAIL("2-3"), EFFECT_SNAPSHOT, 0, 0 } } },
 	{ .name = "repair",
-	  .steps = { { "init", EFFECT_INIT, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0 },
-	             { "repair index", EFFECT_NONE, 0 },
-	             { "pin id:1", EFFECT_NONE, 0 },
-	             { "harm", EFFECT_HARM, 0 },
-	             { "repair ledger", EFFECT_REPAIR_LEDGER, 0 },
-	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0 },
-	             { "check --read-data", EFFECT_NONE, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "repair index", EFFECT_NONE, 0, 0 },
+	             { "pin id:1", EFFECT_NONE, 0, 0 },
+	             { "harm", EFFECT_HARM, 0, 0 },
+	             { "repair ledger", EFFECT_REPAIR_LEDGER, 0, 0 },
+	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "check --read-data", EFFECT_NONE, 0, 0 } } },
+	/* Of faults only: what changes nothing must not pretend to have seen all. */
+	{ .name = "looking",
+	  .cut_from = 3,
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "snapshots", EFFECT_NONE, 0, 0 },
+	             { "ls id:2", EFFECT_NONE, 0, 0 },
+	             { "diff id:1 id:2", EFFECT_NONE, 0, 0 },
+	             { "restore id:2 --to out:back", EFFECT_RESTORE, 2, 0 },
+	             { "check --read-data", EFFECT_NONE, 0, 0 },
+	             { "key list", EFFECT_NONE, 0, 0 },
+	             { "stats", EFFECT_NONE, 0, 0 } } },
+	/* A killed process leaves what everybody sees and what no power cut need leave. */
+	{ .name = "killed",
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 4 },
+	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "forget id:1", EFFECT_FORGET, 1, 0 },
+	             { "prune --now --max-unused 0", EFFECT_EXPIRE, 0, 5 },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0 },
+	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0 } } },
 	{ .name = "no O_TMPFILE",
 	  .no_tmpfile = true,
-	  .steps = { { "init", EFFECT_INIT, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1 },
-	             { "prune --now", EFFECT_EXPIRE, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "forget id:1", EFFECT_FORGET, 1, 0 },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0 } } },
 	{ .name = "no links",
 	  .no_tmpfile = true,
 	  .no_links = true,
-	  .steps = { { "init", EFFECT_INIT, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0 },
-	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1 },
-	             { "prune --now", EFFECT_EXPIRE, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0 },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0 },
+	             { "forget id:1", EFFECT_FORGET, 1, 0 },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0 } } },
 };
 const size_t scene_count = ARRAY_LEN(scenes);
 const char *const key_names[KEY_NAMES_MAX] = { "key", "second", "third" };
@@ -230,6 +253,50 @@ uint64_t mail_sum(unsigned first, unsigned count)
 	return sum;
 }
 
+struct came_back {
+	uint64_t sum, files;
+};
+
+static void add_file(const char *path, struct came_back *out)
+{
+	struct buf bytes = BUF_EMPTY;
+	struct err e;
+
+	if (!file_read(path, MIB, &bytes, &e))
+		out->sum += hash64(buf_span(&bytes));
+	out->files++;
+	buf_release(&bytes);
+}
+
+bool mail_came_back(const struct roots *at, const char *name, unsigned first, unsigned count)
+{
+	struct came_back got = { 0 }, want = { 0 };
+	struct buf bytes = BUF_EMPTY;
+	char path[700];
+
+	for (size_t f = 0; f < ARRAY_LEN(folder_names); f++) {
+		struct dirent *entry;
+		char folder[300];
+		DIR *list;
+
+		snprintf(folder, sizeof folder, "%s-%s/%s/cur", at->text[DISK_CLIENT], name, folder_names[f]);
+		list = opendir(folder);
+		while (list && (entry = readdir(list))) {
+			snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+			if (entry->d_name[0] != '.')
+				add_file(path, &got);
+		}
+		if (list)
+			closedir(list);
+	}
+	for (unsigned n = first; n < first + count; n++, want.files++) {
+		message(n, &bytes);
+		want.sum += hash64(buf_span(&bytes));
+	}
+	buf_release(&bytes);
+	return got.sum == want.sum && got.files == want.files;
+}
+
 bool step_mail(const struct step *step, unsigned *first, unsigned *count)
 {
 	const char *at = strstr(step->words, "mail:");
@@ -266,6 +333,9 @@ static void add_step_word(struct words *w, const struct stage *s, const struct r
 		add_word(w, made);
 	} else if (sscanf(text, "id:%u", &step) == 1) {
 		add_word(w, ids[step]);
+	} else if (!strncmp(text, "out:", 4)) {
+		snprintf(made, sizeof made, "maildir:%s-%s", at->text[DISK_CLIENT], text + 4);
+		add_word(w, made);
 	} else if (!strncmp(text, "client:", 7)) {
 		snprintf(made, sizeof made, "%s/%s", at->text[DISK_CLIENT], text + 7);
 		add_word(w, made);
@@ -348,6 +418,8 @@ static _Noreturn void be_the_program(const struct roots *at, const struct step *
 	if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0)
 		_exit(125);
 	tape_record(recorded);
+	if (recorded)
+		tape_kill_at_link(step->killed);
 	code = step->effect == EFFECT_HARM ? harm(at) : cli_main(w->argc, w->argv);
 	tape_record(false);
 	_exit(code);
@@ -411,7 +483,7 @@ const char *key_before(const struct scene *scene, unsigned k)
 
 /* ---- recording ---- */
 
-static void read_keys(const struct roots *at, struct recorded *r)
+void scene_read_keys(const struct roots *at, struct recorded *r)
 {
 	struct buf text = BUF_EMPTY;
 	char path[200];
@@ -453,7 +525,7 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 	struct roots live;
 	char ignored[160];
 
-	*out = (struct recorded){ .scene = scene };
+	*out = (struct recorded){ .scene = scene, .loose = STEPS_MAX };
 	mail_folder(s, NEXT_FIRST, NEXT_COUNT, ignored);
 	stage_disks(s, "live", &live);
 	tape_move(live.both);
@@ -464,15 +536,17 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 
 		tape_step(k);
 		run_step(s, &live, &scene->steps[k], out->ids, key_before(scene, k), true, &result);
-		if (result.exit != 0 ||
-		    (scene->steps[k].effect == EFFECT_SNAPSHOT && !result_id(&result, out->ids[k]))) {
+		if (scene->steps[k].killed && result.exit == 1000 + SIGKILL) {
+			out->loose = scene->steps[k].effect == EFFECT_SNAPSHOT ? k : out->loose;
+		} else if (result.exit != 0 || scene->steps[k].killed ||
+		           (scene->steps[k].effect == EFFECT_SNAPSHOT && !result_id(&result, out->ids[k]))) {
 			fprintf(stderr, "%s, step %u (%s) ended with %d:\n%s%s", scene->name, k, scene->steps[k].words,
 			        result.exit, result.out, result.err);
 			exit(2);
 		}
 		result_release(&result);
 	}
-	read_keys(&live, out);
+	scene_read_keys(&live, out);
 	find_steps(out);
 }
 

@@ -27,23 +27,24 @@ enum effect {
 	EFFECT_KEY_CHANGE,
 	EFFECT_KEY_REMOVE,
 	EFFECT_HARM, /* not a command: the newest record is damaged, and the client's cache is lost */
-	EFFECT_REPAIR_LEDGER
+	EFFECT_REPAIR_LEDGER,
+	EFFECT_RESTORE /* of the snapshot of step SUBJECT: the messages come back outside of the disks */
 };
 
 /*
  * WORDS of the command line: "mail:FIRST-COUNT" stands for a Maildir with these messages, "id:STEP" for the id that this
- * step's snapshot got, "client:NAME" for a file on the client's disk.
+ * step's snapshot got, "client:NAME" for a file on the client's disk, "out:NAME" for a Maildir to restore to.
  */
 struct step {
 	const char *words;
 	enum effect effect;
 	unsigned subject;
+	unsigned killed; /* it dies after giving so many names on the store; 0: it lives */
 };
 struct scene {
 	const char *name;
 	bool no_tmpfile, no_links; /* what the disks lack */
-	bool later;                /* only the last steps are cut: what comes before is another scene's business */
-	unsigned cut_from;         /* the first step that is cut, with LATER */
+	unsigned cut_from;         /* the first step that is cut: what comes before is another scene's business */
 	struct step steps[STEPS_MAX];
 };
 extern const struct scene scenes[];
@@ -68,6 +69,8 @@ void stage_disks(const struct stage *s, const char *name, struct roots *out);
 /* The Maildir of "FIRST-COUNT", made when it is missing; and the sum of all that a snapshot of it must hold. */
 void mail_folder(const struct stage *s, unsigned first, unsigned count, char out[160]);
 uint64_t mail_sum(unsigned first, unsigned count);
+/* What a Maildir of the last "out:" holds is what it was made of. */
+bool mail_came_back(const struct roots *at, const char *name, unsigned first, unsigned count);
 /* One item's part of the sum. */
 uint64_t mail_item_sum(struct span collection, struct span key, struct span bytes);
 
@@ -101,9 +104,12 @@ struct recorded {
 	char ids[STEPS_MAX][33];
 	uint8_t keys[KEY_NAMES_MAX][32];
 	bool has_key[KEY_NAMES_MAX];
+	unsigned loose; /* a step that may have made snapshots of ids that nobody knows; STEPS_MAX for none */
 };
 /* Runs SCENE on empty disks while the tape records, and makes all mail. Ends the process when a command fails. */
 void scene_record(const struct stage *s, const struct scene *scene, struct recorded *out);
+/* Reads the key files that are there. */
+void scene_read_keys(const struct roots *at, struct recorded *r);
 
 /* What must hold after AT operations. */
 enum must {

@@ -52,6 +52,8 @@ void tape_move(const char *const roots[DISK_COUNT]);
 /* On or off, for this process and its children. */
 void tape_record(bool on);
 void tape_step(uint64_t number);
+/* The process that gives the COUNT-th new name on the store (a pack's, a record's) dies right after; 0: none. */
+void tape_kill_at_link(unsigned count);
 /* The inode number of a root, for whoever plays the tape. */
 uint64_t tape_root_ino(unsigned disk);
 /* Reads the operation at *AT (0: the first) and moves on; false at the end. */
@@ -72,10 +74,14 @@ enum fault {
 	FAULT_KINDS
 };
 const char *fault_name(enum fault fault);
-/* Call number AT (from 0) of those on DISK that FAULT can hit fails, in this process and its children. */
+/* A process that makes children fail beside others calls it first: its counters are its own. */
+void tape_own_faults(void);
+/* Call number AT (from 0) of those on DISK that FAULT can hit fails, in this process and its children. Counts from 0. */
 void tape_fault(enum fault fault, unsigned disk, uint64_t at);
-/* How many calls could have been hit since tape_fault, and what the first one that was hit was ("" for none). */
-uint64_t tape_fault_calls(void);
+/* Nothing fails, all that FAULT could hit is counted for each FAULT and disk. */
+void tape_count(void);
+uint64_t tape_counted(enum fault fault, unsigned disk);
+/* What the first call was that was hit; "" for none. */
 const char *tape_fault_hit(void);
 
 #endif

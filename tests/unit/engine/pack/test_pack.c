@@ -312,6 +312,125 @@ static void an_unfinished_pack_leaves_nothing(void **state)
 	assert_int_equal(before, after);
 }
 
+/* ---- blocks carried from one pack into another ---- */
+
+/* Carries every block of FROM into PW; RC of the first that does not go. */
+static enum err_code carry_all(struct pack_world *w, struct pack_writer *pw, struct pack *from, struct err *e)
+{
+	struct buf ids = BUF_EMPTY, sealed = BUF_WITH_MAX(PACK_BYTES_MAX);
+	enum err_code rc = ERR_OK;
+
+	for (uint32_t b = 0, number; !rc && b < pack_block_count(from); b++) {
+		buf_clear(&ids);
+		buf_clear(&sealed);
+		OK(pack_ids(from, b, w->codec, &ids, &err));
+		OK(pack_read_sealed(from, b, 1, &sealed, &err));
+		rc = pack_writer_carry(pw, from, b, buf_span(&sealed), (const struct chunk_id *)(const void *)ids.ptr,
+		                       &number, e);
+	}
+	buf_release(&ids);
+	buf_release(&sealed);
+	return rc;
+}
+
+/* By a keeper, which opens none of them: what comes out opens for whoever could open it before. */
+static void carried_blocks_read_as_before(void **state)
+{
+	struct pack_world *w = *state;
+	struct keys *keeper = NULL;
+	struct pack_writer *pw = NULL;
+	struct pack_added added, from[3];
+	struct pack *p = NULL;
+	struct block got = { 0 };
+	struct problems found = { 0 };
+
+	OK(keys_new_holder(w->keys, ROLE_KEEPER, &keeper, &err));
+	OK(pack_writer_open(w->store, keeper, 9, &pw, &err));
+	assert_null(pack_writer_seal(pw, CLASS_TEXT));
+	assert_null(pack_writer_seal(pw, CLASS_KEYS));
+	assert_non_null(pack_writer_seal(pw, CLASS_NODE));
+	for (uint32_t i = 0; i < ARRAY_LEN(from); i++) {
+		from[i] = make_pack(w, i * 1000, 4, 100);
+		OK(pack_open(w->store, keeper, &from[i], &p, NULL, &err));
+		FAILS(ERR_WRONG_KEY, pack_read_block(p, 0, w->codec, &got, &err));
+		OK(carry_all(w, pw, p, &err));
+		pack_free(&p);
+	}
+	OK(pack_writer_finish(&pw, &added, &err));
+	OK(pack_open(w->store, w->keys, &added, &p, NULL, &err));
+	assert_int_equal(pack_block_count(p), 12);
+	assert_int_equal(p->directory.seal_count, 1 + ARRAY_LEN(from));
+	for (uint32_t i = 0; i < 12; i++) {
+		uint32_t first = i / 4 * 1000 + i % 4 * 100;
+
+		OK(pack_read_block(p, i, w->codec, &got, &err));
+		assert_true(span_equal(block_chunk(&got, 99), chunk_bytes(first + 99)));
+		block_release(&got);
+		assert_ids(w, p, i, CLASS_TEXT, first, 100);
+	}
+	OK(pack_check_bytes(p, count_problem, &found, &err));
+	assert_int_equal(found.count, 0);
+	pack_free(&p);
+	keys_free(&keeper);
+}
+
+static void a_damaged_block_is_not_carried(void **state)
+{
+	struct pack_world *w = *state;
+	struct pack_added from = make_pack(w, 5, 2, 30), added;
+	struct pack_writer *pw = NULL;
+	struct buf ids = BUF_EMPTY, sealed = BUF_EMPTY;
+	struct pack *p = NULL;
+	uint32_t number;
+
+	OK(pack_open(w->store, w->keys, &from, &p, NULL, &err));
+	OK(pack_ids(p, 0, w->codec, &ids, &err));
+	OK(pack_read_sealed(p, 0, 2, &sealed, &err));
+	assert_int_equal(sealed.len, pack_block(p, 0)->sealed_bytes + pack_block(p, 1)->sealed_bytes);
+	sealed.ptr[7] ^= 1;
+	OK(pack_writer_open(w->store, w->keys, 9, &pw, &err));
+	FAILS(ERR_CORRUPT, pack_writer_carry(pw, p, 0, span_first(buf_span(&sealed), pack_block(p, 0)->sealed_bytes),
+	                                     (const struct chunk_id *)(const void *)ids.ptr, &number, &err));
+	FAILS(ERR_CORRUPT, pack_read_sealed(p, 1, 2, &sealed, &err));
+	/* The writer is as good as before. */
+	assert_int_equal(pack_writer_blocks(pw), 0);
+	sealed.ptr[7] ^= 1;
+	OK(pack_writer_carry(pw, p, 0, span_first(buf_span(&sealed), pack_block(p, 0)->sealed_bytes),
+	                     (const struct chunk_id *)(const void *)ids.ptr, &number, &err));
+	OK(pack_writer_finish(&pw, &added, &err));
+	pack_free(&p);
+	buf_release(&ids);
+	buf_release(&sealed);
+}
+
+/* 1,024 seals are the limit: three of the writer's own, and the others. One pack passes for many by names of its seal. */
+static void a_pack_is_full_of_seals(void **state)
+{
+	struct pack_world *w = *state;
+	struct pack_added from = make_pack(w, 0, 2, 1), added;
+	struct pack_writer *pw = NULL;
+	struct pack *p = NULL;
+	uint16_t seal;
+
+	OK(pack_open(w->store, w->keys, &from, &p, NULL, &err));
+	seal = pack_block(p, 0)->seal;
+	OK(pack_writer_open(w->store, w->keys, 9, &pw, &err));
+	for (uint32_t i = 0; i < PACK_SEALS_MAX - 3; i++) {
+		memcpy(p->directory.seals[seal].id.bytes, &i, sizeof i);
+		OK(carry_all(w, pw, p, &err));
+	}
+	memset(p->directory.seals[seal].id.bytes, 0xff, ID16_BYTES);
+	FAILS(ERR_LIMIT, carry_all(w, pw, p, &err));
+	pack_free(&p);
+	/* Still good. */
+	add_block(w, pw, CLASS_TEXT, 0, 1);
+	OK(pack_writer_finish(&pw, &added, &err));
+	OK(pack_open(w->store, w->keys, &added, &p, NULL, &err));
+	assert_int_equal(p->directory.seal_count, PACK_SEALS_MAX);
+	assert_int_equal(pack_block_count(p), 2 * (PACK_SEALS_MAX - 3) + 1);
+	pack_free(&p);
+}
+
 /* ---- the decoders alone ---- */
 
 static struct pack_directory sample_directory(struct pack_seal *seals, struct block_info *blocks)
@@ -427,6 +546,9 @@ int main(void)
 		cmocka_unit_test(a_whole_pack_under_another_name_is_refused),
 		cmocka_unit_test(another_repositorys_keys_do_not_open_it),
 		cmocka_unit_test(an_unfinished_pack_leaves_nothing),
+		cmocka_unit_test(carried_blocks_read_as_before),
+		cmocka_unit_test(a_damaged_block_is_not_carried),
+		cmocka_unit_test(a_pack_is_full_of_seals),
 		cmocka_unit_test(a_directory_refuses_every_cut_and_every_wrong_number),
 		cmocka_unit_test(a_footer_refuses_places_that_cannot_be),
 	};

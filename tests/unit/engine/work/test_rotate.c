@@ -218,7 +218,7 @@ static void who_was_removed_reads_nothing_newer(void **state)
 	assert_true(record_opens(bob->keys, &record));
 	for (size_t i = 0; i < ledger_holder_count(s.lab.repo->ledger); i++) {
 		const struct holder_payload *h = ledger_holder(s.lab.repo->ledger, i);
-		struct span share = fold_epoch_entry(&s.lab.repo->ledger->fold, &h->holder);
+		struct span share = fold_epoch_entry(&s.lab.repo->ledger->fold, 2, &h->holder);
 
 		assert_int_equal(share.len, h->role == HOLDER_REMOVED ? 0 : EPOCH_SEALED_BYTES);
 		if (share.len)
@@ -234,8 +234,8 @@ static void who_was_removed_reads_nothing_newer(void **state)
 	assert_true(ledger_pack_count(s.lab.repo->ledger) > packs);
 	for (uint32_t i = 0; i < ledger_pack_count(s.lab.repo->ledger); i++) {
 		struct pack *pack = NULL;
-		enum err_code rc = pack_open(bob->store, bob->keys, &ledger_pack(s.lab.repo->ledger, i)->pack, &pack,
-		                             NULL, &err);
+		enum err_code rc =
+		        pack_open(bob->store, bob->keys, &ledger_pack(s.lab.repo->ledger, i)->pack, &pack, NULL, &err);
 
 		assert_string_equal(err_code_name(rc), err_code_name(i < packs ? ERR_OK : ERR_WRONG_KEY));
 		pack_free(&pack);
