@@ -736,7 +736,8 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a
 	 * hole, and what the run has just read is in the page cache: once more, from what the ledger says now.
 	 */
-	for (int again = 0; rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(repo); again++) {
+	for (int again = 0;
+	     rc == ERR_STATE && again < RUNS_AGAIN && !repo_stopped(repo) && !ledger_rotated(repo->ledger); again++) {
 		repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
 		rc = ledger_refresh(repo->ledger, e);
 		if (!rc)
