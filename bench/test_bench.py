@@ -73,6 +73,23 @@ class Generate(unittest.TestCase):
 			self.assertGreater(sum(count > 1 for count in repeated.values()), 10)
 
 
+class Prune(unittest.TestCase):
+	def test_it_runs_and_tells_every_step(self):
+		with tempfile.TemporaryDirectory() as work:
+			out = os.path.join(work, "out.json")
+			told = subprocess.run([os.path.join(HERE, "prune"), "--mailhold", MAILHOLD, "--tools", "mailhold", "--messages",
+				"60", "--days", "4", "--rounds", "1", "--hurry", "--quiet", "--work", work, "--json", out],
+				capture_output=True, text=True, check=False)
+			self.assertEqual(told.returncode, 0, told.stderr)
+			with open(out) as data:
+				samples = json.load(data)["samples"]
+			for name in ("mailhold", "mailhold, key file"):
+				self.assertEqual(sorted(samples[name]), ["after", "check", "prune"])
+				self.assertGreater(samples[name]["prune"][0]["wall_s"], 0)
+				self.assertGreater(samples[name]["prune"][0]["stored_bytes"], 1000)
+			self.assertIn("forget every second, free the space, wall", told.stdout)
+
+
 class Compare(unittest.TestCase):
 	def test_new_mail_shares_no_line_of_weight_and_keeps_its_shape(self):
 		old = b"Subject: one two three four five six\r\n\r\n" + b"words that stand in a row here, some of them\r\n" * 5

@@ -13,7 +13,7 @@
 #include "command.h"
 #include "secret_input.h"
 
-enum { REPORTS_TOLD = 20, PASSWORD_TRIES = 3 };
+enum { REPORTS_TOLD = 20, PASSWORD_TRIES = 3, WAIT_MS = 10000, WAIT_SECONDS_MAX = 30 * 24 * 3600 };
 
 volatile sig_atomic_t cli_stop;
 
@@ -28,6 +28,7 @@ const struct option_def global_options[] = {
 	  GLOBAL(cache_folder) },
 	{ 0, "expect-head", OPTION_TEXT, "HEAD", "stop when the store is older than HEAD, as a run printed it",
 	  GLOBAL(expect_head) },
+	{ 0, "wait", OPTION_TEXT, "SECONDS", "for another mailhold that has the local index (else 10)", GLOBAL(wait) },
 	{ 0, "json", OPTION_FLAG, NULL, "results as JSON, errors as one JSON line on stderr", GLOBAL(json) },
 	{ 'q', "quiet", OPTION_FLAG, NULL, "only results that were asked for, and errors", GLOBAL(quiet) },
 	{ 'v', "verbose", OPTION_FLAG, NULL, "tell every item that was skipped", GLOBAL(verbose) },
@@ -77,7 +78,10 @@ static void remedy(const struct cli *c, enum err_code code, char *out, size_t ma
 		snprintf(out, max, "the password or key file of somebody who may open this repository");
 		break;
 	case ERR_BUSY:
-		snprintf(out, max, "the same command when the other mailhold has ended, or with --cache-folder FOLDER");
+		snprintf(out, max,
+		         "the same command when the other mailhold has ended, with a longer --wait, or beside it with "
+		         "an "
+		         "index of its own: --cache-folder FOLDER");
 		break;
 	case ERR_FORKED:
 		snprintf(out, max, "asking whoever runs the store what was put back; nothing was changed here");
@@ -245,6 +249,7 @@ static enum err_code open_once(struct cli *c, const struct opening *from, struct
 	struct repo_options o = { .url = from->url,
 		                  .cache_folder = c->g.cache_folder,
 		                  .expect_head = from->expect_head,
+		                  .wait_ms = c->wait_ms,
 		                  .notice = cli_notice,
 		                  .notice_ctx = c };
 	struct secret_got got;
@@ -263,10 +268,23 @@ static enum err_code open_once(struct cli *c, const struct opening *from, struct
 	return rc;
 }
 
+static enum err_code read_wait(struct cli *c, struct err *e)
+{
+	uint64_t seconds;
+
+	c->wait_ms = WAIT_MS;
+	if (!c->g.wait)
+		return ERR_OK;
+	if (!text_number(span_cstr(c->g.wait), WAIT_SECONDS_MAX, &seconds))
+		return err_set(e, ERR_USAGE, "--wait is a number of seconds, 0 for not at all");
+	c->wait_ms = (int64_t)seconds * 1000;
+	return ERR_OK;
+}
+
 static enum err_code open_asking(struct cli *c, const struct opening *from, struct repo **out, struct err *e)
 {
-	enum err_code rc = ERR_OK;
-	bool again = true;
+	enum err_code rc = read_wait(c, e);
+	bool again = !rc;
 
 	for (int i = 0; i < PASSWORD_TRIES && again; i++) {
 		if (i)
@@ -442,7 +460,7 @@ static int finish(struct cli *c, enum err_code rc, struct err *e)
 		rc = ERR_OK;
 	if (rc)
 		return cli_exit_code(rc);
-	return c->failed ? EXIT_FAILED : c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
+	return c->gone ? EXIT_STORE_FORKED : c->failed ? EXIT_FAILED : c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
 int cli_main(int argc, char **argv)

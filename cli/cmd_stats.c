@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include "base/text.h"
+#include "problem.h"
 
 static enum err_code put_json(const struct repo_info *info, const struct stats_report *s, struct err *e)
 {
@@ -38,11 +39,13 @@ static enum err_code put_json(const struct repo_info *info, const struct stats_r
 		row_number(&one, "sealed_bytes", s->classes[i].sealed_bytes);
 		array_add_row(&classes, &one);
 	}
+	verified_row(&r, &s->verified);
 	row_array(&r, "classes", classes);
 	return row_put(&r, e);
 }
 
-static enum err_code put_totals(const struct repo_info *info, const struct stats_report *s, struct err *e)
+static enum err_code put_totals(struct cli *c, const struct repo_info *info, const struct stats_report *s,
+                                struct err *e)
 {
 	struct line l = line_new(e);
 	char id[2 * ID16_BYTES + 1];
@@ -64,6 +67,10 @@ static enum err_code put_totals(const struct repo_info *info, const struct stats
 	if (s->object_bytes && s->bytes_all)
 		line_printf(&l, "; stored in %.1f %% of what copies of all snapshots would take",
 		            100.0 * (double)s->object_bytes / (double)s->bytes_all);
+	if (s->verified.packs) {
+		line_printf(&l, "\n");
+		(void)verified_words(&l, c->now_ms, &s->verified);
+	}
 	rc = line_put(&l);
 	line_release(&l);
 	return rc;
@@ -102,7 +109,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	repo_describe(c->repo, &info);
 	if (c->g.json)
 		return put_json(&info, &report, e);
-	rc = put_totals(&info, &report, e);
+	rc = put_totals(c, &info, &report, e);
 	return rc || !report.class_count ? rc : put_classes(&report, e);
 }
 

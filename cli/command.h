@@ -25,7 +25,7 @@ enum exit_code {
 };
 
 struct cli_globals {
-	const char *repository, *password_file, *password_command, *key_file, *cache_folder, *expect_head;
+	const char *repository, *password_file, *password_command, *key_file, *cache_folder, *expect_head, *wait;
 	bool json, quiet, verbose, no_progress, help, version;
 };
 
@@ -33,12 +33,14 @@ struct cli {
 	struct cli_globals g;
 	const struct command *command; /* NULL before it is known */
 	const char *url;               /* of the repository */
+	int64_t wait_ms;               /* --wait */
 	struct repo *repo;
 	struct progress progress;
 	int64_t now_ms;
 	uint64_t reports; /* items told as skipped or failed; guarded by progress.lock */
 	bool incomplete;  /* done, but not all of it: exit 3 */
 	bool failed;      /* something failed and was told already: exit 1 */
+	bool gone;        /* the store lacks what the ledger says it has, told already: exit 13 */
 };
 
 typedef enum err_code (*command_run)(struct cli *c, const void *values, const struct text_list *words, struct err *e);

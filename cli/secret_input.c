@@ -163,7 +163,9 @@ static enum err_code use_key_file(const char *path, bool create, struct secret_g
 {
 	out->kind = SLOT_KEY_FILE;
 	out->key_file = path;
-	if (create && access(path, F_OK) != 0 && errno == ENOENT) {
+	if (create && access(path, F_OK) != 0) {
+		if (errno != ENOENT)
+			return err_sys(e, errno, "cannot look at the key file %s", text_name(span_cstr(path)).text);
 		out->key_file_created = true;
 		return create_key_file(path, &out->secret, e);
 	}

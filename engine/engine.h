@@ -49,6 +49,8 @@ struct repo_options {
 	        *expect_head; /* hex head as printed by a run, or NULL: ERR_FORKED when the ledger does not hold it */
 	engine_notice notice;
 	void *notice_ctx;
+	int64_t wait_ms; /* how long to wait for another process of this machine that writes the local index, before
+	                    ERR_BUSY; a notice tells that it waits */
 };
 
 /*
@@ -517,19 +519,40 @@ MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, 
 
 struct check_options {
 	bool read_data; /* every block: unseal, decompress, compare ids; else structure only */
+	/*
+	 * Of the data, only so much, whole packs, those first that were verified longest ago (the client remembers): at
+	 * least one pack. All 0: everything.
+	 */
+	unsigned data_percent; /* 1..100, of the bytes of all packs */
+	uint64_t data_bytes;
+	int64_t data_ms; /* packs are begun for so long */
 };
 struct check_problem {
 	const char *object; /* "ledger record 12", "pack 0003…", "snapshot ab12 …" */
 	const struct err *what;
+	/* An item that needs something damaged: SNAPSHOTS (else 0) of them have it, from FIRST to LAST in order of commit. */
+	uint64_t snapshots;
+	struct snapshot_id first, last;
+	struct span collection, key, title; /* TITLE is empty when it is lost or was never there */
 };
 typedef void (*check_visit)(void *ctx, const struct check_problem *p);
+/* What this client remembers of the live packs. */
+struct engine_verified {
+	uint64_t packs, bytes; /* verified at some time */
+	uint64_t never_packs, never_bytes;
+	int64_t oldest_ms; /* of those that were; 0: none */
+};
 struct check_report {
 	uint64_t records, packs, blocks, chunks, snapshots, bytes_read;
 	uint64_t problems;
+	uint64_t objects_gone;   /* records and packs that must be there and are not */
 	uint64_t items_affected; /* items of live snapshots that need something damaged */
+	uint64_t packs_data;     /* of PACKS: every byte was compared */
+	struct engine_verified verified;
 };
 /*
- * With read_data and a full key a record vouches for packs of others that were found good (docs/threat_model.md).
+ * An item is told once, however many snapshots have it. A keeper compares the bytes of what it cannot open. With data read and
+ * a full key, a record vouches for packs of others that were found good (docs/threat_model.md).
  */
 MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                                       struct check_report *out, struct err *e);
@@ -539,6 +562,34 @@ MUST_CHECK enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, s
 /* Throws the local index away and makes it anew from the packs; *COUNT tells how many chunks it has. */
 MUST_CHECK enum err_code engine_repair_index(struct repo *r, uint64_t *count, struct err *e);
 
+/* ---- repair of packs: docs/repair.md ---- */
+
+struct repair_options {
+	/* Where lost chunks may be had again; each may be absent. Items are split as a snapshot splits them. */
+	struct item_source *source;
+	struct repo *from;
+	bool dry_run; /* finds and tells, changes nothing */
+};
+struct repair_report {
+	uint64_t packs;                      /* looked at */
+	uint64_t packs_damaged, packs_gone;  /* damaged: set aside; gone: the store has lost them */
+	uint64_t chunks_saved, chunks_known; /* of damaged packs: copied; had elsewhere as well */
+	uint64_t bytes_added;                /* new packs, as stored */
+	uint64_t chunks_lost;     /* needed by snapshots and nowhere to be had when the packs were repaired */
+	uint64_t chunks_restored; /* of them, taken from the source or the other repository */
+	uint64_t items_affected;  /* items that cannot be read whole, in the end */
+	uint64_t problems;        /* told, of packs and of snapshots */
+	char head[80];
+};
+/*
+ * Looks at every byte of every pack. A damaged pack is copied to damaged/… in the store, every whole chunk of it is kept in
+ * new packs, and the ledger condemns it in the same record (docs/order.md, rule 19): from then on what was lost counts
+ * as unknown, and is stored again by whoever has it. VISIT gets the packs' problems first, and, when all that can be
+ * done was done, each item that is affected still. Killed anywhere it is simply run again. Only for a full holder.
+ */
+MUST_CHECK enum err_code engine_repair_packs(struct repo *r, const struct repair_options *o, check_visit visit,
+                                             void *ctx, struct repair_report *out, struct err *e);
+
 struct stats_report {
 	uint64_t snapshots, snapshots_trash, accounts, records;
 	uint64_t packs, pack_bytes;
@@ -546,6 +597,7 @@ struct stats_report {
 	uint64_t items_latest, bytes_latest; /* sum over the latest snapshot of each account */
 	uint64_t items_all, bytes_all;       /* sum over all snapshots: what copies would take */
 	uint64_t chunks;
+	struct engine_verified verified;
 	struct {
 		const char *name;
 		uint64_t blocks, chunks, raw_bytes, sealed_bytes;

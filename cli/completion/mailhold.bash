@@ -2,7 +2,7 @@
 
 _mailhold_options()
 {
-	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --json
+	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --wait --json
 		-q --quiet -v --verbose --no-progress -h --help'
 	local keep='--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-quarterly --keep-yearly
 		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
@@ -32,6 +32,8 @@ _mailhold_options()
 	key)
 		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
+	repair)
+		printf '%s ' "-n --dry-run --from --from-password-file --from-password-command --from-key-file $global" ;;
 	'') printf '%s ' "--version $global" ;;
 	*) printf '%s ' "$global" ;;
 	esac
@@ -47,7 +49,7 @@ _mailhold()
 	# The command is the first word that is neither an option nor the value of one.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head)
+		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head | --wait)
 			((i++)) ;;
 		-*) ;;
 		*)
@@ -59,7 +61,8 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --new-password-file | --new-key-file | --to-password-file | --to-key-file | --plan)
+	--password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | \
+		--to-password-file | --to-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
 	--compression)
@@ -70,6 +73,9 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd rotate export' -- "$word")
+		return ;;
+	repair)
+		mapfile -t COMPREPLY < <(compgen -W 'packs ledger index' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -74,6 +74,21 @@ bool pack_name_of_path(const char *path, struct pack_name *out)
 	return true;
 }
 
+bool record_number_of_path(const char *path, uint64_t *out)
+{
+	uint8_t bytes[8];
+	uint64_t number = 0;
+
+	if (strlen(path) != strlen("ledger/") + 16 || !text_unhex(span_of(path + 7, 16), bytes, sizeof bytes))
+		return false;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		number = number << 8 | bytes[i];
+	if (strcmp(record_path(number).text, path) != 0)
+		return false;
+	*out = number;
+	return true;
+}
+
 /* The clear part: also the associated data. */
 static void clear_encode(struct wr *w, uint32_t epoch, const struct repo_id *repo, uint64_t number)
 {

@@ -264,6 +264,8 @@ struct record_path {
 	char text[32];
 };
 struct record_path record_path(uint64_t number);
+/* False: PATH is not exactly what record_path gives for some number. */
+bool record_number_of_path(const char *path, uint64_t *out);
 
 /* Length after Padmé padding (at most 12 % more), at least FLOOR. Packs and records use it. */
 uint64_t padme(uint64_t bytes, uint64_t floor);

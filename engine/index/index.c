@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -93,6 +94,25 @@ static void forget_packs(struct index *i)
 
 /* ---- the lock ---- */
 
+/* The process that holds the lock writes its number into the file: only for the message, so nothing depends on it. */
+static void tell_holder(int fd)
+{
+	char text[24];
+	int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, text, (size_t)len, 0);
+}
+
+static long holder(int fd)
+{
+	char text[24] = "";
+	ssize_t len = pread(fd, text, sizeof text - 1, 0);
+	long pid = len > 0 ? strtol(text, NULL, 10) : 0;
+
+	return pid > 0 ? pid : 0;
+}
+
 static enum err_code take_lock(struct index *i, struct err *e)
 {
 	const char *path = (const char *)i->lock_path.ptr;
@@ -102,12 +122,16 @@ static enum err_code take_lock(struct index *i, struct err *e)
 		return err_sys(e, errno, "cannot open %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		int seen = errno;
+		long pid = holder(fd);
 
 		close(fd);
-		if (seen == EWOULDBLOCK)
+		if (seen != EWOULDBLOCK)
+			return err_sys(e, seen, "cannot lock %s", path);
+		if (!pid)
 			return err_set(e, ERR_BUSY, "the local index %s is in use by another process", path);
-		return err_sys(e, seen, "cannot lock %s", path);
+		return err_set(e, ERR_BUSY, "the local index %s is in use by another process, number %ld", path, pid);
 	}
+	tell_holder(fd);
 	i->lock_fd = fd;
 	return ERR_OK;
 }

@@ -240,7 +240,7 @@ static void start_over(struct ledger *l)
 }
 
 /* Folds up to and without record END. */
-static enum err_code fold_on(struct ledger *l, uint64_t end, struct err *e)
+enum err_code ledger_fold_on(struct ledger *l, uint64_t end, struct err *e)
 {
 	uint8_t hash[RECORD_HASH_BYTES];
 	bool again;
@@ -270,7 +270,7 @@ enum err_code ledger_refresh(struct ledger *l, struct err *e)
 	if (l->broken)
 		return err_set(e, ERR_STATE, "the ledger could not be read earlier: open it again");
 	l->whole = l->next == 0;
-	rc = fold_on(l, UINT64_MAX, e);
+	rc = ledger_fold_on(l, UINT64_MAX, e);
 	l->whole = false;
 	if (!rc)
 		rc = fold_settle(&l->fold, e);
@@ -337,13 +337,11 @@ static enum err_code check_pin(struct ledger *l, struct err *e)
 
 	rc = ledger_fetch(l, number, hash, e);
 	if (rc == ERR_NOT_FOUND)
-		return err_set(e, ERR_FORKED, "the store went back: ledger record %" PRIu64 ", seen earlier, is gone",
-		               number);
+		return ledger_tell_gone(l, "went back", e);
 	if (rc)
 		return err_note(e, "while reading ledger record %" PRIu64, number);
 	if (memcmp(hash, l->head.hash, sizeof hash) != 0 && !l->head_unreadable)
-		return err_set(e, ERR_FORKED, "the store forked: ledger record %" PRIu64 " is not the one seen earlier",
-		               number);
+		return ledger_tell_gone(l, "forked", e);
 	return ERR_OK;
 }
 
@@ -633,9 +631,9 @@ enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, 
 	again->problem = problem;
 	again->ctx = ctx;
 	again->whole = true;
-	rc = checkpoint_check(l, again, fold_on, problem, ctx, e);
+	rc = checkpoint_check(l, again, ledger_fold_on, problem, ctx, e);
 	if (!rc)
-		rc = fold_on(again, l->next, e);
+		rc = ledger_fold_on(again, l->next, e);
 	if (!rc)
 		rc = compare(l, again, problem, ctx, e);
 	again->broken = true;

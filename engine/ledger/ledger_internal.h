@@ -83,6 +83,14 @@ MUST_CHECK enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD
 MUST_CHECK enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
                                         const uint8_t hash[RECORD_HASH_BYTES], struct err *e);
 
+/* Folds from the store up to and without record END, or to where it ends. */
+MUST_CHECK enum err_code ledger_fold_on(struct ledger *l, uint64_t end, struct err *e);
+/*
+ * The store no longer has the head that we saw. Compares our fold with what the store holds now, tells the snapshots and
+ * packs that are missing there as notices, and returns ERR_FORKED with the sums. HOW: "went back" or "forked".
+ */
+MUST_CHECK enum err_code ledger_tell_gone(struct ledger *l, const char *how, struct err *e);
+
 /* Visible is not durable (docs/order.md, rule 10): what we rely on must survive a power cut before what follows from
  * it. */
 MUST_CHECK enum err_code ledger_make_durable(struct ledger *l, struct err *e);

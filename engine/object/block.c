@@ -457,32 +457,53 @@ static enum err_code check_info(const struct block_info *info, struct span seale
 	return ERR_OK;
 }
 
+static enum err_code starts_room(struct block *b, uint32_t count, struct err *e)
+{
+	uint32_t *grown;
+
+	if (count <= b->starts_room)
+		return ERR_OK;
+	grown = mem_grow(b->starts, count * sizeof *grown);
+	if (!grown)
+		return err_no_memory(e, count * sizeof *grown);
+	b->starts = grown;
+	b->starts_room = count;
+	return ERR_OK;
+}
+
+enum err_code block_open_again(struct block_codec *c, const struct block_info *info, const struct seal_reader *r,
+                               const struct seal_id *seal, struct repo_id repo, struct span sealed, struct block *b,
+                               struct err *e)
+{
+	struct block_ad ad;
+	enum err_code rc = check_info(info, sealed, e);
+
+	b->chunk_count = 0;
+	b->raw.max = BLOCK_RAW_MAX;
+	if (rc)
+		return rc;
+	ad = block_ad(repo, seal, info);
+	rc = open_raw(c, info, r, span_of(ad.bytes, sizeof ad.bytes), sealed, &b->raw, e);
+	if (!rc)
+		rc = starts_room(b, info->chunk_count + 1, e);
+	if (!rc)
+		rc = block_table_decode(buf_span(&b->raw), info->chunk_count, b->starts, e);
+	if (!rc)
+		b->chunk_count = info->chunk_count;
+	return rc;
+}
+
 enum err_code block_open(struct block_codec *c, const struct block_info *info, const struct seal_reader *r,
                          const struct seal_id *seal, struct repo_id repo, struct span sealed, struct block *out,
                          struct err *e)
 {
-	struct block got = { .raw = BUF_WITH_MAX(BLOCK_RAW_MAX), .chunk_count = info->chunk_count };
-	struct block_ad ad;
-	enum err_code rc = check_info(info, sealed, e);
+	struct block got = { 0 };
+	enum err_code rc = block_open_again(c, info, r, seal, repo, sealed, &got, e);
 
 	if (rc)
-		return rc;
-	ad = block_ad(repo, seal, info);
-	rc = open_raw(c, info, r, span_of(ad.bytes, sizeof ad.bytes), sealed, &got.raw, e);
-	if (rc)
-		goto done;
-	got.starts = mem_zalloc((size_t)info->chunk_count + 1, sizeof *got.starts);
-	if (!got.starts) {
-		rc = err_no_memory(e, ((size_t)info->chunk_count + 1) * sizeof *got.starts);
-		goto done;
-	}
-	rc = block_table_decode(buf_span(&got.raw), info->chunk_count, got.starts, e);
-	if (rc)
-		goto done;
-	*out = got;
-	got = (struct block){ 0 };
-done:
-	block_release(&got);
+		block_release(&got);
+	else
+		*out = got;
 	return rc;
 }
 
@@ -498,5 +519,5 @@ void block_release(struct block *b)
 	buf_release(&b->raw);
 	mem_free(b->starts);
 	b->starts = NULL;
-	b->chunk_count = 0;
+	b->starts_room = b->chunk_count = 0;
 }

@@ -85,12 +85,17 @@ MUST_CHECK enum err_code block_seal(struct block_codec *c, const struct block_dr
 struct block {
 	struct buf raw;
 	uint32_t chunk_count;
-	uint32_t *starts; /* chunk_count + 1 offsets into raw */
+	uint32_t *starts;     /* chunk_count + 1 offsets into raw */
+	uint32_t starts_room; /* entries that STARTS has room for */
 };
 /* INFO as the directory says (limits already checked there); every claim is compared with what is found. */
 MUST_CHECK enum err_code block_open(struct block_codec *c, const struct block_info *info, const struct seal_reader *r,
                                     const struct seal_id *seal, struct repo_id repo, struct span sealed,
                                     struct block *out, struct err *e);
+/* As block_open, into a block that may hold an earlier one: its memory is used again. After a failure it is empty. */
+MUST_CHECK enum err_code block_open_again(struct block_codec *c, const struct block_info *info,
+                                          const struct seal_reader *r, const struct seal_id *seal, struct repo_id repo,
+                                          struct span sealed, struct block *b, struct err *e);
 struct span block_chunk(const struct block *b, uint32_t slot); /* empty span when SLOT is out of range */
 void block_release(struct block *b);
 

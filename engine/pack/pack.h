@@ -61,6 +61,11 @@ void pack_writer_free(struct pack_writer **w); /* nothing remains of an unfinish
 MUST_CHECK enum err_code pack_open(struct store *store, const struct keys *k, const struct pack_added *what,
                                    struct pack **out, bool *used_second, struct err *e);
 void pack_free(struct pack **p);
+/*
+ * True when the object NAME of BYTES ends like a pack that a holder of this repository's keys wrote under this name;
+ * false also when it cannot be read. For packs that the ledger does not know.
+ */
+bool pack_is_genuine(struct store *store, const struct keys *k, const struct pack_name *name, uint64_t bytes);
 uint32_t pack_block_count(const struct pack *p);
 const struct block_info *pack_block(const struct pack *p, uint32_t block);
 /* Reads one id list; when it is damaged and our role opens the block, recomputes it from the block. OUT gets struct
@@ -84,9 +89,46 @@ MUST_CHECK enum err_code pack_read_sealed(struct pack *p, uint32_t block, uint32
 /* As pack_read_block, from sealed bytes that were read before. */
 MUST_CHECK enum err_code pack_open_sealed(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
                                           struct block *out, struct err *e);
+
+/* ---- checking ---- */
+
+#define PACK_RUN_BYTES (2 * MIB) /* of sealed blocks that are read together */
+
+/* What one thread needs for checking, made once and reused. */
+struct pack_verifier {
+	struct block_codec *codec;
+	struct block block;
+	struct buf bytes, lists, ids;
+};
+void pack_verifier_init(struct pack_verifier *v);
+void pack_verifier_release(struct pack_verifier *v);
+
+/* How one block was found. */
+struct pack_found {
+	uint32_t block, count;
+	const struct chunk_id *ids; /* of its COUNT chunks; NULL when neither list nor block tells */
+	bool whole;                 /* nothing in it is lost, as far as was looked */
+	bool problem;               /* WHAT tells; also of a whole one whose list is damaged */
+	struct err what;
+	const struct block *opened; /* when it was opened; chunks are what their ids say when WHOLE */
+};
+typedef enum err_code (*pack_found_visit)(void *ctx, const struct pack_found *f, struct err *e);
+/* The end of the run that begins with block FIRST: at least one block, about PACK_RUN_BYTES. */
+uint32_t pack_run_end(const struct pack *p, uint32_t first);
+/*
+ * Checks blocks FIRST to END (not included): their id lists, and with DATA every byte of them by opening their seals and
+ * every chunk against its id (who cannot: against the directory's hash). Each byte is read once. Any thread with a verifier of
+ * its own; VISIT is called in it, in order, what it gets is good for the call. An error is none of the pack's.
+ */
+MUST_CHECK enum err_code pack_verify(struct pack *p, uint32_t first, uint32_t end, bool data, struct pack_verifier *v,
+                                     pack_found_visit visit, void *ctx, struct err *e);
+
+/* The rest of a pack: its size, header, both directories, footers and padding. */
+typedef void (*pack_problem)(void *ctx, uint32_t block, const struct err *what); /* UINT32_MAX: not one block */
+MUST_CHECK enum err_code pack_check_frame(struct pack *p, pack_problem problem, void *ctx, struct err *e);
+
 /* Compares every byte with the hashes of the directory, both directories with each other, and padding with zeros; opens
  * no content. */
-typedef void (*pack_problem)(void *ctx, uint32_t block, const struct err *what); /* UINT32_MAX: not one block */
 MUST_CHECK enum err_code pack_check_bytes(struct pack *p, pack_problem problem, void *ctx, struct err *e);
 
 #endif

@@ -123,23 +123,39 @@ static enum err_code check_zeros(struct check *c, struct err *e)
 	return ERR_OK;
 }
 
+static enum err_code check_frame(struct check *c, struct err *e)
+{
+	enum err_code rc = check_size(c, e);
+
+	if (!rc)
+		rc = check_header(c, e);
+	if (!rc)
+		rc = check_directory(c, c->p->footer.first_offset, "the first directory", e);
+	if (!rc)
+		rc = check_zeros(c, e);
+	if (!rc)
+		rc = check_directory(c, c->p->footer.second_offset, "the second directory", e);
+	return rc;
+}
+
+enum err_code pack_check_frame(struct pack *p, pack_problem problem, void *ctx, struct err *e)
+{
+	struct check c = { p, problem, ctx, BUF_WITH_MAX(BLOCK_RAW_MAX + SEAL_OVERHEAD + PACK_DIRECTORY_BYTES_MAX) };
+	enum err_code rc = check_frame(&c, e);
+
+	buf_release(&c.bytes);
+	return rc;
+}
+
 enum err_code pack_check_bytes(struct pack *p, pack_problem problem, void *ctx, struct err *e)
 {
 	struct check c = { p, problem, ctx, BUF_WITH_MAX(BLOCK_RAW_MAX + SEAL_OVERHEAD + PACK_DIRECTORY_BYTES_MAX) };
-	enum err_code rc = check_size(&c, e);
+	enum err_code rc = check_frame(&c, e);
 
-	if (!rc)
-		rc = check_header(&c, e);
 	for (uint32_t i = 0; !rc && i < p->directory.block_count; i++)
 		rc = check_block(&c, i, e);
 	for (uint32_t i = 0; !rc && i < p->directory.block_count; i++)
 		rc = check_list(&c, i, e);
-	if (!rc)
-		rc = check_directory(&c, p->footer.first_offset, "the first directory", e);
-	if (!rc)
-		rc = check_zeros(&c, e);
-	if (!rc)
-		rc = check_directory(&c, p->footer.second_offset, "the second directory", e);
 	buf_release(&c.bytes);
 	return rc;
 }

@@ -54,6 +54,23 @@ enum err_code pack_footer_open(const struct pack *p, struct span stored, uint32_
 	return rc;
 }
 
+bool pack_is_genuine(struct store *store, const struct keys *k, const struct pack_name *name, uint64_t bytes)
+{
+	struct pack p = { .store = store, .keys = k, .what = { .name = *name, .bytes = bytes } };
+	struct buf tail = BUF_EMPTY;
+	struct pack_footer footer;
+	struct err ignored;
+	uint32_t epoch;
+	bool genuine = false;
+
+	memcpy(p.path, pack_path(name).text, sizeof p.path);
+	if (bytes >= PACK_BYTES_MIN && bytes <= PACK_BYTES_MAX &&
+	    !pack_read_range(&p, bytes - PACK_FOOTER_BYTES, PACK_FOOTER_BYTES, &tail, &ignored))
+		genuine = pack_footer_open(&p, buf_span(&tail), &epoch, &footer, &ignored) == ERR_OK;
+	buf_release(&tail);
+	return genuine;
+}
+
 static enum err_code try_footer(struct pack *p, struct span stored, struct err *e)
 {
 	enum err_code rc = pack_footer_open(p, stored, &p->epoch, &p->footer, e);

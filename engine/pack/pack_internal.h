@@ -37,6 +37,8 @@ MUST_CHECK enum err_code pack_find_directory(struct pack *p, struct span tail, b
 /* Opens 160 bytes that may be a footer of P. */
 MUST_CHECK enum err_code pack_footer_open(const struct pack *p, struct span stored, uint32_t *epoch,
                                           struct pack_footer *out, struct err *e);
+/* The reader of one seal, unwrapped by whoever needs it first. */
+MUST_CHECK enum err_code pack_seal_reader(struct pack *p, uint16_t seal, const struct seal_reader **out, struct err *e);
 /* Opens a sealed id list of BLOCK; appends the ids. */
 MUST_CHECK enum err_code pack_list_open(const struct pack *p, uint32_t block, struct span sealed, struct buf *out,
                                         struct err *e);

@@ -77,8 +77,8 @@ const struct block_info *pack_block(const struct pack *p, uint32_t block)
 
 /* ---- blocks ---- */
 
-/* The reader of one seal, unwrapped by whoever needs it first: most openings of a pack need none. */
-static enum err_code pack_seal_reader(struct pack *p, uint16_t seal, const struct seal_reader **out, struct err *e)
+/* Most openings of a pack need none. */
+enum err_code pack_seal_reader(struct pack *p, uint16_t seal, const struct seal_reader **out, struct err *e)
 {
 	const struct pack_seal *s = &p->directory.seals[seal];
 	struct pack_opened_seal *o = &p->opened[seal];

@@ -35,6 +35,8 @@ struct reader {
 	const struct keys *keys;
 	struct index *index;
 	size_t cache_bytes, bytes;
+	reader_follow follow; /* may be NULL */
+	void *follow_ctx;
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
 	struct reader_block *buckets[BUCKETS];
@@ -59,6 +61,12 @@ enum err_code reader_open(struct store *store, const struct keys *k, struct inde
 	pthread_cond_init(&r->loaded, NULL);
 	*out = r;
 	return ERR_OK;
+}
+
+void reader_set_follow(struct reader *r, reader_follow follow, void *ctx)
+{
+	r->follow = follow;
+	r->follow_ctx = ctx;
 }
 
 /* ---- the list of blocks, with the lock held ---- */
@@ -357,8 +365,8 @@ static enum err_code all_agree(const struct wanted *w, struct held_chunk *held, 
 	return rc;
 }
 
-enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class, const struct chunk_id *id,
-                         struct held_chunk *out, struct err *e)
+static enum err_code get_once(struct reader *r, struct block_codec *codec, enum block_class class,
+                              const struct chunk_id *id, struct held_chunk *out, struct err *e)
 {
 	struct wanted w = { r, codec, class, id };
 	struct held_chunk held = HELD_CHUNK_NONE;
@@ -386,6 +394,19 @@ enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block
 	if (!rc)
 		*out = held;
 	return rc;
+}
+
+enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class, const struct chunk_id *id,
+                         struct held_chunk *out, struct err *e)
+{
+	enum err_code rc = get_once(r, codec, class, id, out, e);
+	bool news = false;
+
+	if (rc != ERR_NOT_FOUND || !r->follow)
+		return rc;
+	if (r->follow(r->follow_ctx, &news, &(struct err){ 0 }) || !news)
+		return rc;
+	return get_once(r, codec, class, id, out, e);
 }
 
 void reader_drop(struct reader *r, struct held_chunk *held)

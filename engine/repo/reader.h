@@ -23,7 +23,18 @@ struct held_chunk {
 MUST_CHECK enum err_code reader_open(struct store *store, const struct keys *k, struct index *index, size_t cache_bytes,
                                      struct reader **out, struct err *e);
 void reader_free(struct reader **r);
-/* ERR_NOT_FOUND: no live pack has it. ERR_CORRUPT: every place that has it is damaged. */
+/*
+ * Rule H: readers hold nothing, so somebody else's prune may take a pack away under our feet, its chunks copied
+ * elsewhere. FOLLOW (from any thread, several at once; no lock of the reader is held) brings the index up to the newest
+ * fold and tells in *NEWS whether there was anything new; then the chunk is looked up once more. A failure of it counts
+ * as no news.
+ */
+typedef enum err_code (*reader_follow)(void *ctx, bool *news, struct err *e);
+void reader_set_follow(struct reader *r, reader_follow follow, void *ctx);
+/*
+ * ERR_NOT_FOUND: no live pack has it, or the pack that should is missing; told only after following the ledger.
+ * ERR_CORRUPT: every place that has it is damaged.
+ */
 MUST_CHECK enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class,
                                     const struct chunk_id *id, struct held_chunk *out, struct err *e);
 void reader_drop(struct reader *r, struct held_chunk *held); /* HELD_CHUNK_NONE is fine */

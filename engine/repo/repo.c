@@ -2,15 +2,19 @@
 #include "engine/repo/holders.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "chunker/chunker.h"
+
+#define INDEX_ASK_US 50000
 
 /* ---- the cache folder ---- */
 
@@ -156,6 +160,25 @@ static bool head_number(const char *expected, uint64_t *number)
 	return colon && text_number(span_of(expected, (size_t)(colon - expected)), UINT64_MAX, number);
 }
 
+/* A client that never saw more can still tell how much is missing, and whether traces of it are there. */
+static enum err_code tell_short(struct repo *r, uint64_t expected, struct err *e)
+{
+	struct repo_beyond b = { 0 };
+	char traces[160] = "";
+
+	if (repo_look_beyond(r, &b, e) == ERR_OK && b.records)
+		snprintf(traces, sizeof traces, "; record %" PRIu64 " is there, what comes before it was taken away",
+		         b.first_record);
+	else if (b.packs)
+		snprintf(traces, sizeof traces, "; %" PRIu64 " packs of sessions that they opened are there (%s)",
+		         b.packs, b.pack);
+	return err_set(e, ERR_FORKED,
+	               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
+	               " was expected: it went back, or this is an old copy. Missing are %" PRIu64
+	               " records and the snapshots that they added%s",
+	               ledger_head(r->ledger).number, expected, expected - ledger_head(r->ledger).number, traces);
+}
+
 static enum err_code check_expected_head(struct repo *r, const char *expected, struct err *e)
 {
 	struct repo_info info;
@@ -165,10 +188,7 @@ static enum err_code check_expected_head(struct repo *r, const char *expected, s
 		return err_set(e, ERR_USAGE, "a head looks like 12:0123…, as every run prints it");
 	repo_describe(r, &info);
 	if (number > ledger_head(r->ledger).number)
-		return err_set(e, ERR_FORKED,
-		               "the store's ledger ends at record %" PRIu64 ", but record %" PRIu64
-		               " was expected: it went back, or this is an old copy",
-		               ledger_head(r->ledger).number, number);
+		return tell_short(r, number, e);
 	return check_record_hash(r, number, strchr(expected, ':') + 1, e);
 }
 
@@ -212,6 +232,7 @@ static enum err_code new_repo(const struct repo_options *o, struct repo **out, s
 		return err_no_memory(e, sizeof *r);
 	r->notice = o->notice;
 	r->notice_ctx = o->notice_ctx;
+	r->wait_ms = o->wait_ms;
 	*out = r;
 	return crypto_start(e);
 }
@@ -308,9 +329,8 @@ void repo_free(struct repo **rp)
 
 	if (!r)
 		return;
-	reader_free(&r->reader);
+	repo_drop_index(r);
 	block_codec_free(&r->codec);
-	index_free(&r->index);
 	ledger_free(&r->ledger);
 	keys_free(&r->own_keys);
 	store_free(&r->store);
@@ -321,10 +341,112 @@ void repo_free(struct repo **rp)
 
 /* ---- index and reader ---- */
 
+/*
+ * Following the ledger in the middle of reading (rule H). With a fold of its own: the repository's belongs to the calling
+ * thread, which holds on to what it was given, while readers are in many. In the common case, that nothing is new, this
+ * is one look for the next record.
+ */
+struct repo_follow {
+	struct repo *repo;
+	pthread_mutex_t lock;
+	struct ledger *ledger; /* NULL until it is needed */
+	uint64_t seen;         /* newest record that the index knows of through us */
+};
+
+static void follow_free(struct repo_follow **at)
+{
+	if (!*at)
+		return;
+	ledger_free(&(*at)->ledger);
+	pthread_mutex_destroy(&(*at)->lock);
+	mem_free(*at);
+	*at = NULL;
+}
+
+static enum err_code follow_ledger(struct repo_follow *f, struct err *e)
+{
+	struct repo *r = f->repo;
+	struct buf cache_file = BUF_EMPTY;
+	enum err_code rc;
+
+	if (f->ledger)
+		return ledger_refresh(f->ledger, e);
+	rc = repo_cache_path(r, "fold", &cache_file, e);
+	if (!rc)
+		rc = ledger_open(r->store, r->keys, (const char *)cache_file.ptr, NULL, NULL, &f->ledger, e);
+	buf_release(&cache_file);
+	return rc;
+}
+
+static enum err_code follow_locked(struct repo_follow *f, bool *news, struct err *e)
+{
+	struct repo *r = f->repo;
+	uint64_t bytes;
+	enum err_code rc = store_size(r->store, record_path(f->seen + 1).text, &bytes, e);
+
+	if (rc)
+		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	rc = follow_ledger(f, e);
+	if (!rc)
+		rc = index_update(r->index, f->ledger, e);
+	if (rc)
+		return rc;
+	f->seen = ledger_head(f->ledger).number;
+	*news = true;
+	return ERR_OK;
+}
+
+static enum err_code follow(void *ctx, bool *news, struct err *e)
+{
+	struct repo_follow *f = ctx;
+	enum err_code rc;
+
+	pthread_mutex_lock(&f->lock);
+	rc = follow_locked(f, news, e);
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+static enum err_code follow_open(struct repo *r, struct err *e)
+{
+	struct repo_follow *f = mem_zalloc(1, sizeof *f);
+
+	if (!f)
+		return err_no_memory(e, sizeof *f);
+	f->repo = r;
+	f->seen = ledger_head(r->ledger).number;
+	pthread_mutex_init(&f->lock, NULL);
+	r->follow = f;
+	reader_set_follow(r->reader, follow, f);
+	return ERR_OK;
+}
+
 void repo_drop_index(struct repo *r)
 {
 	reader_free(&r->reader);
+	follow_free(&r->follow);
 	index_free(&r->index);
+}
+
+/* Asks again and again, until the one who has the index is done, or it took too long, or we are to stop. */
+static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, struct err *e)
+{
+	int64_t until = clock_monotonic_ms() + r->wait_ms;
+	enum err_code rc;
+
+	for (unsigned n = 0;; n++) {
+		rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
+		                &r->index, e);
+		if (rc != ERR_BUSY || r->wait_ms <= 0)
+			return rc;
+		if (repo_stopped(r))
+			return repo_cancelled(e);
+		if (clock_monotonic_ms() >= until)
+			return err_note(e, "after waiting for %lld s", (long long)(r->wait_ms / 1000));
+		if (n == 0)
+			repo_notice(r, "%s; waiting for up to %lld s", e->text, (long long)(r->wait_ms / 1000));
+		usleep(INDEX_ASK_US);
+	}
 }
 
 enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e)
@@ -334,12 +456,13 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (r->index && r->index_mode >= mode)
 		return ERR_OK;
 	repo_drop_index(r);
-	rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
-	                &r->index, e);
+	rc = open_index_waiting(r, mode, e);
 	if (!rc && !r->codec)
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
+	if (!rc)
+		rc = follow_open(r, e);
 	r->index_mode = mode;
 	/* Half of it is nothing: who asks again must not find an index without a reader. */
 	if (rc)

@@ -24,14 +24,16 @@ struct repo {
 	struct ledger *ledger;
 	struct index *index; /* NULL until repo_need_index */
 	enum index_mode index_mode;
-	struct reader *reader;     /* with the index */
-	struct block_codec *codec; /* of the calling thread; with the index */
-	struct buf cache_folder;   /* NUL-terminated */
+	struct reader *reader;      /* with the index */
+	struct block_codec *codec;  /* of the calling thread; with the index */
+	struct repo_follow *follow; /* rule H; with the reader */
+	struct buf cache_folder;    /* NUL-terminated */
 	engine_notice notice;
 	void *notice_ctx;
 	engine_progress_fn progress;
 	void *progress_ctx;
 	int64_t progress_at; /* when it was last told */
+	int64_t wait_ms;     /* for another process that has the index */
 	const volatile sig_atomic_t *stop;
 };
 
@@ -59,6 +61,19 @@ static inline bool repo_stopped(const struct repo *r)
 	return r->stop && *r->stop;
 }
 MUST_CHECK enum err_code repo_cancelled(struct err *e);
+/*
+ * A ledger that was cut off looks whole to who never saw more. But records behind a gap, and packs of sessions that no
+ * known record opened, tell: a listing proves nothing by what it lacks, only by what it has. All 0: nothing is there
+ * that should not be (or somebody wrote while we listed). The ledger is read on for it.
+ */
+struct repo_beyond {
+	uint64_t head; /* the newest record there is */
+	uint64_t records, packs;
+	uint64_t first_record; /* behind the gap */
+	uint64_t last_session; /* the newest that a pack names */
+	char pack[80];         /* one of them */
+};
+MUST_CHECK enum err_code repo_look_beyond(struct repo *r, struct repo_beyond *out, struct err *e);
 /* PATH of a file in the cache folder, NUL-terminated. */
 MUST_CHECK enum err_code repo_cache_path(const struct repo *r, const char *name, struct buf *out, struct err *e);
 

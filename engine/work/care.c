@@ -5,6 +5,7 @@
 #include "base/idmap.h"
 #include "base/mem.h"
 #include "chunker/chunker.h"
+#include "engine/work/verified.h"
 
 enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
 {
@@ -113,6 +114,7 @@ static enum err_code count_pack(struct repo *r, const struct pack_fact *fact, st
 
 enum err_code engine_stats(struct repo *r, struct stats_report *out, struct err *e)
 {
+	struct verified verified = { 0 };
 	enum err_code rc = ERR_OK;
 
 	_Static_assert(CLASS_END - 1 <= ARRAY_LEN(((struct stats_report *)0)->classes), "a place for every class");
@@ -127,6 +129,10 @@ enum err_code engine_stats(struct repo *r, struct stats_report *out, struct err 
 			rc = count_pack(r, ledger_pack(r->ledger, i), out, e);
 	if (!rc)
 		rc = store_list(r->store, "", count_object, out, e);
+	if (!rc)
+		rc = verified_load(r, &verified, e);
+	verified_sum(r, &verified, &out->verified);
+	verified_release(&verified);
 	return rc;
 }
 

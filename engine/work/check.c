@@ -2,50 +2,99 @@
  * Check: the ledger's chain, every live pack's tables (and with read_data every block and chunk), every page and
  * reference of every live snapshot. One damaged thing is told and the rest goes on.
  */
-#include "engine/repo/holders.h"
-#include "engine/snapshot/snapshot.h"
+#include "engine/work/check.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "base/idmap.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "engine/work/verified.h"
+#include "engine/repo/holders.h"
+#include "engine/work/vouch.h"
 
-struct check {
-	struct repo *repo;
-	const struct check_options *options;
-	check_visit visit;
-	void *ctx;
-	struct check_report *report;
-	struct idmap pages_seen;
-	struct idmap damaged; /* chunk ids that cannot be read, at least not in one place */
-	struct idmap bad_blocks;
-	struct buf verified; /* ordinals of packs that a full holder has read whole */
-	const char *object;  /* what is looked at */
-	struct err ours;     /* ERR_NO_MEMORY: says nothing about the repository, and ends the check */
-};
+#define SAVE_EVERY_MS 10000
 
-static void problem(struct check *c, const char *object, const struct err *what)
+void check_problem(struct check *c, const char *object, const struct err *what)
 {
-	struct check_problem p = { object, what };
+	struct check_problem p = { .object = object, .what = what };
 
 	if (what->code == ERR_NO_MEMORY) {
 		c->ours = *what;
 		return;
 	}
 	c->report->problems++;
+	c->trouble++;
 	if (c->visit)
 		c->visit(c->ctx, &p);
 }
 
+enum err_code check_end(const struct check *c, enum err_code rc, struct err *e)
+{
+	if (!rc && c->ours.code) {
+		*e = c->ours;
+		rc = e->code;
+	}
+	return rc;
+}
+
+void check_init(struct check *c, struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
+                struct check_report *report)
+{
+	*c = (struct check){ .repo = r, .options = o, .visit = visit, .ctx = ctx, .report = report };
+}
+
+void check_release(struct check *c)
+{
+	known_release(&c->known);
+	idmap_release(&c->damaged);
+	verified_release(&c->verified);
+	idmap_release(&c->pages_seen);
+	idmap_release(&c->trees_seen);
+	buf_release(&c->pages);
+	buf_release(&c->items);
+	buf_release(&c->names);
+	buf_release(&c->ids);
+	buf_release(&c->have);
+}
+
+/* ---- ledger ---- */
+
 static void ledger_trouble(void *ctx, uint64_t number, const struct err *what)
 {
+	struct check *c = ctx;
 	char object[48];
 
 	snprintf(object, sizeof object, "ledger record %" PRIu64, number);
-	problem(ctx, object, what);
+	c->report->objects_gone += what->code == ERR_FORKED;
+	check_problem(c, object, what);
+}
+
+static enum err_code check_beyond(struct check *c, struct err *e)
+{
+	struct repo_beyond b;
+	struct err what;
+	char object[48];
+	enum err_code rc = repo_look_beyond(c->repo, &b, e);
+
+	if (rc || (!b.records && !b.packs))
+		return rc;
+	snprintf(object, sizeof object, "ledger record %" PRIu64, b.head + 1);
+	if (b.records)
+		err_set(&what, ERR_FORKED,
+		        "it is gone, though record %" PRIu64
+		        " is there: what it and all later ones said is not seen by anybody",
+		        b.first_record);
+	else
+		err_set(&what, ERR_FORKED,
+		        "it is gone: %" PRIu64
+		        " packs are of sessions that later records opened (%s). The store went back to "
+		        "an older ledger; snapshots made since are not seen",
+		        b.packs, b.pack);
+	c->report->objects_gone++;
+	check_problem(c, object, &what);
+	return ERR_OK;
 }
 
 /* ---- key objects: what can be told of them without their secrets ---- */
@@ -86,7 +135,7 @@ static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, stru
 	if (!rc && (memcmp(&told, &holder, sizeof told) != 0 || memcmp(&told_repo, &repo, sizeof repo) != 0))
 		rc = err_set(&what, ERR_CORRUPT, "it is of another key or another repository");
 	if (rc)
-		problem(c, name, &what);
+		check_problem(c, name, &what);
 	buf_release(&object);
 	return ERR_OK;
 }
@@ -103,7 +152,7 @@ static enum err_code check_holder(void *ctx, const struct key_info *k, struct er
 		return ERR_OK;
 	snprintf(object, sizeof object, "key %.8s", k->id_hex);
 	err_set(&what, ERR_NOT_FOUND, "its slot or its bundle is missing, so that it opens nothing any more");
-	problem(c, object, &what);
+	check_problem(c, object, &what);
 	return ERR_OK;
 }
 
@@ -116,424 +165,259 @@ static enum err_code check_keys(struct check *c, struct err *e)
 
 /* ---- packs ---- */
 
-static void pack_trouble(void *ctx, uint32_t block, const struct err *what)
+static bool wants_data(void *ctx, uint32_t ordinal)
 {
 	struct check *c = ctx;
-	char object[160];
+	uint64_t bytes = ledger_pack(c->repo->ledger, ordinal)->pack.bytes;
 
-	if (block == UINT32_MAX)
-		snprintf(object, sizeof object, "%s", c->object);
-	else
-		snprintf(object, sizeof object, "%s block %" PRIu32, c->object, block);
-	problem(c, object, what);
+	if (!c->options->read_data || !c->data_left)
+		return false;
+	if (c->report->packs_data && clock_monotonic_ms() >= c->data_until_ms)
+		return false;
+	c->data_left -= bytes < c->data_left ? bytes : c->data_left;
+	return true;
 }
 
-struct block_key {
-	uint8_t bytes[IDMAP_KEY_BYTES];
-};
-
-static struct block_key block_key(const struct pack_name *pack, uint32_t block)
+static void pack_trouble(void *ctx, const char *object, const struct err *what)
 {
-	struct block_key key = { { 0 } };
-
-	memcpy(key.bytes, pack->random, sizeof pack->random);
-	memcpy(key.bytes + sizeof pack->random, &pack->session, sizeof pack->session);
-	memcpy(key.bytes + sizeof pack->random + sizeof pack->session, &block, sizeof block);
-	return key;
+	check_problem(ctx, object, what);
 }
 
-/* Its chunks are lost here; another pack may have them. Without memory for it less is told. */
-static void note_damaged(struct check *c, const struct pack_name *pack, uint32_t number, const struct buf *ids)
+static enum err_code pack_block_seen(void *ctx, const struct survey_block *b, struct err *e)
 {
-	struct block_key key = block_key(pack, number);
-	struct err ignored;
+	struct check *c = ctx;
+	enum err_code rc = ERR_OK;
 
-	if (!ids->len || idmap_put(&c->bad_blocks, key.bytes, 0, &ignored))
-		return;
-	for (size_t at = 0; at < ids->len; at += sizeof(struct chunk_id))
-		if (idmap_put(&c->damaged, ids->ptr + at, 0, &ignored))
-			return;
-}
-
-/* True when some place of ID is in a block that was not found damaged. */
-static bool is_elsewhere(struct check *c, const struct chunk_id *id)
-{
-	struct buf places = BUF_EMPTY;
-	struct err ignored;
-	bool good = false;
-
-	if (index_find_places(c->repo->index, id, &places, &ignored) == ERR_OK)
-		for (size_t at = 0; !good && at < places.len; at += sizeof(struct place)) {
-			const struct place *p = (const struct place *)(const void *)(places.ptr + at);
-			struct block_key key = block_key(&index_pack(c->repo->index, p->pack)->name, p->block);
-			uint64_t bad;
-
-			good = !idmap_get(&c->bad_blocks, key.bytes, &bad);
-		}
-	buf_release(&places);
-	return good;
-}
-
-/*
- * Every chunk of a block against its id in the list. A keeper opens blocks of structure only and makes no ids, a
- * depositor opens all but content; the bytes of all blocks were compared with the hashes in the directory
- * (pack_check_bytes).
- */
-static enum err_code check_block(struct check *c, const struct pack_name *name, struct pack *pack, uint32_t number,
-                                 struct err *e)
-{
-	const struct block_info *info = pack_block(pack, number);
-	enum scope scope = block_class_scope(info->class);
-	bool names = keys_read_names(c->repo->keys);
-	bool opens = scope == SCOPE_STRUCT || (scope == SCOPE_CONTENT ? keys_read_content(c->repo->keys) : names);
-	struct block block = { 0 };
-	struct buf ids = BUF_EMPTY;
-	enum err_code rc = pack_ids(pack, number, c->repo->codec, &ids, e);
-
-	if (!rc && opens)
-		rc = pack_read_block(pack, number, c->repo->codec, &block, e);
-	for (uint32_t i = 0; !rc && names && opens && i < info->chunk_count; i++) {
-		struct chunk_id found;
-
-		keys_chunk_id(c->repo->keys, scope, block_chunk(&block, i), &found);
-		if (memcmp(&found, ids.ptr + i * sizeof found, sizeof found) != 0)
-			rc = err_set(e, ERR_CORRUPT, "chunk %u is not what its id says", i);
-		c->report->chunks++;
+	if (b->data) {
+		c->report->blocks++;
+		c->report->chunks += b->count;
+		c->report->bytes_read += b->sealed_bytes;
 	}
-	if (rc)
-		note_damaged(c, name, number, &ids);
-	c->report->blocks++;
-	c->report->bytes_read += info->sealed_bytes;
-	block_release(&block);
-	buf_release(&ids);
+	if (b->ids && b->whole)
+		return known_add(&c->known, b->ids, b->count, e);
+	for (uint32_t i = 0; !rc && b->ids && i < b->count; i++)
+		rc = idmap_put(&c->damaged, b->ids[i].bytes, 0, e);
 	return rc;
 }
 
-static enum err_code check_pack(struct check *c, const struct pack_fact *fact, struct err *e)
+static void save_verified(struct check *c)
 {
-	struct pack_path path = pack_path(&fact->pack.name);
-	uint64_t before = c->report->problems;
-	struct pack *pack = NULL;
-	bool used_second = false;
-	struct err what;
+	struct err why;
 
-	c->object = path.text;
-	c->report->packs++;
-	if (pack_open(c->repo->store, c->repo->keys, &fact->pack, &pack, &used_second, &what)) {
-		problem(c, path.text, &what);
-		return ERR_OK;
-	}
-	if (used_second) {
-		err_set(&what, ERR_CORRUPT, "the first directory is damaged; its copy is fine, nothing is lost");
-		problem(c, path.text, &what);
-	}
-	if (c->options->read_data && pack_check_bytes(pack, pack_trouble, c, &what))
-		problem(c, path.text, &what);
-	for (uint32_t b = 0; c->options->read_data && b < pack_block_count(pack); b++) {
-		if (repo_stopped(c->repo)) {
-			pack_free(&pack);
-			return repo_cancelled(e);
-		}
-		if (check_block(c, &fact->pack.name, pack, b, &what))
-			pack_trouble(c, b, &what);
-	}
-	pack_free(&pack);
-	return c->options->read_data && c->report->problems == before ? verified_note(c->repo, fact, &c->verified, e)
-	                                                              : ERR_OK;
+	c->saved_ms = clock_monotonic_ms();
+	if (verified_save(c->repo, &c->verified, &why))
+		repo_notice(c->repo, "what was verified is not remembered: %s", why.text);
 }
 
-/* ---- pages ---- */
-
-/* True when this chunk can be had, as far as we know: some live pack lists it, and it was not found damaged. */
-static enum err_code chunk_there(struct check *c, const struct chunk_id *ids, size_t count, uint64_t *missing,
-                                 struct err *e)
+static enum err_code pack_seen(void *ctx, const struct survey_pack *p, struct err *e)
 {
-	struct place places[64];
-	bool found[64];
+	struct check *c = ctx;
+	enum err_code rc = ERR_OK;
+
+	c->report->packs++;
+	c->report->packs_data += p->data;
+	c->report->objects_gone += p->missing;
+	if (p->damaged && c->bad_packs)
+		rc = buf_append(c->bad_packs, span_of(p, sizeof *p), e);
+	if (!rc && (p->data || p->damaged))
+		rc = verified_set(&c->verified, p->ordinal, p->damaged ? 0 : clock_now_ms(), e);
+	if (!rc && p->data && !p->damaged)
+		rc = vouch_note(c->repo, ledger_pack(c->repo->ledger, p->ordinal), &c->vouched, e);
+	if (!rc && p->data && clock_monotonic_ms() - c->saved_ms > SAVE_EVERY_MS)
+		save_verified(c);
+	return rc;
+}
+
+struct due {
+	int64_t at_ms;
+	uint32_t ordinal;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct due *x = a, *y = b;
+
+	if (x->at_ms != y->at_ms)
+		return x->at_ms < y->at_ms ? -1 : 1;
+	return x->ordinal < y->ordinal ? -1 : 1;
+}
+
+/* With a budget, those that were verified longest ago come first. */
+static enum err_code put_in_order(const struct check *c, struct buf *ordinals, struct err *e)
+{
+	uint32_t *list = (uint32_t *)(void *)ordinals->ptr;
+	size_t count = ordinals->len / sizeof *list;
+	struct due *due;
+
+	if (!count || (c->data_left == UINT64_MAX && c->data_until_ms == INT64_MAX))
+		return ERR_OK;
+	due = mem_zalloc(count, sizeof *due);
+	if (!due)
+		return err_no_memory(e, count * sizeof *due);
+	for (size_t i = 0; i < count; i++)
+		due[i] = (struct due){ verified_at(&c->verified, list[i]), list[i] };
+	qsort(due, count, sizeof *due, by_time);
+	for (size_t i = 0; i < count; i++)
+		list[i] = due[i].ordinal;
+	mem_free(due);
+	return ERR_OK;
+}
+
+static void set_budget(struct check *c, const struct buf *ordinals)
+{
+	const uint32_t *list = (const uint32_t *)(const void *)ordinals->ptr;
+	const struct check_options *o = c->options;
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < ordinals->len / sizeof *list; i++)
+		all += ledger_pack(c->repo->ledger, list[i])->pack.bytes;
+	c->data_left = UINT64_MAX;
+	if (o->data_percent && o->data_percent < 100)
+		c->data_left = all / 100 * o->data_percent + 1;
+	if (o->data_bytes && o->data_bytes < c->data_left)
+		c->data_left = o->data_bytes;
+	c->data_until_ms = o->data_ms ? clock_monotonic_ms() + o->data_ms : INT64_MAX;
+	c->saved_ms = clock_monotonic_ms();
+}
+
+enum err_code check_packs(struct check *c, struct err *e)
+{
+	struct survey_ops ops = {
+		.ctx = c, .wants_data = wants_data, .problem = pack_trouble, .block = pack_block_seen, .pack = pack_seen
+	};
+	struct buf ordinals = BUF_EMPTY;
+	bool first = c->packs_seen == 0;
+	enum err_code rc = survey_live(c->repo, c->packs_seen, &ordinals, e);
+
+	if (!rc && first)
+		rc = verified_load(c->repo, &c->verified, e);
+	if (!rc && first)
+		set_budget(c, &ordinals);
+	if (!rc)
+		rc = put_in_order(c, &ordinals, e);
+	c->packs_seen = ledger_pack_count(c->repo->ledger);
+	if (!rc)
+		rc = survey(c->repo, (const uint32_t *)(const void *)ordinals.ptr, ordinals.len / sizeof(uint32_t),
+		            &ops, e);
+	/* Also when it was stopped: what was done is done. */
+	if (c->report->packs_data || c->report->problems)
+		save_verified(c);
+	buf_release(&ordinals);
+	return check_end(c, rc, e);
+}
+
+/* ---- what can be had ---- */
+
+/* More chunks than known.h holds: the index tells, and what lies in a damaged block does not count. */
+static enum err_code ask_index(struct check *c, const struct chunk_id *ids, size_t count, bool *have, struct err *e)
+{
+	struct place places[256];
 	uint64_t ignored;
 	enum err_code rc = ERR_OK;
 
 	for (size_t at = 0; !rc && at < count; at += ARRAY_LEN(places)) {
 		size_t n = count - at < ARRAY_LEN(places) ? count - at : ARRAY_LEN(places);
 
-		rc = index_find(c->repo->index, ids + at, n, places, found, e);
-		for (size_t i = 0; !rc && i < n; i++)
-			*missing += !found[i] || (idmap_get(&c->damaged, ids[at + i].bytes, &ignored) &&
-			                          !is_elsewhere(c, &ids[at + i]));
+		rc = index_find(c->repo->index, ids + at, n, places, have + at, e);
+		for (size_t i = at; !rc && i < at + n; i++)
+			have[i] = have[i] && !idmap_get(&c->damaged, ids[i].bytes, &ignored);
 	}
 	return rc;
 }
 
-static enum err_code check_page(struct check *c, struct view *v, size_t collection, const struct page_entry *entry,
-                                struct err *e)
+static enum err_code ask(struct check *c, const struct chunk_id *ids, size_t count, bool *have, bool *all,
+                         struct err *e)
 {
-	uint64_t ignored, missing = 0;
-	struct err what;
-	enum err_code rc;
+	enum err_code rc = ERR_OK;
 
-	if (idmap_get(&c->pages_seen, entry->refs.bytes, &ignored))
-		return ERR_OK;
-	rc = idmap_put(&c->pages_seen, entry->refs.bytes, 0, e);
-	if (rc)
+	if (c->known.full)
+		rc = ask_index(c, ids, count, have, e);
+	else
+		for (size_t i = 0; i < count; i++)
+			have[i] = known_has(&c->known, &ids[i]);
+	*all = true;
+	for (size_t i = 0; i < count; i++)
+		*all &= have[i];
+	return rc;
+}
+
+/* Rule H: reads the ledger on; *NEWS tells whether new packs were looked at. */
+static enum err_code look_on(struct check *c, bool *news, struct err *e)
+{
+	enum err_code rc = ledger_refresh(c->repo->ledger, e);
+
+	*news = !rc && ledger_pack_count(c->repo->ledger) > c->packs_seen;
+	if (!*news)
 		return rc;
-	if (page_load(&v->io, entry, PAGE_ALL, &v->page, &what)) {
-		c->report->items_affected += entry->count;
-		err_note(&what, "in a page of '%s'", text_name(v->table.rows[collection].shown.c.path).text);
-		problem(c, c->object, &what);
-		return ERR_OK;
-	}
-	rc = chunk_there(c, v->page.summary_ids, v->page.summary_count, &missing, e);
-	if (!rc && missing) {
-		err_set(&what, ERR_CORRUPT, "%" PRIu64 " summaries of '%s' are lost (items themselves are not)",
-		        missing, text_name(v->table.rows[collection].shown.c.path).text);
-		problem(c, c->object, &what);
-	}
-	for (uint32_t row = 0; !rc && row < v->page.count; row++) {
-		const struct chunk_id *ids;
-		uint32_t count;
+	rc = check_packs(c, e);
+	return rc ? rc : index_update(c->repo->index, c->repo->ledger, e);
+}
 
-		missing = 0;
-		rc = view_row_ids(v, &v->page.rows[row], &ids, &count, e);
-		if (!rc)
-			rc = chunk_there(c, ids, count, &missing, e);
-		if (!rc && missing) {
-			c->report->items_affected++;
-			err_set(&what, ERR_CORRUPT, "item '%s' of '%s' needs %" PRIu64 " chunks that cannot be read",
-			        text_name(v->page.rows[row].key).text,
-			        text_name(v->table.rows[collection].shown.c.path).text, missing);
-			problem(c, c->object, &what);
-		}
+enum err_code check_have(struct check *c, const struct chunk_id *ids, size_t count, bool *have, struct err *e)
+{
+	bool all, news;
+	enum err_code rc = ask(c, ids, count, have, &all, e);
+
+	if (!rc && !all) {
+		rc = look_on(c, &news, e);
+		if (!rc && news)
+			rc = ask(c, ids, count, have, &all, e);
 	}
+	for (size_t i = 0; !rc && !all && c->missing && i < count; i++)
+		if (!have[i])
+			rc = idmap_put(c->missing, ids[i].bytes, 0, e);
 	return rc;
 }
 
-static enum err_code check_snapshot(struct check *c, const struct snapshot_fact *fact, struct err *e)
+enum err_code check_count_missing(struct check *c, const struct chunk_id *ids, size_t count, uint64_t *missing,
+                                  struct err *e)
 {
-	struct view *v = NULL;
-	char object[64], hex[2 * ID16_BYTES + 1];
-	struct err what;
+	bool have[256];
 	enum err_code rc = ERR_OK;
 
-	text_hex(span_of(fact->entry.id.bytes, 4), hex);
-	snprintf(object, sizeof object, "snapshot %s", hex);
-	c->object = object;
-	c->report->snapshots++;
-	if (view_open(c->repo, &fact->entry.id, &v, &what)) {
-		c->report->items_affected += fact->entry.item_count;
-		problem(c, object, &what);
-		return ERR_OK;
-	}
-	for (size_t i = 0; !rc && i < v->table.count; i++) {
-		struct page_list pages = PAGE_LIST_EMPTY;
+	for (size_t at = 0; !rc && at < count; at += ARRAY_LEN(have)) {
+		size_t n = count - at < ARRAY_LEN(have) ? count - at : ARRAY_LEN(have);
 
-		if (view_pages(v, i, &pages, &what) || collection_attributes_load(&v->io, &v->table, i, &what)) {
-			c->report->items_affected += v->table.rows[i].state.items;
-			problem(c, object, &what);
-			page_list_release(&pages);
-			continue;
-		}
-		if (pages.items != v->table.rows[i].state.items) {
-			err_set(&what, ERR_CORRUPT, "'%s' holds %" PRIu64 " items, its row says %" PRIu64,
-			        text_name(v->table.rows[i].shown.c.path).text, pages.items,
-			        v->table.rows[i].state.items);
-			problem(c, object, &what);
-		}
-		for (size_t p = 0; !rc && p < pages.count; p++)
-			rc = repo_stopped(c->repo) ? repo_cancelled(e) : check_page(c, v, i, &pages.entries[p], e);
-		page_list_release(&pages);
+		rc = check_have(c, ids + at, n, have, e);
+		for (size_t i = 0; !rc && i < n; i++)
+			*missing += !have[i];
 	}
-	view_free(&v);
 	return rc;
 }
 
-/* ---- snapshots, as a keeper sees them: trees and references; every chunk they name must be in some pack ---- */
+/* ---- door ---- */
 
-struct spine_check {
-	struct check *check;
-	struct chunk_io io;
-	struct page list; /* a page of the list of collections */
-	struct page page; /* a page of one collection */
-	struct buf ids;
-};
-
-static void spine_missing(struct spine_check *s, const char *what, uint64_t missing, uint64_t items)
+static enum err_code check_all(struct check *c, struct err *e)
 {
-	struct err why;
+	enum err_code rc = ledger_check(c->repo->ledger, ledger_trouble, c, e);
 
-	if (!missing)
-		return;
-	s->check->report->items_affected += items;
-	err_set(&why, ERR_CORRUPT, "%s needs %" PRIu64 " chunks that cannot be read", what, missing);
-	problem(s->check, s->check->object, &why);
-}
-
-/* Loads the references of a page into PAGE and looks for its other columns and its summaries. *GOOD false: told as
- * damaged. */
-static enum err_code spine_page(struct spine_check *s, const struct page_entry *entry, struct page *page, bool *good,
-                                struct err *e)
-{
-	const struct chunk_id columns[] = { entry->keys, entry->facts, entry->state };
-	uint64_t missing = 0, summaries = 0;
-	struct err what;
-	enum err_code rc = chunk_there(s->check, columns, ARRAY_LEN(columns), &missing, e);
-
-	*good = !rc && !page_load_refs(&s->io, entry, page, &what);
-	if (!rc && !*good) {
-		s->check->report->items_affected += entry->count;
-		err_note(&what, "in the references of a page");
-		problem(s->check, s->check->object, &what);
-	}
-	if (!rc && *good)
-		rc = chunk_there(s->check, page->summary_ids, page->summary_count, &summaries, e);
-	spine_missing(s, "a page", missing, *good ? entry->count : 0);
-	spine_missing(s, "a page's summaries", summaries, 0);
-	return rc;
-}
-
-static enum err_code spine_row(struct spine_check *s, uint32_t row, uint64_t *missing, struct err *e)
-{
-	struct err what;
-
-	buf_clear(&s->ids);
-	if (page_ids_expand(&s->io, &s->page.rows[row], &s->ids, &what)) {
-		++*missing;
-		return ERR_OK;
-	}
-	return chunk_there(s->check, (const struct chunk_id *)(const void *)s->ids.ptr,
-	                   s->ids.len / sizeof(struct chunk_id), missing, e);
-}
-
-static enum err_code spine_collection(struct spine_check *s, const struct page_roots *roots, struct err *e)
-{
-	struct page_list pages = PAGE_LIST_EMPTY;
-	struct err what;
-	enum err_code rc = ERR_OK;
-
-	if (page_list_load(&s->io, roots, &pages, &what)) {
-		problem(s->check, s->check->object, &what);
-		return ERR_OK;
-	}
-	for (size_t p = 0; !rc && p < pages.count; p++) {
-		uint64_t ignored;
-		bool good;
-
-		if (repo_stopped(s->check->repo))
-			rc = repo_cancelled(e);
-		if (rc || idmap_get(&s->check->pages_seen, pages.entries[p].refs.bytes, &ignored))
-			continue;
-		rc = idmap_put(&s->check->pages_seen, pages.entries[p].refs.bytes, 0, e);
-		if (!rc)
-			rc = spine_page(s, &pages.entries[p], &s->page, &good, e);
-		for (uint32_t row = 0; !rc && good && row < s->page.count; row++) {
-			uint64_t missing = 0;
-
-			rc = spine_row(s, row, &missing, e);
-			spine_missing(s, "an item", missing, 1);
-		}
-	}
-	page_list_release(&pages);
-	return rc;
-}
-
-/* A row of the list of collections: two roots, then chunks of long attributes. */
-static enum err_code spine_collection_row(struct spine_check *s, uint32_t row, struct err *e)
-{
-	const struct chunk_id *ids;
-	uint64_t missing = 0;
-	struct page_roots roots;
-	struct err what;
-	size_t count;
-	enum err_code rc;
-
-	buf_clear(&s->ids);
-	if (page_ids_expand(&s->io, &s->list.rows[row], &s->ids, &what)) {
-		problem(s->check, s->check->object, &what);
-		return ERR_OK;
-	}
-	ids = (const struct chunk_id *)(const void *)s->ids.ptr;
-	count = s->ids.len / sizeof *ids;
-	if (count < COLLECTION_REFS_FIXED) {
-		spine_missing(s, "a collection", 1, 0);
-		return ERR_OK;
-	}
-	roots = (struct page_roots){ ids[0], ids[1] };
-	rc = chunk_there(s->check, ids + COLLECTION_REFS_FIXED, count - COLLECTION_REFS_FIXED, &missing, e);
-	spine_missing(s, "a collection's attributes", missing, 0);
-	return rc ? rc : spine_collection(s, &roots, e);
-}
-
-static enum err_code check_spine(struct check *c, const struct snapshot_fact *fact, struct err *e)
-{
-	struct spine_check s = { .check = c, .io = repo_chunk_io(c->repo) };
-	struct page_roots roots = { fact->entry.spine_root, fact->entry.state_root };
-	struct page_list pages = PAGE_LIST_EMPTY;
-	char object[64], hex[2 * ID16_BYTES + 1];
-	struct err what;
-	enum err_code rc = ERR_OK;
-
-	text_hex(span_of(fact->entry.id.bytes, 4), hex);
-	snprintf(object, sizeof object, "snapshot %s", hex);
-	c->object = object;
-	c->report->snapshots++;
-	if (page_list_load(&s.io, &roots, &pages, &what)) {
-		c->report->items_affected += fact->entry.item_count;
-		problem(c, object, &what);
-	}
-	for (size_t p = 0; !rc && p < pages.count; p++) {
-		bool good;
-
-		rc = spine_page(&s, &pages.entries[p], &s.list, &good, e);
-		for (uint32_t row = 0; !rc && good && row < s.list.count; row++)
-			rc = spine_collection_row(&s, row, e);
-	}
-	page_list_release(&pages);
-	page_release(&s.list);
-	page_release(&s.page);
-	buf_release(&s.ids);
-	return rc;
+	if (!rc)
+		rc = check_beyond(c, e);
+	c->report->records = ledger_head(c->repo->ledger).number + 1;
+	if (!rc)
+		rc = check_keys(c, e);
+	if (!rc)
+		rc = check_packs(c, e);
+	if (!rc)
+		rc = repo_need_index(c->repo, INDEX_READ, e);
+	if (!rc)
+		rc = index_update(c->repo->index, c->repo->ledger, e);
+	return rc ? rc : check_snapshots(c, e);
 }
 
 enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                            struct check_report *out, struct err *e)
 {
-	struct check c = { .repo = r, .options = o, .visit = visit, .ctx = ctx, .report = out };
-	struct engine_progress p = { .phase = "checking" };
+	struct check c;
 	enum err_code rc;
 
 	memset(out, 0, sizeof *out);
-	out->records = ledger_head(r->ledger).number + 1;
-	p.items_total = ledger_pack_count(r->ledger) + ledger_snapshot_count(r->ledger);
-	rc = ledger_check(r->ledger, ledger_trouble, &c, e);
-	if (!rc)
-		rc = check_keys(&c, e);
-	if (!rc)
-		rc = repo_need_index(r, INDEX_READ, e);
-	for (uint32_t i = 0; !rc && !c.ours.code && i < ledger_pack_count(r->ledger); i++) {
-		const struct pack_fact *fact = ledger_pack(r->ledger, i);
-
-		if (fact->state == PACK_LIVE)
-			rc = check_pack(&c, fact, e);
-		p.items_done++;
-		p.bytes_done = out->bytes_read;
-		p.what = "packs";
-		repo_tell(r, &p);
-	}
-	for (size_t i = 0; !rc && !c.ours.code && i < ledger_snapshot_count(r->ledger); i++) {
-		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
-
-		if (fact->state == SNAPSHOT_LIVE || fact->state == SNAPSHOT_TRASH)
-			rc = keys_read_names(r->keys) ? check_snapshot(&c, fact, e) : check_spine(&c, fact, e);
-		p.items_done++;
-		p.what = "snapshots";
-		repo_tell(r, &p);
-	}
-	idmap_release(&c.pages_seen);
-	idmap_release(&c.damaged);
-	idmap_release(&c.bad_blocks);
-	verified_record(r, &c.verified);
-	if (!rc && c.ours.code) {
-		*e = c.ours;
-		rc = e->code;
-	}
+	if (o->data_percent > 100)
+		return err_set(e, ERR_USAGE, "there are at most 100 percent");
+	check_init(&c, r, o, visit, ctx, out);
+	rc = check_all(&c, e);
+	verified_sum(r, &c.verified, &out->verified);
+	vouch_record(r, &c.vouched);
+	check_release(&c);
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include "engine/work/last.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -12,13 +13,19 @@
 #define LAST_BYTES_MAX (64 * MIB)
 #define LAST_ROWS_MAX  1000000
 
-static enum err_code last_path(struct repo *r, const struct account_id *account, struct buf *out, struct err *e)
+static enum err_code account_path(struct repo *r, const char *what, const struct account_id *account, struct buf *out,
+                                  struct err *e)
 {
 	char name[16 + 2 * ID16_BYTES], hex[2 * ID16_BYTES + 1];
 
 	text_hex(span_of(account->bytes, ID16_BYTES), hex);
-	snprintf(name, sizeof name, "last-%s", hex);
+	snprintf(name, sizeof name, "%s-%s", what, hex);
 	return repo_cache_path(r, name, out, e);
+}
+
+static enum err_code last_path(struct repo *r, const struct account_id *account, struct buf *out, struct err *e)
+{
+	return account_path(r, "last", account, out, e);
 }
 
 static bool decode(struct span plain, const struct snapshot_id *snapshot, struct last *out)
@@ -123,4 +130,40 @@ const struct last_collection *last_find(const struct last *l, struct span path)
 			high = middle;
 	}
 	return NULL;
+}
+
+/* ---- lost ---- */
+
+void lost_note(struct repo *r, const struct account_id *account)
+{
+	struct buf path = BUF_EMPTY;
+	struct err why;
+	enum err_code rc = account_path(r, "lost", account, &path, &why);
+
+	if (!rc)
+		rc = file_replace((const char *)path.ptr, SPAN_EMPTY, 0600, false, &why);
+	if (rc)
+		repo_notice(r, "the next snapshot does not know that items were lost: %s", why.text);
+	buf_release(&path);
+}
+
+bool lost_noted(struct repo *r, const struct account_id *account)
+{
+	struct buf path = BUF_EMPTY;
+	struct err ignored;
+	bool there = account_path(r, "lost", account, &path, &ignored) == ERR_OK &&
+	             access((const char *)path.ptr, F_OK) == 0;
+
+	buf_release(&path);
+	return there;
+}
+
+void lost_clear(struct repo *r, const struct account_id *account)
+{
+	struct buf path = BUF_EMPTY;
+	struct err ignored;
+
+	if (account_path(r, "lost", account, &path, &ignored) == ERR_OK)
+		(void)unlink((const char *)path.ptr);
+	buf_release(&path);
 }

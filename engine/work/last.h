@@ -29,4 +29,12 @@ void last_release(struct last *l);
 /* Rows are in path order. NULL: not there. */
 const struct last_collection *last_find(const struct last *l, struct span path);
 
+/*
+ * A repair found that items of ACCOUNT lack chunks: the next run of it looks into every item again, and stores what the
+ * source still has. A file in the cache folder; a failure is a notice.
+ */
+void lost_note(struct repo *r, const struct account_id *account);
+bool lost_noted(struct repo *r, const struct account_id *account);
+void lost_clear(struct repo *r, const struct account_id *account);
+
 #endif

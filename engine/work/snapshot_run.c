@@ -699,7 +699,9 @@ static void fill_report(struct run *r)
 static enum err_code run_once(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                               const struct copied *copied, struct snapshot_report *out, struct err *e)
 {
-	struct run r = { .repo = repo, .copied = copied, .source = source, .options = o, .report = out };
+	struct snapshot_options mine = *o;
+	struct run r = { .repo = repo, .copied = copied, .source = source, .options = &mine, .report = out };
+	bool lost;
 	enum err_code rc;
 
 	memset(out, 0, sizeof *out);
@@ -718,7 +720,15 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	crypto_random(r.id.bytes, sizeof r.id.bytes);
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();
+	lost = !copied && lost_noted(repo, &r.account);
+	if (lost && !mine.rescan)
+		repo_notice(repo,
+		            "items of %s were lost: looking into everything once, to store again what is still there",
+		            text_name(r.account_name).text);
+	mine.rescan |= lost;
 	rc = go(&r, e);
+	if (!rc && lost && !mine.dry_run)
+		lost_clear(repo, &r.account);
 	/* A run that was asked to stop, or was refused, says so in the ledger: nobody has to wait for its session. */
 	if ((rc == ERR_CANCELLED || rc == ERR_STATE) && r.writer && writer_session(r.writer))
 		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
@@ -727,8 +737,16 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	return rc;
 }
 
-enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
-                              struct snapshot_report *out, struct err *e)
+/* Is there anything that a run may have stumbled over? */
+static bool has_snapshots(const struct repo *repo, const struct snapshot_options *o)
+{
+	struct account_id account = keys_account(repo->keys, span_cstr(o->account ? o->account : "default"));
+
+	return snapshot_latest(repo, &account, true) != NULL;
+}
+
+static enum err_code run_again_if_refused(struct repo *repo, struct item_source *source,
+                                          const struct snapshot_options *o, struct snapshot_report *out, struct err *e)
 {
 	enum err_code rc = run_once(repo, source, o, NULL, out, e);
 
@@ -751,6 +769,23 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 		memcpy(out->head, info.head, sizeof out->head);
 	}
 	return rc;
+}
+
+enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+                              struct snapshot_report *out, struct err *e)
+{
+	struct snapshot_options whole = *o;
+	enum err_code rc = run_again_if_refused(repo, source, o, out, e);
+
+	/*
+	 * The pages that a run builds on are lost: then it builds them anew, from everything. Pages are cut by their keys,
+	 * so those that did not change get the ids that they had, and older snapshots find theirs again.
+	 */
+	if ((rc != ERR_NOT_FOUND && rc != ERR_CORRUPT) || o->no_parent || repo_stopped(repo) || !has_snapshots(repo, o))
+		return rc;
+	repo_notice(repo, "the snapshot before cannot be built on; reading everything (%s)", e->text);
+	whole.no_parent = true;
+	return run_again_if_refused(repo, source, &whole, out, e);
 }
 
 enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,

@@ -1,20 +1,28 @@
 /*
- * verified: vouching for packs that a full holder has read whole, so that others may deduplicate against them
- * (docs/threat_model.md). check gathers them, one record names them.
- * Thread   one thread at a time.
+ * verified: when each pack's bytes were last compared, for `check --read-data=5%`, which takes the oldest first. A file
+ * in the client's cache folder, no part of the repository; losing it costs only that all packs count as never verified.
+ *   verified   "mhverify" 8, version 4 (= 1), count 4 | count × { random 16, session 8, milliseconds since 1970 8 } |
+ *              BLAKE2b-128 of all that
+ * Numbers are little-endian. It says nothing that the store's owner does not see anyway.
  */
 #ifndef MAILHOLD_ENGINE_WORK_VERIFIED_H
 #define MAILHOLD_ENGINE_WORK_VERIFIED_H
 
 #include "engine/repo/repo.h"
 
-/*
- * Every byte of the pack was read, and every chunk of it is what its id says. Notes its ordinal in ORDINALS (uint32_t)
- * when that is news and our key vouches for anything: else nothing.
- */
-MUST_CHECK enum err_code verified_note(const struct repo *r, const struct pack_fact *fact, struct buf *ordinals,
-                                       struct err *e);
-/* Records what was noted, and releases ORDINALS. A failure is a notice: what was checked is as good without. */
-void verified_record(struct repo *r, struct buf *ordinals);
+struct verified {
+	int64_t *at_ms; /* by ordinal; 0: never */
+	uint32_t count;
+};
+/* A missing, damaged or foreign file means "never"; times that are still to come, too. */
+MUST_CHECK enum err_code verified_load(const struct repo *r, struct verified *out, struct err *e);
+int64_t verified_at(const struct verified *v, uint32_t ordinal);
+/* AT_MS 0: not verified any more. */
+MUST_CHECK enum err_code verified_set(struct verified *v, uint32_t ordinal, int64_t at_ms, struct err *e);
+/* Writes down what is said of live packs. */
+MUST_CHECK enum err_code verified_save(const struct repo *r, const struct verified *v, struct err *e);
+/* Sums over the live packs. */
+void verified_sum(const struct repo *r, const struct verified *v, struct engine_verified *out);
+void verified_release(struct verified *v);
 
 #endif

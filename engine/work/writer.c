@@ -51,9 +51,10 @@ struct writer {
 	size_t first, used;
 	struct pack_build builds[2];
 	unsigned current;
-	struct buf added;    /* struct pack_added: finished since the last commit */
-	struct buf against;  /* a bit per ledger ordinal */
-	struct buf ordinals; /* uint32_t, rising: made from AGAINST */
+	struct buf added;         /* struct pack_added: finished since the last commit */
+	struct buf against;       /* a bit per ledger ordinal */
+	struct buf ordinals;      /* uint32_t, rising: made from AGAINST */
+	const struct idmap *only; /* writer_keep_only; NULL: everything */
 	struct writer_count count;
 	uint64_t uncommitted;
 	bool dirty;
@@ -338,10 +339,13 @@ enum err_code writer_carry(struct writer *w, const struct pack *from, uint32_t b
 
 /* ---- chunks ---- */
 
+/* Pending already, or of no interest: nothing is to be done for it. */
 static bool is_pending(const struct writer *w, const struct chunk_id *id)
 {
 	uint64_t ignored;
 
+	if (w->only && !idmap_get(w->only, id->bytes, &ignored))
+		return true;
 	return idmap_get(&w->builds[w->current].pending, id->bytes, &ignored) ||
 	       idmap_get(&w->builds[!w->current].pending, id->bytes, &ignored);
 }
@@ -352,7 +356,7 @@ static enum err_code note_against(struct writer *w, const struct place *place, s
 	enum err_code rc;
 	uint8_t *more;
 
-	if (!index_pack_ordinal(w->repo->index, place->pack, &ordinal))
+	if (w->only || !index_pack_ordinal(w->repo->index, place->pack, &ordinal))
 		return ERR_OK; /* our own pack: the commit adds it */
 	if (ordinal / 8 >= w->against.len) {
 		size_t grow = ordinal / 8 + 1 - w->against.len;
@@ -443,6 +447,11 @@ enum err_code writer_move(struct writer *w, enum block_class class, const struct
                           struct err *e)
 {
 	return is_pending(w, id) ? ERR_OK : keep_new(w, class, id, plain, e);
+}
+
+void writer_keep_only(struct writer *w, const struct idmap *only)
+{
+	w->only = only;
 }
 
 static enum err_code io_put(void *ctx, enum block_class class, struct span plain, struct chunk_id *id, struct err *e)

@@ -48,6 +48,13 @@ MUST_CHECK enum err_code writer_move(struct writer *w, enum block_class class, c
                                      struct span plain, struct err *e);
 
 /*
+ * For repair: from now on only unknown chunks whose ids ONLY has are kept, all others are passed over, and nothing is
+ * deduplicated against. ONLY must outlive the writer.
+ */
+struct idmap;
+void writer_keep_only(struct writer *w, const struct idmap *only);
+
+/*
  * For repacking: keeps block BLOCK of FROM as it lies there (pack_writer_carry), with all of its chunks. ERR_CORRUPT: it
  * is damaged, and nothing was kept.
  */

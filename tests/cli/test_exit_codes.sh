@@ -21,7 +21,13 @@ run 2 find --kind letter
 run 2 find --date 31.12.2025
 run 2 snapshot --compression best x
 run 2 repair everything
-hints "ledger or the index"
+hints "the ledger, the index or packs"
+run 2 repair index --from x
+hints "repair packs"
+run 2 repair packs --from-key-file x
+hints "go with --from"
+run 2 check --read-data=half
+hints "a percentage"
 run 2 copy --to x
 hints "not available in this version"
 run 2 forget

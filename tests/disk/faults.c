@@ -202,7 +202,7 @@ static void check_answer(struct worker *w, const struct result *r)
 	if (r->exit == 0) {
 		if (answer && strcmp(r->out, answer) != 0 && !*r->err)
 			bad(w, "it says that all went well, and tells something else: %.1000s", r->out);
-		if (step->effect == EFFECT_RESTORE && step_mail(&w->now.scene->steps[step->subject], &first, &count) &&
+		if (step->effect == EFFECT_RESTORE && step_mail(w->now.scene, step->subject, &first, &count) &&
 		    !mail_came_back(&w->roots, "back", first, count))
 			bad(w, "it says that all went well, and not all mail came back");
 		return;
@@ -251,6 +251,12 @@ static void judge_apart(struct worker *w, const struct promise *promise, bool li
 	}
 }
 
+/* Its answer names a snapshot. */
+static bool is_told(const struct step *step)
+{
+	return step->effect == EFFECT_SNAPSHOT || step->effect == EFFECT_COPY;
+}
+
 static void judge_now(struct worker *w, bool told, const char *when, bool live[STEPS_MAX])
 {
 	unsigned step = w->task.step;
@@ -258,7 +264,7 @@ static void judge_now(struct worker *w, bool told, const char *when, bool live[S
 	struct verdict verdict;
 
 	w->now.told[step] = told ? w->now.begun[step] + 1 : UINT64_MAX;
-	w->now.loose = w->now.scene->steps[step].effect == EFFECT_SNAPSHOT ? step : STEPS_MAX;
+	w->now.loose = is_told(&w->now.scene->steps[step]) ? step : STEPS_MAX;
 	scene_read_keys(&w->roots, &w->now);
 	scene_promise(&w->now, w->now.begun[step] + 1, &promise);
 	judge_apart(w, &promise, live, &verdict);
@@ -284,7 +290,7 @@ static void run_again(struct worker *w)
 	struct result r;
 
 	run_step(w->run->stage, &w->roots, step, w->now.ids, key_before(w->now.scene, w->task.step), false, &r);
-	if (step->effect == EFFECT_SNAPSHOT && r.exit == 0 && !result_id(&r, w->now.ids[w->task.step]))
+	if (is_told(step) && r.exit == 0 && !step_id(step, &r, w->now.ids[w->task.step]))
 		bad(w, "the second run tells no snapshot");
 	/* Half an init leaves objects, and init wants a folder of its own (docs/order.md, 8). */
 	if (r.exit != 0 && step->effect != EFFECT_INIT && !is_done(w))
@@ -311,7 +317,7 @@ static void do_task(struct worker *w)
 	atomic_fetch_add(&w->run->shared->hit, w->hit[0] != 0);
 	atomic_fetch_add(&w->run->shared->failed, r.exit != 0);
 	check_answer(w, &r);
-	if (step->effect == EFFECT_SNAPSHOT && r.exit == 0 && !result_id(&r, w->now.ids[w->task.step]))
+	if (is_told(step) && r.exit == 0 && !step_id(step, &r, w->now.ids[w->task.step]))
 		bad(w, "it tells no snapshot");
 	if (!w->bad)
 		judge_now(w, r.exit == 0, "after the fault", live);

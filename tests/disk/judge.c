@@ -191,7 +191,7 @@ static enum err_code list_one(void *ctx, const struct snapshot_info *s, struct e
 		k = !strcmp(s->id_hex, j->next_id)   ? STEPS_MAX
 		    : j->recorded->loose < STEPS_MAX ? j->recorded->loose
 		                                     : STEPS_MAX + 1;
-	if (k > STEPS_MAX || l->count > STEPS_MAX || (s->flags & ~(uint32_t)ENGINE_SNAPSHOT_SHRUNK) ||
+	if (k > STEPS_MAX || l->count > STEPS_MAX || (s->flags & (ENGINE_SNAPSHOT_PARTIAL | ENGINE_SNAPSHOT_GAPS)) ||
 	    s->items_skipped) {
 		bad(j, "there is a snapshot %s that nobody made, or with gaps", s->id_hex);
 		return ERR_OK;
@@ -216,7 +216,7 @@ static void check_snapshots(struct judging *j, bool pruned)
 		unsigned k = l.steps[i], first = NEXT_FIRST, count = NEXT_COUNT;
 
 		(l.trash[i] ? trash : live)[k] = true;
-		if (k < STEPS_MAX && !step_mail(&j->recorded->scene->steps[k], &first, &count))
+		if (k < STEPS_MAX && !step_mail(j->recorded->scene, k, &first, &count))
 			bad(j, "step %u made a snapshot", k);
 		holds(j, &l.ids[i], first, count, k < STEPS_MAX ? j->recorded->ids[k] : j->next_id);
 	}

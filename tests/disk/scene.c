@@ -21,85 +21,104 @@
 
 const struct scene scenes[] = {
 	{ .name = "daily",
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "forget id:1 id:2", EFFECT_FORGET, 1, 0 },
-	             { "forget --undo id:1", EFFECT_UNDO, 1, 0 },
-	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1, 0 },
-	             { "forget id:3", EFFECT_FORGET, 3, 0 },
-	             { "prune --now", EFFECT_EXPIRE, 0, 0 },
-	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "forget id:1 id:2", EFFECT_FORGET, 1, 0, NULL },
+	             { "forget --undo id:1", EFFECT_UNDO, 1, 0, NULL },
+	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "forget id:1", EFFECT_FORGET, 1, 0, NULL },
+	             { "forget id:3", EFFECT_FORGET, 3, 0, NULL },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, "\"packs_repacked\":0," },
+	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0, NULL } } },
 	{ .name = "merge",
-	  .cut_from = 18,
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },           { MAIL("0-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("1-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("2-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("3-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("4-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("5-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("6-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("7-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("8-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("9-6"), EFFECT_SNAPSHOT, 0, 0 },  { MAIL("10-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("11-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("12-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("13-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("14-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("15-6"), EFFECT_SNAPSHOT, 0, 0 }, { MAIL("16-6"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "prune", EFFECT_NONE, 0, 0 },          { "prune --now", EFFECT_EXPIRE, 0, 0 },
-	             { MAIL("17-6"), EFFECT_SNAPSHOT, 0, 0 } } },
+	  .cut_from = 19,
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("6-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("7-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("8-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("9-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("10-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("11-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("12-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("13-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("14-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("15-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("16-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("17-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("18-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("19-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("20-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("21-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("22-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("23-6"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "prune", EFFECT_NONE, 0, 0, "\"packs_repacked\":0," },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, "\"packs_deleted\":0," },
+	             { MAIL("24-6"), EFFECT_SNAPSHOT, 0, 0, NULL } } },
 	{ .name = "keys",
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-3"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "key add --label second --new-key-file client:second", EFFECT_KEY_ADD, 0, 0 },
-	             { "key passwd --new-key-file client:third", EFFECT_KEY_CHANGE, 0, 0 },
-	             { MAIL("1-3"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "key remove second", EFFECT_KEY_REMOVE, 0, 0 },
-	             { MAIL("2-3"), EFFECT_SNAPSHOT, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-3"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "key add --label second --new-key-file client:second", EFFECT_KEY_ADD, 0, 0, NULL },
+	             { "key passwd --new-key-file client:third", EFFECT_KEY_CHANGE, 0, 0, NULL },
+	             { MAIL("1-3"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "key remove second", EFFECT_KEY_REMOVE, 0, 0, NULL },
+	             { MAIL("2-3"), EFFECT_SNAPSHOT, 0, 0, NULL } } },
 	{ .name = "repair",
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "repair index", EFFECT_NONE, 0, 0 },
-	             { "pin id:1", EFFECT_NONE, 0, 0 },
-	             { "harm", EFFECT_HARM, 0, 0 },
-	             { "repair ledger", EFFECT_REPAIR_LEDGER, 0, 0 },
-	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "check --read-data", EFFECT_NONE, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "repair index", EFFECT_NONE, 0, 0, NULL },
+	             { "pin id:1", EFFECT_NONE, 0, 0, NULL },
+	             { "harm", EFFECT_HARM, 0, 0, NULL },
+	             { "repair ledger", EFFECT_REPAIR_LEDGER, 0, 0, NULL },
+	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "check --read-data", EFFECT_NONE, 0, 0, NULL } } },
 	/* Of faults only: what changes nothing must not pretend to have seen all. */
 	{ .name = "looking",
 	  .cut_from = 3,
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "snapshots", EFFECT_NONE, 0, 0 },
-	             { "ls id:2", EFFECT_NONE, 0, 0 },
-	             { "diff id:1 id:2", EFFECT_NONE, 0, 0 },
-	             { "restore id:2 --to out:back", EFFECT_RESTORE, 2, 0 },
-	             { "check --read-data", EFFECT_NONE, 0, 0 },
-	             { "key list", EFFECT_NONE, 0, 0 },
-	             { "stats", EFFECT_NONE, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("2-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "snapshots", EFFECT_NONE, 0, 0, NULL },
+	             { "ls id:2", EFFECT_NONE, 0, 0, NULL },
+	             { "diff id:1 id:2", EFFECT_NONE, 0, 0, NULL },
+	             { "restore id:2 --to out:back", EFFECT_RESTORE, 2, 0, NULL },
+	             { "check --read-data", EFFECT_NONE, 0, 0, NULL },
+	             { "key list", EFFECT_NONE, 0, 0, NULL },
+	             { "stats", EFFECT_NONE, 0, 0, NULL } } },
+	{ .name = "copy",
+	  .cut_from = 4,
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { "init in:from", EFFECT_NONE, 0, 0, NULL },
+	             { MAIL("0-4") " in:from", EFFECT_NONE, 0, 0, NULL },
+	             { MAIL("2-4") " in:from", EFFECT_NONE, 0, 0, NULL },
+	             { "copy id:2 --to store:repo --to-key-file client:key in:from", EFFECT_COPY, 2, 0, NULL },
+	             { "copy id:3 --to store:repo --to-key-file client:key in:from", EFFECT_COPY, 3, 0, NULL } } },
 	/* A killed process leaves what everybody sees and what no power cut need leave. */
 	{ .name = "killed",
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 4 },
-	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1, 0 },
-	             { "prune --now --max-unused 0", EFFECT_EXPIRE, 0, 5 },
-	             { "prune --now", EFFECT_EXPIRE, 0, 0 },
-	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("6-10"), EFFECT_SNAPSHOT, 0, 4, NULL },
+	             { MAIL("12-10"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "forget id:1", EFFECT_FORGET, 1, 0, NULL },
+	             { "prune --now --max-unused 0", EFFECT_EXPIRE, 0, 5, NULL },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, NULL },
+	             { MAIL("12-11"), EFFECT_SNAPSHOT, 0, 0, NULL } } },
 	{ .name = "no O_TMPFILE",
 	  .no_tmpfile = true,
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1, 0 },
-	             { "prune --now", EFFECT_EXPIRE, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "forget id:1", EFFECT_FORGET, 1, 0, NULL },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, NULL } } },
 	{ .name = "no links",
 	  .no_tmpfile = true,
 	  .no_links = true,
-	  .steps = { { "init", EFFECT_INIT, 0, 0 },
-	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0 },
-	             { "forget id:1", EFFECT_FORGET, 1, 0 },
-	             { "prune --now", EFFECT_EXPIRE, 0, 0 } } },
+	  .steps = { { "init", EFFECT_INIT, 0, 0, NULL },
+	             { MAIL("0-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { MAIL("4-4"), EFFECT_SNAPSHOT, 0, 0, NULL },
+	             { "forget id:1", EFFECT_FORGET, 1, 0, NULL },
+	             { "prune --now", EFFECT_EXPIRE, 0, 0, NULL } } },
 };
 const size_t scene_count = ARRAY_LEN(scenes);
 const char *const key_names[KEY_NAMES_MAX] = { "key", "second", "third" };
@@ -297,9 +316,10 @@ bool mail_came_back(const struct roots *at, const char *name, unsigned first, un
 	return got.sum == want.sum && got.files == want.files;
 }
 
-bool step_mail(const struct step *step, unsigned *first, unsigned *count)
+bool step_mail(const struct scene *scene, unsigned k, unsigned *first, unsigned *count)
 {
-	const char *at = strstr(step->words, "mail:");
+	const struct step *step = &scene->steps[k];
+	const char *at = strstr(scene->steps[step->effect == EFFECT_COPY ? step->subject : k].words, "mail:");
 
 	return at && sscanf(at, "mail:%u-%u", first, count) == 2;
 }
@@ -333,6 +353,9 @@ static void add_step_word(struct words *w, const struct stage *s, const struct r
 		add_word(w, made);
 	} else if (sscanf(text, "id:%u", &step) == 1) {
 		add_word(w, ids[step]);
+	} else if (!strncmp(text, "store:", 6)) {
+		snprintf(made, sizeof made, "%s/%s", at->text[DISK_STORE], text + 6);
+		add_word(w, made);
 	} else if (!strncmp(text, "out:", 4)) {
 		snprintf(made, sizeof made, "maildir:%s-%s", at->text[DISK_CLIENT], text + 4);
 		add_word(w, made);
@@ -348,14 +371,18 @@ static void make_words(struct words *w, const struct stage *s, const struct root
                        char ids[STEPS_MAX][33], const char *key_name)
 {
 	char copy[400], path[200], *rest = NULL;
+	const char *repository = "repo";
 
 	*w = (struct words){ .argc = 0 };
 	add_word(w, "mailhold");
 	snprintf(copy, sizeof copy, "%s", step->words);
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-		add_step_word(w, s, at, word, ids);
+		if (!strcmp(word, "in:from"))
+			repository = "from";
+		else
+			add_step_word(w, s, at, word, ids);
 	add_word(w, "-r");
-	snprintf(path, sizeof path, "%s/repo", at->text[DISK_STORE]);
+	snprintf(path, sizeof path, "%s/%s", at->text[DISK_STORE], repository);
 	add_word(w, path);
 	add_word(w, "--key-file");
 	snprintf(path, sizeof path, "%s/%s", at->text[DISK_CLIENT], key_name);
@@ -466,11 +493,12 @@ void result_release(struct result *r)
 	*r = (struct result){ 0 };
 }
 
-bool result_id(const struct result *r, char id[33])
+bool step_id(const struct step *step, const struct result *r, char id[33])
 {
-	const char *at = strstr(r->out, "\"id\":\"");
+	const char *field = step->effect == EFFECT_COPY ? "\"to\":\"" : "\"id\":\"";
+	const char *at = strstr(r->out, field);
 
-	return at && sscanf(at + 6, "%32[0-9a-f]", id) == 1 && strlen(id) == 32;
+	return at && sscanf(at + strlen(field), "%32[0-9a-f]", id) == 1 && strlen(id) == 32;
 }
 
 const char *key_before(const struct scene *scene, unsigned k)
@@ -520,6 +548,11 @@ static void find_steps(struct recorded *r)
 			r->told[i] = i + 1 < r->step_count ? r->begun[i + 1] : r->op_count;
 }
 
+static bool makes_snapshot(const struct step *step)
+{
+	return step->effect == EFFECT_SNAPSHOT || step->effect == EFFECT_COPY || strstr(step->words, "mail:");
+}
+
 void scene_record(const struct stage *s, const struct scene *scene, struct recorded *out)
 {
 	struct roots live;
@@ -539,9 +572,14 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 		if (scene->steps[k].killed && result.exit == 1000 + SIGKILL) {
 			out->loose = scene->steps[k].effect == EFFECT_SNAPSHOT ? k : out->loose;
 		} else if (result.exit != 0 || scene->steps[k].killed ||
-		           (scene->steps[k].effect == EFFECT_SNAPSHOT && !result_id(&result, out->ids[k]))) {
+		           (makes_snapshot(&scene->steps[k]) && !step_id(&scene->steps[k], &result, out->ids[k]))) {
 			fprintf(stderr, "%s, step %u (%s) ended with %d:\n%s%s", scene->name, k, scene->steps[k].words,
 			        result.exit, result.out, result.err);
+			exit(2);
+		}
+		if (scene->steps[k].idle && strstr(result.out, scene->steps[k].idle)) {
+			fprintf(stderr, "%s, step %u (%s) had nothing to do:\n%s", scene->name, k,
+			        scene->steps[k].words, result.out);
 			exit(2);
 		}
 		result_release(&result);
@@ -608,6 +646,7 @@ void scene_promise(const struct recorded *r, uint64_t at, struct promise *out)
 			out->init = out->key_file[0] = out->opens[0] = told;
 			break;
 		case EFFECT_SNAPSHOT:
+		case EFFECT_COPY:
 			out->snapshots[k] = told ? MUST_LIVE : MUST_NOTHING;
 			break;
 		case EFFECT_FORGET:

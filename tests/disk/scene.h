@@ -28,18 +28,22 @@ enum effect {
 	EFFECT_KEY_REMOVE,
 	EFFECT_HARM, /* not a command: the newest record is damaged, and the client's cache is lost */
 	EFFECT_REPAIR_LEDGER,
+	EFFECT_COPY,   /* of the snapshot of step SUBJECT, from the repository "from" */
 	EFFECT_RESTORE /* of the snapshot of step SUBJECT: the messages come back outside of the disks */
 };
 
 /*
  * WORDS of the command line: "mail:FIRST-COUNT" stands for a Maildir with these messages, "id:STEP" for the id that this
- * step's snapshot got, "client:NAME" for a file on the client's disk, "out:NAME" for a Maildir to restore to.
+ * step's snapshot got, "client:NAME" for a file on the client's disk, "out:NAME" for a Maildir to restore to,
+ * "store:NAME" for a place on the store's disk. With "in:NAME" the command works on that repository and not on "repo", which is
+ * the one that is judged.
  */
 struct step {
 	const char *words;
 	enum effect effect;
 	unsigned subject;
-	unsigned killed; /* it dies after giving so many names on the store; 0: it lives */
+	unsigned killed;  /* it dies after giving so many names on the store; 0: it lives */
+	const char *idle; /* what it says when it had nothing to do: a scene that proves nothing; may be NULL */
 };
 struct scene {
 	const char *name;
@@ -84,12 +88,12 @@ struct result {
 void run_step(const struct stage *s, const struct roots *at, const struct step *step, char ids[STEPS_MAX][33],
               const char *key_name, bool recorded, struct result *out);
 void result_release(struct result *r);
-/* The 32 digits behind "id": in OUT; false when there are none. */
-bool result_id(const struct result *r, char id[33]);
 /* The key file that opens the repository before step K. */
 const char *key_before(const struct scene *scene, unsigned k);
-/* The messages of "mail:FIRST-COUNT" in WORDS. */
-bool step_mail(const struct step *step, unsigned *first, unsigned *count);
+/* The messages that the snapshot of step K holds; false when it makes none. */
+bool step_mail(const struct scene *scene, unsigned k, unsigned *first, unsigned *count);
+/* The digits of the snapshot that the step made in "repo". */
+bool step_id(const struct step *step, const struct result *r, char id[33]);
 
 /* ---- a recorded scene ---- */
 

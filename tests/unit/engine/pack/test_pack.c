@@ -115,6 +115,49 @@ static void the_stored_size_is_a_padme_size_and_the_ledgers(void **state)
 	}
 }
 
+static enum err_code count_found(void *ctx, const struct pack_found *f, struct err *e)
+{
+	struct problems *p = ctx;
+
+	(void)e;
+	assert_int_equal(f->problem, f->what.text[0] != 0);
+	p->count += f->problem;
+	p->one_block += !f->whole;
+	p->last = f->block;
+	return ERR_OK;
+}
+
+/* All of a pack, run by run, as check does it. */
+static struct problems verify(struct pack *p, struct pack_verifier *v)
+{
+	struct problems found = { 0 };
+
+	for (uint32_t first = 0; first < pack_block_count(p); first = pack_run_end(p, first))
+		OK(pack_verify(p, first, pack_run_end(p, first), true, v, count_found, &found, &err));
+	OK(pack_check_frame(p, count_problem, &found, &err));
+	return found;
+}
+
+static void a_pack_of_many_runs_is_verified_run_by_run(void **state)
+{
+	struct pack_world *w = *state;
+	struct pack_added added = make_pack(w, 100, 40, 400);
+	struct pack_verifier v;
+	struct pack *p = NULL;
+	struct problems found;
+
+	pack_verifier_init(&v);
+	OK(pack_open(w->store, w->keys, &added, &p, NULL, &err));
+	for (uint32_t first = 0; first < 40; first = pack_run_end(p, first))
+		assert_true(pack_run_end(p, first) > first && pack_run_end(p, first) <= 40);
+	found = verify(p, &v);
+	assert_int_equal(found.count, 0);
+	assert_int_equal(found.last, 39);
+	assert_true(pack_is_genuine(w->store, w->keys, &added.name, added.bytes));
+	pack_free(&p);
+	pack_verifier_release(&v);
+}
+
 #define SMALL_BLOCKS 3
 #define SMALL_CHUNKS 4
 
@@ -124,8 +167,10 @@ static void any_flipped_byte_costs_at_most_one_block(void **state)
 	struct pack_world *w = *state;
 	struct pack_added added = make_pack(w, 100, SMALL_BLOCKS, SMALL_CHUNKS);
 	int fd = pack_file(w, &added);
+	struct pack_verifier v;
 	uint32_t second = 0;
 
+	pack_verifier_init(&v);
 	for (uint64_t at = 0; at < added.bytes; at++) {
 		struct problems found = { 0 };
 		struct pack *p = NULL;
@@ -143,9 +188,14 @@ static void any_flipped_byte_costs_at_most_one_block(void **state)
 		assert_int_equal(found.count, 1);
 		if (lost)
 			assert_int_equal(found.one_block, 1);
+		found = verify(p, &v);
+		assert_int_equal(found.count, 1);
+		if (found.one_block)
+			assert_int_equal(lost, 1);
 		pack_free(&p);
 		flip_byte(fd, at);
 	}
+	pack_verifier_release(&v);
 	assert_true(second > PACK_FOOTER_BYTES); /* the copies at the end: directory and footer */
 	close(fd);
 }
@@ -538,6 +588,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pack_of_all_classes_reads_back),
 		cmocka_unit_test(the_stored_size_is_a_padme_size_and_the_ledgers),
+		cmocka_unit_test(a_pack_of_many_runs_is_verified_run_by_run),
 		cmocka_unit_test(any_flipped_byte_costs_at_most_one_block),
 		cmocka_unit_test(any_bad_sector_leaves_the_directory_readable),
 		cmocka_unit_test(a_damaged_id_list_is_computed_from_its_block),

@@ -205,7 +205,7 @@ static void a_depositor_may_nothing_else(void **state)
 static void every_block_of_content_stays_shut(void **state)
 {
 	static struct people p;
-	struct repo *dora;
+	struct repo *ann, *dora;
 	size_t shut = 0, open = 0;
 
 	(void)state;
@@ -214,7 +214,7 @@ static void every_block_of_content_stays_shut(void **state)
 	change_world(&p.lab, 100);
 	run_whole(&p.lab, &(struct snapshot_options){ 0 });
 	change_world(&p.lab, 100);
-	(void)act_as(&p, dora); /* her own packs are no better */
+	ann = act_as(&p, dora); /* her own packs are no better */
 	all_refresh(dora);
 	run_whole(&p.lab, &(struct snapshot_options){ 0 });
 	for (uint32_t i = 0; i < ledger_pack_count(dora->ledger); i++) {
@@ -234,6 +234,8 @@ static void every_block_of_content_stays_shut(void **state)
 		pack_free(&pack);
 	}
 	assert_true(shut > 4 && open > 4);
+	(void)act_as(&p, ann);
+	repo_free(&dora);
 	people_end(&p);
 }
 
