@@ -7,18 +7,22 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "account_name.h"
 #include "key_sheet.h"
 #include "secret_input.h"
 
 struct values {
 	const char *label, *role, *new_key_file, *new_password_file, *new_password_command;
+	struct text_list accounts;
 	bool all, rotate;
 };
 
 #define AT(field) offsetof(struct values, field)
 static const struct option_def options[] = {
 	{ 0, "label", OPTION_TEXT, "TEXT", "a name for the new key, kept sealed (\"laptop of Ann\")", AT(label) },
-	{ 0, "role", OPTION_TEXT, "ROLE", "of the new key: full (may do everything) or keeper", AT(role) },
+	{ 0, "role", OPTION_TEXT, "ROLE", "of the new key: full (may do everything), deposit or keeper", AT(role) },
+	{ 'a', "account", OPTION_LIST, "NAME", "of a deposit key: may add to this account only; may be repeated",
+	  AT(accounts) },
 	{ 0, "new-key-file", OPTION_TEXT, "FILE", "the new key is this key file; made when it is not there",
 	  AT(new_key_file) },
 	{ 0, "new-password-file", OPTION_TEXT, "FILE", "the new password is the first line of FILE",
@@ -26,7 +30,7 @@ static const struct option_def options[] = {
 	{ 0, "new-password-command", OPTION_TEXT, "COMMAND", "the new password is the first line that COMMAND prints",
 	  AT(new_password_command) },
 	{ 0, "all", OPTION_FLAG, NULL, "list: removed keys, too", AT(all) },
-	{ 0, "rotate", OPTION_FLAG, NULL, "remove: not available in this version", AT(rotate) },
+	{ 0, "rotate", OPTION_FLAG, NULL, "remove: and give everybody else new keys for what comes", AT(rotate) },
 };
 
 static const char *role_name(unsigned role)
@@ -67,6 +71,9 @@ static void notes(struct table *t, const struct key_info *k)
 	         : k->state == KEY_UNFINISHED ? "unfinished: it opens nothing, remove it"
 	         : k->state == KEY_REMOVED    ? (k->slots ? "removed, but not all of it: remove it again" : "removed")
 	                                      : "");
+	if (k->state == KEY_VALID && k->accounts)
+		snprintf(text, sizeof text, "%s%zu account%s", k->self ? "this one, " : "", k->accounts,
+		         k->accounts > 1 ? "s" : "");
 	if (k->state == KEY_VALID && k->slots > 1)
 		snprintf(text, sizeof text, "%s%u slots: key passwd was interrupted, do it again",
 		         k->self ? "this one, " : "", k->slots);
@@ -87,6 +94,7 @@ static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e
 		row_cstr(&r, "id", k->id_hex);
 		row_text(&r, "label", k->label);
 		row_cstr(&r, "role", role_name(k->role));
+		row_number(&r, "accounts", k->accounts);
 		row_cstr(&r, "opens_with", kind_name(k->kind));
 		row_time(&r, "added", k->added_ms);
 		row_cstr(&r, "state", state_name(k->state));
@@ -199,7 +207,10 @@ static enum err_code role_of(const char *text, enum role *out, struct err *e)
 	*out = ROLE_KEEPER;
 	if (!strcmp(text, "keeper"))
 		return ERR_OK;
-	return err_set(e, ERR_USAGE, "--role is full or keeper, not '%s'", text_name(span_cstr(text)).text);
+	*out = ROLE_DEPOSIT;
+	if (!strcmp(text, "deposit"))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "--role is full, deposit or keeper, not '%s'", text_name(span_cstr(text)).text);
 }
 
 static enum err_code new_secret(struct cli *c, const struct values *v, struct secret_got *out, struct err *e)
@@ -222,6 +233,17 @@ static void drop_secret(struct secret_got *got, enum err_code rc)
 	secret_free(&got->secret);
 }
 
+/* What whoever got the new key can do with it. */
+static const char *role_means(enum role role)
+{
+	return role == ROLE_FULL ? "whoever has it can read everything, add and remove snapshots and keys"
+	       : role == ROLE_DEPOSIT
+	               ? "whoever has it can add snapshots, list and check them, and see names and flags, but read no "
+	                 "bodies"
+	               : "whoever has it can list, check, forget, pin and count snapshots, and read no names, mails or "
+	                 "other items";
+}
+
 static enum err_code add(struct cli *c, const struct values *v, struct err *e)
 {
 	struct slot_options slot = { .label = v->label ? span_cstr(v->label) : SPAN_EMPTY };
@@ -234,16 +256,14 @@ static enum err_code add(struct cli *c, const struct values *v, struct err *e)
 		rc = new_secret(c, v, &got, e);
 	slot.kind = got.kind;
 	if (!rc)
-		rc = repo_key_add(c->repo, role, got.secret, &slot, &id, e);
+		rc = v->accounts.count ? repo_key_add_deposit(c->repo, v->accounts.items, v->accounts.count, got.secret,
+		                                              &slot, &id, e)
+		                       : repo_key_add(c->repo, role, got.secret, &slot, &id, e);
 	drop_secret(&got, rc);
 	if (!rc)
 		rc = look_and_tell(c, &id, "key-added", "added", e);
 	if (!rc)
-		cli_note(c, "%s",
-		         role == ROLE_FULL
-		                 ? "whoever has it can read everything, add and remove snapshots and keys"
-		                 : "whoever has it can list, check, forget, pin and count snapshots, and read no "
-		                   "names, mails or other items");
+		cli_note(c, "%s", role_means(role));
 	return rc;
 }
 
@@ -277,7 +297,30 @@ static enum err_code passwd(struct cli *c, const struct values *v, struct err *e
 
 /* ---- remove ---- */
 
-static enum err_code remove_key(struct cli *c, const char *text, struct err *e)
+static enum err_code rotate_keys(struct cli *c, struct err *e)
+{
+	struct line l = line_new(e);
+	uint32_t epoch;
+	enum err_code rc = repo_key_rotate(c->repo, &epoch, e);
+
+	if (!rc && c->g.json) {
+		struct row r = row_new("keys-rotated");
+
+		row_number(&r, "epoch", epoch);
+		rc = row_put(&r, e);
+	} else if (!rc && !c->g.quiet) {
+		line_printf(&l, "rotated the keys: epoch %u", epoch);
+		rc = line_put(&l);
+	}
+	line_release(&l);
+	if (!rc)
+		cli_note(c,
+		         "what is written from now on is sealed with them; runs at work elsewhere end and have to be "
+		         "started again. What was written before is as readable as it was to whoever kept old keys");
+	return rc;
+}
+
+static enum err_code remove_key(struct cli *c, const char *text, bool rotate, struct err *e)
 {
 	struct told t = { 0 };
 	enum err_code rc;
@@ -285,18 +328,21 @@ static enum err_code remove_key(struct cli *c, const char *text, struct err *e)
 	rc = repo_key_find(c->repo, text, &t.id, e);
 	if (!rc)
 		rc = repo_keys(c->repo, remember, &t, e);
+	if (!rc && rotate)
+		rc = repo_key_may_rotate(c->repo, &t.id, e);
 	if (!rc)
 		rc = repo_key_remove(c->repo, &t.id, e);
 	if (!rc)
 		rc = tell(c, &t, "key-removed", "removed", e);
 	buf_release(&t.label);
+	if (!rc && rotate)
+		return rotate_keys(c, e);
 	if (rc)
 		return rc;
 	cli_note(c, "it can add, forget and change nothing any more. But whoever kept a copy of its key objects and "
 	            "can read "
-	            "the store still reads what it could read, new snapshots included, until the keys are rotated, "
-	            "which this version cannot do");
-	cli_note(c, "if that matters: take its access to the store away, too, or back up into a new repository");
+	            "the store still reads what it could read, new snapshots included, until the keys are rotated");
+	cli_note(c, "if that matters: mailhold key rotate, and take its access to the store away, too");
 	return ERR_OK;
 }
 
@@ -392,24 +438,35 @@ static bool takes_new_secret(const struct values *v)
 	return v->new_key_file || v->new_password_file || v->new_password_command;
 }
 
+/* Before a password is asked for: whose accounts, and only a depositor has such. */
+static enum err_code check_accounts(const struct values *v, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (v->accounts.count && (!v->role || strcmp(v->role, "deposit") != 0))
+		return err_set(e, ERR_USAGE, "--account goes with --role deposit: other keys are for all accounts");
+	for (size_t i = 0; !rc && i < v->accounts.count; i++)
+		rc = account_name_check(v->accounts.items[i], e);
+	return rc;
+}
+
 /* Options stand in one table; an action refuses those of another before anybody is asked for a password. */
 static enum err_code check_options(const char *action, const struct values *v, struct err *e)
 {
 	bool adds = !strcmp(action, "add"), changes = !strcmp(action, "passwd"), exports = !strcmp(action, "export");
 
-	if ((v->label && !adds && !exports) || (v->role && !adds) || (takes_new_secret(v) && !adds && !changes) ||
-	    (v->all && strcmp(action, "list") != 0) || (v->rotate && strcmp(action, "remove") != 0))
+	if ((v->label && !adds && !exports) || ((v->role || v->accounts.count) && !adds) ||
+	    (takes_new_secret(v) && !adds && !changes) || (v->all && strcmp(action, "list") != 0) ||
+	    (v->rotate && strcmp(action, "remove") != 0))
 		return err_set(e, ERR_USAGE, "key %s does not take one of these options", action);
 	if (v->label && strlen(v->label) > LABEL_TEXT_MAX)
 		return err_set(e, ERR_USAGE, "the label is longer than %d bytes", LABEL_TEXT_MAX);
-	if (v->rotate)
-		return err_set(e, ERR_USAGE, "key remove --rotate is not available in this version");
-	return ERR_OK;
+	return check_accounts(v, e);
 }
 
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
-	static const char *const actions[] = { "list", "add", "remove", "passwd", "export" };
+	static const char *const actions[] = { "list", "add", "remove", "passwd", "rotate", "export" };
 	const struct values *v = values;
 	const char *action = words->items[0];
 	size_t which = 0, want = strcmp(action, "remove") ? 1 : 2;
@@ -418,7 +475,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	while (which < ARRAY_LEN(actions) && strcmp(actions[which], action) != 0)
 		which++;
 	if (which == ARRAY_LEN(actions))
-		return err_set(e, ERR_USAGE, "key does not know '%s': list, add, remove, passwd or export",
+		return err_set(e, ERR_USAGE, "key does not know '%s': list, add, remove, passwd, rotate or export",
 		               text_name(span_cstr(action)).text);
 	if (words->count != want)
 		return err_set(e, ERR_USAGE, "write: mailhold key %s%s", action, want == 2 ? " ID|LABEL" : "");
@@ -433,9 +490,11 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	case 1:
 		return add(c, v, e);
 	case 2:
-		return remove_key(c, words->items[1], e);
+		return remove_key(c, words->items[1], v->rotate, e);
 	case 3:
 		return passwd(c, v, e);
+	case 4:
+		return rotate_keys(c, e);
 	default:
 		return export(c, v, e);
 	}
@@ -443,19 +502,25 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 const struct command command_key = {
 	.name = "key",
-	.words = "list|add|passwd|export|remove ID|LABEL",
+	.words = "list|add|passwd|rotate|export|remove ID|LABEL",
 	.summary = "add, remove and list who may open the repository",
-	.details = "list    the keys, with what they may do\n"
-	           "add     one more key: a password (asked for twice), or --new-key-file. --role full may do "
-	           "everything;\n"
-	           "        keeper lists, checks, forgets, pins and counts snapshots, and reads nothing in them\n"
-	           "remove  a key by its label, or by at least 4 digits of its id. It can change nothing any more; who "
-	           "kept a\n"
-	           "        copy of it still reads what it could read\n"
-	           "passwd  another password, or key file, for the key that opened the repository\n"
-	           "export  a recovery sheet to print: a key of its own, typed into a file it is a key file\n",
+	.details =
+	        "list    the keys, with what they may do\n"
+	        "add     one more key: a password (asked for twice), or --new-key-file. --role full may do "
+	        "everything;\n"
+	        "        deposit adds snapshots (of --account NAME only, when given), lists and checks them, and "
+	        "reads no\n"
+	        "        bodies; keeper lists, checks, forgets, pins and counts snapshots, and reads nothing in them\n"
+	        "remove  a key by its label, or by at least 4 digits of its id. It can change nothing any more; who "
+	        "kept a\n"
+	        "        copy of it still reads what it could read\n"
+	        "passwd  another password, or key file, for the key that opened the repository\n"
+	        "rotate  new keys for what is written from now on, for everybody who has a key; remove --rotate does "
+	        "both\n"
+	        "export  a recovery sheet to print: a key of its own, typed into a file it is a key file\n",
 	.examples = "mailhold key add --label \"Ann's laptop\"\n"
 	            "mailhold key add --label nightly --new-key-file /etc/mailhold.key\n"
+	            "mailhold key add --label mx1 --role deposit --account ann --new-key-file /etc/mailhold.key\n"
 	            "mailhold key export | lp\nmailhold key remove \"Ann's laptop\"",
 	.options = options,
 	.option_count = ARRAY_LEN(options),

@@ -471,6 +471,9 @@ static enum err_code restore(struct restoring *r, const char *what, struct err *
 		rc = check_into(r->v->into, e);
 	if (!rc)
 		rc = cli_view(r->c, (const char *)r->place.snapshot.ptr, &r->view, e);
+	/* Before a target is made. */
+	if (!rc)
+		rc = repo_need_content(r->c->repo, "restore", e);
 	if (!rc)
 		rc = find_target(r, o.plan_only, e);
 	return rc ? rc : apply(r, &o, e);

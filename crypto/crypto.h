@@ -71,15 +71,23 @@ enum role { ROLE_FULL = 1, ROLE_DEPOSIT = 2, ROLE_KEEPER = 3, ROLE_END };
 MUST_CHECK enum err_code keys_new(struct keys **out, struct err *e);
 /*
  * The keys of one more holder of K's repository: a fresh holder id and secret, and of K's keys those that ROLE has.
- * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. No account is granted to a depositor yet.
+ * ERR_WRONG_KEY unless K is full: nobody can give what they do not hold. A depositor of all accounts.
  */
 MUST_CHECK enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e);
+/*
+ * The same for a depositor of 1 to KEYS_ACCOUNTS_MAX accounts. The ledger's record is what counts for others, the bundle's
+ * copy is for the holder's own use.
+ */
+#define KEYS_ACCOUNTS_MAX 1024
+MUST_CHECK enum err_code keys_new_depositor(const struct keys *k, const struct account_id *accounts, size_t count,
+                                            struct keys **out, struct err *e);
 void keys_free(struct keys **k);
 
 struct repo_id keys_repo(const struct keys *k); /* BLAKE2b-256("mailhold repository 1" ‖ root public key), 16 bytes */
 struct holder_id keys_holder(const struct keys *k); /* who we are */
 enum role keys_role(const struct keys *k);
 bool keys_read_names(const struct keys *k);            /* whether K_id and K_sync are there: all but a keeper */
+bool keys_read_content(const struct keys *k);          /* whether bodies and summaries open: full only */
 uint32_t keys_epoch(const struct keys *k);             /* the newest epoch; writers use it */
 const uint8_t *keys_sign_public(const struct keys *k); /* 32 bytes: our Ed25519 public key */
 const uint8_t *keys_root_public(const struct keys *k); /* 32 bytes */
@@ -121,6 +129,21 @@ struct holder_secret;
 MUST_CHECK enum err_code slot_open(struct span slot, const struct secret *secret, struct holder_secret **out,
                                    struct err *e);
 void holder_secret_free(struct holder_secret **h);
+
+/* ---- epochs: K_struct, K_sync, K_drop and the content pair, made anew when somebody must not read what comes ---- */
+
+#define EPOCH_SEALED_BYTES 256
+const uint8_t *keys_box_public(const struct keys *k); /* 32 bytes, X25519: others seal our next keys for it */
+/* K with one epoch more, of fresh random keys. ERR_WRONG_KEY unless K is full; ERR_LIMIT after 127 of them. */
+MUST_CHECK enum err_code keys_next_epoch(const struct keys *k, struct keys **out, struct err *e);
+/* Appends what ROLE has of K's newest epoch, sealed for holder TO: EPOCH_SEALED_BYTES. */
+MUST_CHECK enum err_code epoch_seal(const struct keys *k, enum role role, const struct holder_id *to,
+                                    const uint8_t box_public[32], struct buf *out, struct err *e);
+/*
+ * K with the epoch that was sealed for us. ERR_CORRUPT also when it is not the one after K's newest, or not what our role
+ * has. Who made it is not in it: it must come out of a record that counts.
+ */
+MUST_CHECK enum err_code epoch_open(const struct keys *k, struct span sealed, struct keys **out, struct err *e);
 
 /* ---- bundles: the holder's role secrets, kept as object key/HOLDER.bundle, at most BUNDLE_BYTES_MAX ---- */
 

@@ -71,6 +71,8 @@ void keys_settle(struct keys *k)
 	derive(k->bundle_key, k->holder_key, 1, "mh_bundl");
 	derive(seed, k->holder_key, 2, "mh_sign_");
 	crypto_sign_seed_keypair(k->sign_public, k->sign_secret, seed);
+	derive(seed, k->holder_key, 3, "mh_rcpt_");
+	crypto_box_seed_keypair(k->box_public, k->box_secret, seed);
 	sodium_memzero(seed, sizeof seed);
 	k->repo = repo_of_root(k->root_public);
 	if (k->flags & HAS_ID_KEY) {
@@ -86,7 +88,7 @@ void keys_settle(struct keys *k)
 	(void)sodium_mprotect_readonly(k);
 }
 
-static void epoch_new(struct epoch *ep, uint32_t number)
+void epoch_new(struct epoch *ep, uint32_t number)
 {
 	ep->number = number;
 	ep->present = EPOCH_FIELDS_ALL;
@@ -134,21 +136,28 @@ uint32_t role_present(enum role role)
 	return present[role];
 }
 
-enum err_code keys_for_holder(const struct keys *k, enum role role, const struct holder_id *holder,
+enum err_code keys_for_holder(const struct keys *k, const struct holder_wanted *want,
                               const uint8_t holder_key[KEY_BYTES], struct keys **out, struct err *e)
 {
-	uint32_t present = role_present(role);
+	size_t grants = want->role == ROLE_DEPOSIT ? want->account_count : 0;
+	uint32_t present = role_present(want->role);
 	struct keys *got;
 	enum err_code rc;
 
 	if (k->role != ROLE_FULL)
 		return err_set(e, ERR_WRONG_KEY, "this key cannot make keys: it does not hold all of them itself");
-	rc = keys_alloc((struct keys_shape){ .epochs = k->shape.epochs }, &got, e);
+	if (grants > GRANTS_MAX)
+		return err_set(e, ERR_LIMIT, "a key is for at most %d accounts, or for all", GRANTS_MAX);
+	rc = keys_alloc((struct keys_shape){ .epochs = k->shape.epochs, .grants = grants }, &got, e);
 	if (rc)
 		return rc;
-	got->role = role;
-	got->flags = role_flags(role) | (role == ROLE_FULL ? GRANT_ALL_ACCOUNTS : 0);
-	got->holder = *holder;
+	got->role = want->role;
+	got->flags = role_flags(want->role);
+	if (want->role == ROLE_FULL || (want->role == ROLE_DEPOSIT && !grants))
+		got->flags |= GRANT_ALL_ACCOUNTS;
+	for (size_t i = 0; i < grants; i++)
+		got->grants[i] = want->accounts[i];
+	got->holder = want->holder;
 	memcpy(got->holder_key, holder_key, KEY_BYTES);
 	memcpy(got->root_public, k->root_public, KEY_BYTES);
 	if (got->flags & HAS_ID_KEY)
@@ -168,24 +177,41 @@ enum err_code keys_for_holder(const struct keys *k, enum role role, const struct
 	return ERR_OK;
 }
 
-enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e)
+static enum err_code new_holder(const struct keys *k, struct holder_wanted want, struct keys **out, struct err *e)
 {
 	uint8_t *holder_key = locked_new(KEY_BYTES);
-	struct holder_id holder;
 	enum err_code rc;
 
 	if (!holder_key)
 		return err_no_memory(e, KEY_BYTES);
 	crypto_random(holder_key, KEY_BYTES);
-	crypto_random(holder.bytes, sizeof holder.bytes);
-	rc = keys_for_holder(k, role, &holder, holder_key, out, e);
+	crypto_random(want.holder.bytes, sizeof want.holder.bytes);
+	rc = keys_for_holder(k, &want, holder_key, out, e);
 	locked_free(holder_key);
 	return rc;
+}
+
+enum err_code keys_new_holder(const struct keys *k, enum role role, struct keys **out, struct err *e)
+{
+	return new_holder(k, (struct holder_wanted){ .role = role }, out, e);
+}
+
+enum err_code keys_new_depositor(const struct keys *k, const struct account_id *accounts, size_t count,
+                                 struct keys **out, struct err *e)
+{
+	if (!count)
+		return err_set(e, ERR_USAGE, "a depositor's key is for one account or more");
+	return new_holder(k, (struct holder_wanted){ ROLE_DEPOSIT, { { 0 } }, accounts, count }, out, e);
 }
 
 bool keys_read_names(const struct keys *k)
 {
 	return k->flags & HAS_ID_KEY && epoch_has(&k->epochs[k->shape.epochs - 1], EPOCH_SYNC);
+}
+
+bool keys_read_content(const struct keys *k)
+{
+	return epoch_has(&k->epochs[k->shape.epochs - 1], EPOCH_CONTENT_SECRET);
 }
 
 struct repo_id keys_repo(const struct keys *k)

@@ -6,7 +6,7 @@
  *  1. epochs are in strictly ascending order of number, at least one, the first number at least 1;
  *  2. a field whose bit is missing in `present` is all zero, and so is every key derived from it;
  *  3. repo is the hash of root_public; when HAS_ROOT_SEED is set, root_public belongs to root_seed;
- *  4. sign_secret, sign_public and bundle_key follow from holder_key alone.
+ *  4. sign_secret, sign_public, box_secret, box_public and bundle_key follow from holder_key alone.
  */
 #ifndef MAILHOLD_CRYPTO_KEYS_INTERNAL_H
 #define MAILHOLD_CRYPTO_KEYS_INTERNAL_H
@@ -19,7 +19,7 @@
 #define SIGN_SECRET_BYTES 64
 
 #define EPOCHS_MAX  128
-#define GRANTS_MAX  1024
+#define GRANTS_MAX  KEYS_ACCOUNTS_MAX
 #define HOLDERS_MAX 512
 
 /* Values are format (docs/format/key.md): bit n of an epoch's `present` is field n. */
@@ -64,6 +64,8 @@ struct keys {
 	uint8_t bundle_key[KEY_BYTES];
 	uint8_t sign_secret[SIGN_SECRET_BYTES];
 	uint8_t sign_public[KEY_BYTES];
+	uint8_t box_secret[KEY_BYTES]; /* X25519: the next epoch's keys come sealed for it */
+	uint8_t box_public[KEY_BYTES];
 	uint8_t root_seed[KEY_BYTES];
 	uint8_t root_public[KEY_BYTES];
 	uint8_t id_key[KEY_BYTES]; /* K_id */
@@ -100,10 +102,18 @@ unsigned role_flags(enum role role);
 uint32_t role_present(enum role role);
 
 /* keys_new_holder with a given id and secret, for golden files. */
-MUST_CHECK enum err_code keys_for_holder(const struct keys *k, enum role role, const struct holder_id *holder,
+struct holder_wanted {
+	enum role role;
+	struct holder_id holder;
+	const struct account_id *accounts; /* of a depositor; none: all */
+	size_t account_count;
+};
+MUST_CHECK enum err_code keys_for_holder(const struct keys *k, const struct holder_wanted *want,
                                          const uint8_t holder_key[KEY_BYTES], struct keys **out, struct err *e);
 
 MUST_CHECK enum err_code keys_alloc(struct keys_shape shape, struct keys **out, struct err *e);
+/* Fresh random keys, all fields. */
+void epoch_new(struct epoch *ep, uint32_t number);
 /* Fills in what follows from the secrets and makes the memory read-only. */
 void keys_settle(struct keys *k);
 struct repo_id repo_of_root(const uint8_t root_public[KEY_BYTES]);

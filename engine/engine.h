@@ -77,7 +77,7 @@ void repo_describe(const struct repo *r, struct repo_info *out);
 
 /* ---- who may open it: docs/keys.md ----
  * A holder has a role, a signing key, and one slot (a password or a key file) that opens them. Only a full holder adds
- * and removes others: ERR_DENIED for a keeper. */
+ * and removes others: ERR_DENIED else. */
 
 enum key_state {
 	KEY_VALID = 1,  /* announced in the ledger, and its objects are there */
@@ -93,6 +93,7 @@ struct key_info {
 	unsigned kind;     /* enum slot_kind; 0: no slot */
 	unsigned slots;    /* 2 after an interrupted repo_key_change: both open */
 	bool self;         /* the one that opened the repository */
+	size_t accounts;   /* that a depositor is bound to; 0: all */
 	struct span label; /* empty for a keeper, who does not read names */
 	int64_t added_ms;  /* INT64_MIN: not known */
 };
@@ -103,14 +104,27 @@ MUST_CHECK enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, s
  * ambiguous. */
 MUST_CHECK enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e);
 /*
- * Makes one more holder of ROLE (full or keeper) whose slot opens with SECRET. ERR_EXISTS when the label is taken, or
- * SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens, but
- * ERR_OUTCOME_UNKNOWN may.
+ * Makes one more holder of ROLE whose slot opens with SECRET; a depositor of all accounts. ERR_EXISTS when the label is
+ * taken, or SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens,
+ * but ERR_OUTCOME_UNKNOWN may.
  */
 MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
                                       const struct slot_options *slot, struct holder_id *out, struct err *e);
+/* The same for a depositor of these ACCOUNTS (names) only; ERR_USAGE without any. */
+MUST_CHECK enum err_code repo_key_add_deposit(struct repo *r, const char *const *accounts, size_t account_count,
+                                              const struct secret *secret, const struct slot_options *slot,
+                                              struct holder_id *out, struct err *e);
 /* Record first, then the objects. ERR_STATE when no other full holder can open the repository. */
 MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct err *e);
+/*
+ * Fresh keys for all that is written from now on, for everybody who is a holder: whoever was removed and kept a copy of
+ * their keys reads nothing newer. One record; what was written before stays readable to those who could. ERR_STATE names
+ * a holder who cannot be given keys. R cannot write afterwards (nor can runs that are at work elsewhere: they end with
+ * ERR_STATE, and the next ones go on); open it again. *EPOCH: of the new keys.
+ */
+MUST_CHECK enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct err *e);
+/* Whether it could, with holder WITHOUT (may be NULL) removed before: the same errors. */
+MUST_CHECK enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *without, struct err *e);
 /*
  * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and
  * so does ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
@@ -118,6 +132,10 @@ MUST_CHECK enum err_code repo_key_remove(struct repo *r, const struct holder_id 
 MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
                                          struct err *e);
 enum role repo_role(const struct repo *r);
+/* What a role may not, told before anything is begun. ERR_DENIED: "this key may not WHAT: …". */
+MUST_CHECK enum err_code repo_need_content(const struct repo *r, const char *what,
+                                           struct err *e);                                      /* bodies, summaries */
+MUST_CHECK enum err_code repo_need_keep(const struct repo *r, const char *what, struct err *e); /* forget and prune */
 
 /* ---- snapshots ---- */
 
@@ -533,7 +551,10 @@ struct check_report {
 	uint64_t packs_data;     /* of PACKS: every byte was compared */
 	struct engine_verified verified;
 };
-/* An item is told once, however many snapshots have it. A keeper compares the bytes of what it cannot open. */
+/*
+ * An item is told once, however many snapshots have it. A keeper compares the bytes of what it cannot open. With data read and
+ * a full key, a record vouches for packs of others that were found good (docs/threat_model.md).
+ */
 MUST_CHECK enum err_code engine_check(struct repo *r, const struct check_options *o, check_visit visit, void *ctx,
                                       struct check_report *out, struct err *e);
 

@@ -30,7 +30,7 @@ _mailhold_options()
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
-		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
+		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	parity) printf '%s ' "-n --dry-run $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	repair)
@@ -70,19 +70,16 @@ _mailhold()
 		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
 		return ;;
 	--role)
-		mapfile -t COMPREPLY < <(compgen -W 'full keeper' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'full deposit keeper' -- "$word")
 		return ;;
 	parity)
 		mapfile -t COMPREPLY < <(compgen -W 'set add' -- "$word")
 		return ;;
 	repair)
-		mapfile -t COMPREPLY < <(compgen -W 'ledger index parity' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'packs parity ledger index' -- "$word")
 		return ;;
 	key)
-		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
-		return ;;
-	repair)
-		mapfile -t COMPREPLY < <(compgen -W 'packs ledger index' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd rotate export' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -413,6 +413,8 @@ enum err_code holder_encode(const struct holder_payload *p, struct buf *out, str
 	wr_var(&w, p->account_count);
 	for (size_t i = 0; i < p->account_count; i++)
 		wr_bytes(&w, span_of(p->accounts[i].bytes, sizeof p->accounts[i].bytes));
+	if (p->has_box)
+		wr_bytes(&w, span_of(p->box_public, sizeof p->box_public));
 	return wr_end(&w);
 }
 
@@ -437,6 +439,9 @@ enum err_code holder_decode(struct span payload, struct holder_payload *out, str
 	for (size_t i = 0; i < got.account_count; i++)
 		rd_copy(&r, accounts[i].bytes, sizeof accounts[i].bytes);
 	got.accounts = accounts;
+	got.has_box = !r.bad && r.left.len > 0;
+	if (got.has_box)
+		rd_copy(&r, got.box_public, sizeof got.box_public);
 	rc = decode_end(&r, "holder", e);
 	if (rc)
 		holder_release(&got);
@@ -580,6 +585,54 @@ enum err_code unhold_decode(struct span payload, struct hold_id *out, struct err
 	if (!rc)
 		*out = got;
 	return rc;
+}
+
+/* ---- epochs ---- */
+
+enum err_code epoch_encode(const struct epoch_payload *p, struct buf *out, struct err *e)
+{
+	struct wr w = wr_to(out, e);
+
+	if (p->count > EPOCH_HOLDERS_MAX)
+		return err_set(e, ERR_LIMIT, "keys for %zu holders in one record, at most %d", p->count,
+		               EPOCH_HOLDERS_MAX);
+	wr_u32(&w, p->number);
+	wr_var(&w, p->count);
+	for (size_t i = 0; i < p->count; i++) {
+		wr_bytes(&w, span_of(p->entries[i].holder.bytes, ID16_BYTES));
+		wr_bytes(&w, p->entries[i].sealed);
+	}
+	return wr_end(&w);
+}
+
+enum err_code epoch_decode(struct span payload, struct epoch_payload *out, struct err *e)
+{
+	struct rd r = rd_of(payload);
+	struct epoch_payload got = { .number = rd_u32(&r) };
+	struct epoch_entry *entries;
+	enum err_code rc;
+
+	got.count = rd_count(&r, EPOCH_HOLDERS_MAX, ID16_BYTES + EPOCH_SEALED_BYTES);
+	entries = mem_zalloc(got.count, sizeof *entries);
+	if (!entries)
+		return err_no_memory(e, got.count * sizeof *entries);
+	for (size_t i = 0; i < got.count; i++) {
+		rd_copy(&r, entries[i].holder.bytes, ID16_BYTES);
+		entries[i].sealed = rd_take(&r, EPOCH_SEALED_BYTES);
+	}
+	got.entries = entries;
+	rc = decode_end(&r, "epoch", e);
+	if (rc)
+		epoch_payload_release(&got);
+	else
+		*out = got;
+	return rc;
+}
+
+void epoch_payload_release(struct epoch_payload *p)
+{
+	mem_free((void *)(uintptr_t)p->entries);
+	*p = (struct epoch_payload){ 0 };
 }
 
 void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],

@@ -35,6 +35,7 @@ enum record_kind {
 	RECORD_VERIFIED = 18,
 	RECORD_HOLD = 19,
 	RECORD_UNHOLD = 20,
+	RECORD_EPOCH = 21,
 	RECORD_KIND_END
 };
 #define RECORD_CRITICAL 0x8000 /* bit of the stored kind: who does not know the kind must not write or prune */
@@ -98,6 +99,7 @@ struct snapshot_entry {
 	struct snapshot_id id;
 	struct account_id account;
 	struct holder_id holder; /* not stored in the payload: the record's; filled by the fold */
+	uint32_t epoch;          /* the same; its details are sealed for it */
 	int64_t time_ms;         /* start of the run, as claimed */
 	int16_t zone_minutes;
 	uint32_t flags;
@@ -191,6 +193,8 @@ struct holder_payload {
 	enum holder_role role;
 	const struct account_id *accounts; /* decoded: allocated (mem_free by holder_release) */
 	size_t account_count;
+	bool has_box;
+	uint8_t box_public[32]; /* X25519: keys of the next epoch are sealed for it; without it there can be none */
 };
 #define HOLDER_ACCOUNTS_MAX 4096
 MUST_CHECK enum err_code holder_encode(const struct holder_payload *p, struct buf *out, struct err *e);
@@ -220,6 +224,21 @@ void hold_release(struct hold_payload *p);
 /* UNHOLD: the id. */
 MUST_CHECK enum err_code unhold_encode(const struct hold_id *id, struct buf *out, struct err *e);
 MUST_CHECK enum err_code unhold_decode(struct span payload, struct hold_id *out, struct err *e);
+
+/* EPOCH: from the next record on the keys of epoch NUMBER count; each holder who stays finds its share of them here. */
+struct epoch_entry {
+	struct holder_id holder;
+	struct span sealed; /* EPOCH_SEALED_BYTES */
+};
+struct epoch_payload {
+	uint32_t number;
+	const struct epoch_entry *entries; /* decoded: allocated (mem_free), spans point into the payload */
+	size_t count;
+};
+#define EPOCH_HOLDERS_MAX 4096
+MUST_CHECK enum err_code epoch_encode(const struct epoch_payload *p, struct buf *out, struct err *e);
+MUST_CHECK enum err_code epoch_decode(struct span payload, struct epoch_payload *out, struct err *e);
+void epoch_payload_release(struct epoch_payload *p);
 
 /* What the root key signs to vouch for a holder: "mailhold holder 1" ‖ repo ‖ holder ‖ public key ‖ role. */
 #define HOLDER_MESSAGE_BYTES (17 + ID16_BYTES + ID16_BYTES + 32 + 1)

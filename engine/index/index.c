@@ -245,11 +245,25 @@ static enum known_state state_of(const struct pack_fact *fact)
 	return fact->state == PACK_LIVE ? KNOWN_LIVE : KNOWN_DEAD;
 }
 
-/* Sets ordinals and states from the ledger and learns its new live packs. Under LOCK, exclusively. */
+/* Notes whether packs that we do not trust have several makers; *FIRST is the first of these packs, or NULL. */
+static void see_maker(struct index *i, const struct pack_fact *fact, const struct pack_fact **first)
+{
+	static const struct holder_id several;
+
+	if (!*first)
+		*first = fact;
+	i->rivals |= memcmp(&(*first)->maker, &fact->maker, sizeof fact->maker) != 0 ||
+	             memcmp(&fact->maker, &several, sizeof several) == 0;
+}
+
+/* Sets ordinals, states and trust from the ledger and learns its new live packs. Under LOCK, exclusively. */
 static enum err_code follow_ledger(struct index *i, const struct ledger *l, struct err *e)
 {
+	struct holder_id self = keys_holder(i->keys);
+	const struct pack_fact *first = NULL;
 	enum err_code rc = ERR_OK;
 
+	i->rivals = false;
 	for (uint32_t j = 0; j < i->count; j++) {
 		if (i->packs[j] && i->packs[j]->ordinal == NO_ORDINAL)
 			i->packs[j]->state = i->packs[j]->own ? KNOWN_OWN : KNOWN_DEAD;
@@ -268,6 +282,9 @@ static enum err_code follow_ledger(struct index *i, const struct ledger *l, stru
 		if (known && !rc) {
 			known->ordinal = ordinal;
 			known->state = state_of(fact);
+			known->trusted = pack_trusted_by(fact, &self);
+			if (fact->state == PACK_LIVE && !fact->trusted)
+				see_maker(i, fact, &first);
 		}
 	}
 	return rc;
@@ -741,6 +758,29 @@ bool index_pack_ordinal(const struct index *i, uint32_t pack, uint32_t *ordinal)
 	if (got != NO_ORDINAL)
 		*ordinal = got;
 	return got != NO_ORDINAL;
+}
+
+bool index_pack_trusted(const struct index *i, uint32_t pack)
+{
+	struct index *self = (struct index *)(uintptr_t)i;
+	bool trusted = false;
+
+	pthread_rwlock_rdlock(&self->lock);
+	if (pack < i->count && i->packs[pack])
+		trusted = i->packs[pack]->trusted || i->packs[pack]->state == KNOWN_OWN;
+	pthread_rwlock_unlock(&self->lock);
+	return trusted;
+}
+
+bool index_has_rivals(const struct index *i)
+{
+	struct index *self = (struct index *)(uintptr_t)i;
+	bool rivals;
+
+	pthread_rwlock_rdlock(&self->lock);
+	rivals = i->rivals;
+	pthread_rwlock_unlock(&self->lock);
+	return rivals;
 }
 
 void index_free(struct index **i)

@@ -47,16 +47,30 @@ MUST_CHECK enum err_code index_add_own(struct index *i, const struct pack_added 
 
 /*
  * Looks up COUNT ids; FOUND[j] says whether OUT[j] is a place whose pack is live (as of the last open or update) or our
- * own. The first committed place wins.
+ * own. The best place wins: in a pack that we trust (pack_trusted_by), the first committed one; else in one of ours that
+ * is not committed yet; else the first committed one of those whose id lists nobody vouches for.
  */
 MUST_CHECK enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
                                     bool *found, struct err *e);
 /* As index_find for ids that rise, none of them twice: many at once are found much faster. */
 MUST_CHECK enum err_code index_find_rising(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
                                            bool *found, struct err *e);
-/* Further places of one id, when the first could not be read: up to MAX, in order of commit. */
+/* All places of one id, best first, but at most MAX. */
 MUST_CHECK enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct place *out, size_t max,
                                         size_t *count, struct err *e);
+/*
+ * The same into OUT (cleared; struct place each), as many as there are up to INDEX_PLACES_MAX: an untrusted pack may claim
+ * any id, and many of them may stand before the one that has it.
+ */
+#define INDEX_PLACES_MAX 4096
+MUST_CHECK enum err_code index_find_places(struct index *i, const struct chunk_id *id, struct buf *out, struct err *e);
+/* Whether the pack's id list binds us: trusted, or our own. Only then a chunk in it need not be stored again. */
+bool index_pack_trusted(const struct index *i, uint32_t pack);
+/*
+ * True when live packs that we do not trust come from more than one maker: then one may claim what another has, and who
+ * cannot compare with ids has to look at every place.
+ */
+bool index_has_rivals(const struct index *i);
 /* What a place's pack number stands for. Borrowed until index_free. */
 const struct pack_added *index_pack(const struct index *i, uint32_t pack);
 /* True with its ledger ordinal when committed; false for our own uncommitted pack. */

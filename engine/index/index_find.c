@@ -3,30 +3,34 @@
 #include "base/mem.h"
 #include "engine/index/index_internal.h"
 
-/* Lower is better: committed packs by ordinal, then our own; NO_ORDINAL: does not count. */
-static uint32_t rank(const struct index *i, const struct place *place)
+#define RANK_OWN   ((uint64_t)1 << 32) /* above every ordinal */
+#define RANK_OTHER ((uint64_t)1 << 33) /* and an ordinal: not trusted */
+#define RANK_NONE  UINT64_MAX          /* does not count */
+
+/* Lower is better. */
+static uint64_t rank(const struct index *i, const struct place *place)
 {
 	const struct known *known;
 
 	if (place->pack >= i->count || !(known = i->packs[place->pack]) || !known->held)
-		return NO_ORDINAL;
+		return RANK_NONE;
 	if (known->state == KNOWN_LIVE)
-		return known->ordinal;
-	return known->state == KNOWN_OWN ? NO_ORDINAL - 1 : NO_ORDINAL;
+		return (known->trusted ? 0 : RANK_OTHER) + known->ordinal;
+	return known->state == KNOWN_OWN ? RANK_OWN : RANK_NONE;
 }
 
 struct best {
 	struct place *out; /* sorted by rank */
-	uint32_t *ranks;
+	uint64_t *ranks;
 	size_t count, max;
 };
 
 static void best_add(const struct index *i, struct best *b, const struct place *place)
 {
-	uint32_t r = rank(i, place);
+	uint64_t r = rank(i, place);
 	size_t at = b->count;
 
-	if (r == NO_ORDINAL)
+	if (r == RANK_NONE)
 		return;
 	while (at > 0 && b->ranks[at - 1] > r)
 		at--;
@@ -71,7 +75,7 @@ static enum err_code find_locked(struct index *i, const struct chunk_id *ids, si
 	enum err_code rc = cursor_for(i, rising, &cursor, e);
 
 	for (size_t j = 0; !rc && j < count; j++) {
-		uint32_t ranks;
+		uint64_t ranks;
 		struct best b = { &out[j], &ranks, 0, 1 };
 
 		look_up(i, cursor, &ids[j], &b);
@@ -185,6 +189,27 @@ enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct 
 	mem_free(b.ranks);
 	if (!rc)
 		*count = b.count;
+	return rc;
+}
+
+enum err_code index_find_places(struct index *i, const struct chunk_id *id, struct buf *out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+	size_t count = 0;
+
+	/* Nearly always there are one or two. */
+	for (size_t max = 8; !rc; max *= 8) {
+		uint8_t *at;
+
+		buf_clear(out);
+		rc = buf_extend(out, max * sizeof(struct place), &at, e);
+		if (!rc)
+			rc = index_find_all(i, id, (struct place *)(void *)at, max, &count, e);
+		if (!rc)
+			out->len = count * sizeof(struct place);
+		if (count < max || max >= INDEX_PLACES_MAX)
+			break;
+	}
 	return rc;
 }
 

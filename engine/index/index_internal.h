@@ -56,6 +56,7 @@ struct known {
 	uint32_t chunks;
 	enum known_state state;
 	bool own;     /* added by this process */
+	bool trusted; /* by the ledger, for our holder */
 	bool held;    /* its entries are in the database or in memory */
 	bool pending; /* held in memory by a writer, not written down yet */
 	bool told;    /* that it cannot be read */
@@ -83,6 +84,7 @@ struct index {
 	struct known **packs; /* by number; NULL for numbers out of use */
 	uint32_t count, capacity;
 	uint32_t generation;  /* changes when DB does */
+	bool rivals;          /* see index_has_rivals */
 	bool filling;         /* DB is being made anew: what it lacks means nothing yet; lookups wait */
 	uint32_t db_packs;    /* packs whose entries are in DB: with none there is nothing to ask */
 	struct idmap by_name; /* pack name → number */

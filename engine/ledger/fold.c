@@ -346,7 +346,19 @@ static enum err_code take_drop(const struct step *s)
 
 static enum err_code take_verified(const struct step *s)
 {
-	return take_ordinals(s, PACK_LIVE, PACK_LIVE);
+	struct fold *f = s->f;
+	uint32_t *ordinals = NULL;
+	size_t count = 0;
+	enum err_code rc;
+
+	rc = ordinals_decode(s->r->payload, &ordinals, &count, s->e);
+	if (!rc)
+		rc = ordinals_check(s, ordinals, count, PACK_LIVE);
+	for (size_t i = 0; !rc && s->apply && i < count; i++)
+		if (ordinals[i] < f->pack_count)
+			f->packs[ordinals[i]].trusted = true;
+	mem_free(ordinals);
+	return rc;
 }
 
 /* Names are never reused (rule G), so none may be known already nor stand twice. */
@@ -376,7 +388,45 @@ static enum err_code added_check(const struct step *s, const struct commit *c)
 	return rc;
 }
 
-static enum err_code added_apply(const struct step *s, const struct commit *c)
+/* Who answers for the chunks of packs that a record adds. */
+struct origin {
+	bool trusted;
+	struct holder_id maker;
+};
+
+static struct origin commit_origin(const struct step *s)
+{
+	return (struct origin){ s->signer->role == HOLDER_FULL, s->r->holder };
+}
+
+/*
+ * A full holder compares what it copies with its id. A keeper moves blocks that it cannot open: the copies are worth what
+ * the originals were, and those that it names no original for are worth nothing.
+ */
+static struct origin repack_origin(const struct step *s, const struct commit *c)
+{
+	struct origin out = { .trusted = c->against_count > 0 };
+	bool first = true;
+
+	if (s->signer->role == HOLDER_FULL)
+		return commit_origin(s);
+	for (size_t i = 0; i < c->against_count; i++) {
+		const struct pack_fact *p = c->against[i] < s->f->pack_count ? &s->f->packs[c->against[i]] : NULL;
+		struct holder_id maker = p ? p->maker : (struct holder_id){ { 0 } };
+
+		if (p && p->trusted)
+			continue;
+		out.trusted = false;
+		if (first)
+			out.maker = maker;
+		else if (memcmp(&out.maker, &maker, sizeof maker) != 0)
+			out.maker = (struct holder_id){ { 0 } };
+		first = false;
+	}
+	return out;
+}
+
+static enum err_code added_apply(const struct step *s, const struct commit *c, struct origin origin)
 {
 	struct fold *f = s->f;
 	size_t gap = c->first_ordinal - f->pack_count;
@@ -392,15 +442,18 @@ static enum err_code added_apply(const struct step *s, const struct commit *c)
 		struct row_key key = pack_key(&c->added[i].name);
 
 		rc = idmap_put(&f->pack_by_name, key.bytes, f->pack_count, s->e);
-		f->packs[f->pack_count++] =
-		        (struct pack_fact){ .pack = c->added[i], .state = PACK_LIVE, .committed_at = s->r->number };
+		f->packs[f->pack_count++] = (struct pack_fact){ .pack = c->added[i],
+			                                        .state = PACK_LIVE,
+			                                        .trusted = origin.trusted,
+			                                        .maker = origin.maker,
+			                                        .committed_at = s->r->number };
 	}
 	return rc;
 }
 
 /* ---- commits ---- */
 
-static bool account_granted(const struct holder_payload *h, const struct account_id *account)
+bool fold_account_granted(const struct holder_payload *h, const struct account_id *account)
 {
 	if (h->role != HOLDER_DEPOSIT || !h->account_count)
 		return true;
@@ -440,7 +493,7 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 		if (is_none(&entry->id) || idmap_get(&s->f->snapshot_by_id, key.bytes, &other) ||
 		    idmap_get(&seen, key.bytes, &other))
 			rc = err_set(s->e, ERR_STATE, "the snapshot id %s is taken", snapshot_id_text(&entry->id).text);
-		else if (!account_granted(s->signer, &entry->account))
+		else if (!fold_account_granted(s->signer, &entry->account))
 			rc = err_set(s->e, ERR_DENIED, "the holder has no right to this account");
 		else
 			rc = base_check(s, &entry->base);
@@ -453,15 +506,19 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 
 /*
  * Only a partial snapshot of the same account gives way, and not one that somebody pinned or holds. A writer does not
- * look which items a hold wants: where there is one, the partial snapshot waits for the retention.
+ * look which items a hold wants: where there is one, the partial snapshot waits for the retention. A depositor, who may
+ * not forget, ends nobody else's.
  */
-static void replace_partial(struct fold *f, const struct snapshot_entry *entry)
+static void replace_partial(const struct step *s, const struct snapshot_entry *entry)
 {
+	struct fold *f = s->f;
 	struct fold_snapshot *old = is_none(&entry->replaces) ? NULL : fold_snapshot_find(f, &entry->replaces);
 
 	if (!old || old->hidden || !(old->fact.entry.flags & SNAPSHOT_PARTIAL) || old->fact.pinned ||
 	    fold_held(f, &old->fact, true) ||
 	    memcmp(old->fact.entry.account.bytes, entry->account.bytes, sizeof entry->account.bytes) != 0)
+		return;
+	if (s->signer->role != HOLDER_FULL && memcmp(&old->fact.entry.holder, &s->r->holder, sizeof s->r->holder) != 0)
 		return;
 	old->hidden = true;
 	f->visible_stale = true;
@@ -479,12 +536,14 @@ static enum err_code entries_apply(const struct step *s, const struct commit *c)
 		struct fold_snapshot *row = &f->snapshots[f->snapshot_count];
 		struct row_key key = snapshot_key(&c->snapshots[i].id);
 
-		replace_partial(f, &c->snapshots[i]);
+		replace_partial(s, &c->snapshots[i]);
 		*row = (struct fold_snapshot){ .fact = { .entry = c->snapshots[i],
 			                                 .state = SNAPSHOT_LIVE,
+			                                 .maker_role = s->signer->role,
 			                                 .committed_at = s->r->number,
 			                                 .committed_ms = s->r->time_ms } };
 		row->fact.entry.holder = s->r->holder;
+		row->fact.entry.epoch = f->epoch;
 		rc = fold_arena_copy(f, &row->fact.entry.sealed, s->e);
 		if (!rc)
 			rc = idmap_put(&f->snapshot_by_id, key.bytes, f->snapshot_count, s->e);
@@ -533,7 +592,7 @@ static enum err_code take_commit(const struct step *s)
 		rc = commit_check(s, &hold.commit, &session);
 	if (rc || !s->apply)
 		goto done;
-	rc = added_apply(s, &hold.commit);
+	rc = added_apply(s, &hold.commit, commit_origin(s));
 	if (!rc)
 		rc = entries_apply(s, &hold.commit);
 	session_touch(s, session, hold.commit.end_session);
@@ -556,7 +615,7 @@ static enum err_code take_repack(const struct step *s)
 		rc = commit_check(s, &hold.commit, &session);
 	if (rc || !s->apply)
 		goto done;
-	rc = added_apply(s, &hold.commit);
+	rc = added_apply(s, &hold.commit, repack_origin(s, &hold.commit));
 	ordinals_set(s, hold.commit.against, hold.commit.against_count, PACK_CONDEMNED);
 	session_touch(s, session, hold.commit.end_session);
 done:
@@ -730,6 +789,65 @@ static enum err_code take_holder(const struct step *s)
 	return rc;
 }
 
+/* Every entry must be for a holder who counts, and somebody must be left who can do this again. */
+static enum err_code epoch_check(const struct step *s, const struct epoch_payload *p)
+{
+	bool full = false;
+
+	if (p->number != s->f->epoch + 1)
+		return err_set(s->e, ERR_STATE, "keys of epoch %" PRIu32 " where %" PRIu32 " counts", p->number,
+		               s->f->epoch);
+	for (size_t i = 0; i < p->count; i++) {
+		const struct holder_payload *h = fold_signer(s->f, &p->entries[i].holder);
+
+		if (!h)
+			return err_set(s->e, ERR_STATE, "new keys for a holder that is unknown or removed");
+		full |= h->role == HOLDER_FULL;
+	}
+	return full ? ERR_OK : err_set(s->e, ERR_STATE, "no holder with the full role would have the new keys");
+}
+
+static enum err_code take_epoch(const struct step *s)
+{
+	struct epoch_payload p = { 0 };
+	enum err_code rc = epoch_decode(s->r->payload, &p, s->e);
+
+	if (!rc)
+		rc = epoch_check(s, &p);
+	if (!rc && s->apply)
+		rc = fold_epoch_add(s->f, p.number, s->r->payload, s->e);
+	epoch_payload_release(&p);
+	return rc;
+}
+
+enum err_code fold_epoch_add(struct fold *f, uint32_t number, struct span payload, struct err *e)
+{
+	enum err_code rc = fold_rows_reserve(&f->epochs, &f->epoch_cap, f->epoch_count + 1, sizeof *f->epochs, e);
+
+	if (!rc)
+		rc = fold_arena_copy(f, &payload, e);
+	if (rc)
+		return rc;
+	f->epochs[f->epoch_count++] = (struct fold_epoch){ number, payload };
+	f->epoch = number;
+	return ERR_OK;
+}
+
+struct span fold_epoch_entry(const struct fold *f, uint32_t number, const struct holder_id *holder)
+{
+	struct epoch_payload p = { 0 };
+	struct span found = SPAN_EMPTY;
+	size_t at = number - FOLD_FIRST_EPOCH - 1;
+
+	if (at >= f->epoch_count || epoch_decode(f->epochs[at].payload, &p, &(struct err){ 0 }))
+		return SPAN_EMPTY;
+	for (size_t i = 0; i < p.count; i++)
+		if (!memcmp(&p.entries[i].holder, holder, sizeof *holder))
+			found = p.entries[i].sealed;
+	epoch_payload_release(&p);
+	return found;
+}
+
 static enum err_code take_void(const struct step *s)
 {
 	struct fold_unreadable *lost;
@@ -827,6 +945,7 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_CHECKPOINT] = { MAY_KEEP, take_checkpoint },
 	[RECORD_VOID] = { MAY_KEEP, take_void },
 	[RECORD_HOLDER] = { MAY_FULL, take_holder },
+	[RECORD_EPOCH] = { MAY_FULL, take_epoch },
 	[RECORD_POLICY] = { MAY_FULL, take_policy },
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
@@ -848,6 +967,10 @@ enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t 
 			return err_set(e, ERR_UNSUPPORTED, "it is of kind %u, made by a newer version", kind);
 		return ERR_OK;
 	}
+	/* Whoever knew the old keys and was left out must not read on because somebody was late. 0: judged already. */
+	if (r->epoch && r->epoch != f->epoch && !in_doubt(f))
+		return err_set(e, ERR_STATE, "it is sealed for epoch %" PRIu32 " where %" PRIu32 " counts", r->epoch,
+		               f->epoch);
 	if (!(rules[kind].roles & MAY(s.signer->role)))
 		return err_set(e, ERR_DENIED, "its holder's role does not allow kind %u", kind);
 	if (!in_doubt(f) && (r->checkpoint_number != f->checkpoint_number ||
@@ -896,6 +1019,7 @@ enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struc
 	if (memcmp(r->holder.bytes, f->init.holder.bytes, sizeof r->holder.bytes) != 0)
 		return err_set(e, ERR_CORRUPT, "record 0 is not by the first holder");
 	f->repo = *repo;
+	f->epoch = FOLD_FIRST_EPOCH;
 	first.holder = f->init.holder;
 	memcpy(first.public_key, f->init.holder_public, sizeof first.public_key);
 	return holder_put(f, &first, e);
@@ -931,6 +1055,7 @@ void fold_release(struct fold *f)
 		f->arena = next;
 	}
 	mem_free(f->holders);
+	mem_free(f->epochs);
 	mem_free(f->sessions);
 	mem_free(f->packs);
 	mem_free(f->snapshots);

@@ -32,6 +32,12 @@ struct fold_unreadable {
 	bool voided;
 };
 
+/* The shares of one epoch's keys, as its EPOCH has them. */
+struct fold_epoch {
+	uint32_t number;
+	struct span payload; /* in the arena */
+};
+
 struct fold_block {
 	struct fold_block *next;
 	size_t used, cap;
@@ -65,6 +71,9 @@ struct fold {
 	struct fold_block *arena; /* sealed details of snapshots and holds */
 	struct hold_fact *holds;
 	size_t hold_count, hold_cap;
+	uint32_t epoch;            /* whose keys seal records from here on; 0: nothing folded yet */
+	struct fold_epoch *epochs; /* the second and later, rising without gaps */
+	size_t epoch_count, epoch_cap;
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
 	struct span policy;    /* newest payload that makes sense; in the arena */
@@ -75,7 +84,7 @@ struct fold {
 	bool has_void_wanted;
 };
 
-#define FOLD_VERSION 2 /* changes with every rule below: what older code judged is judged again */
+#define FOLD_VERSION 6 /* changes with every rule below: what older code judged is judged again */
 
 /* Begins with record 0, whose payload is R's. ERR_CORRUPT when it is no INIT of REPO. */
 MUST_CHECK enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struct record *r, struct err *e);
@@ -94,8 +103,15 @@ MUST_CHECK enum err_code fold_unreadable(struct fold *f, uint64_t number, const 
                                          struct err *e);
 /* Notes that a record of an unknown critical kind stands at NUMBER. */
 void fold_unknown(struct fold *f, uint64_t number);
+/* What the EPOCH of NUMBER has for HOLDER; empty when it has nothing. Borrowed until the fold is released. */
+struct span fold_epoch_entry(const struct fold *f, uint32_t number, const struct holder_id *holder);
+/* Keeps PAYLOAD as epoch NUMBER's, which is the newest from then on. */
+MUST_CHECK enum err_code fold_epoch_add(struct fold *f, uint32_t number, struct span payload, struct err *e);
+#define FOLD_FIRST_EPOCH 1
 /* NULL when unknown; may be removed. */
 const struct holder_payload *fold_holder(const struct fold *f, const struct holder_id *holder);
+/* Whether H may commit snapshots of ACCOUNT, as far as accounts go: its role is judged apart. */
+bool fold_account_granted(const struct holder_payload *h, const struct account_id *account);
 /* NULL when unknown or removed. */
 const struct holder_payload *fold_signer(const struct fold *f, const struct holder_id *holder);
 /* Brings the visible list up to date; call after a run of fold_record. */

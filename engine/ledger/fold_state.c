@@ -20,7 +20,8 @@
 #define ZONE_MINUTES_MAX   1440
 #define STATE_SEALED_MAX   SNAPSHOT_SEALED_MAX
 #define HOLD_PAYLOAD_MAX   (COMMIT_SNAPSHOTS_MAX * ID16_BYTES + HOLDER_ACCOUNTS_MAX * ID16_BYTES + HOLD_SEALED_MAX + 64)
-#define HOLDER_PAYLOAD_MAX (HOLDER_ACCOUNTS_MAX * ID16_BYTES + 64)
+#define HOLDER_PAYLOAD_MAX (HOLDER_ACCOUNTS_MAX * ID16_BYTES + 128)
+#define EPOCH_PAYLOAD_MAX  (EPOCH_HOLDERS_MAX * (ID16_BYTES + EPOCH_SEALED_BYTES) + 16)
 
 enum state_kind {
 	STATE_HEAD = 1,
@@ -31,6 +32,7 @@ enum state_kind {
 	STATE_HOLDS,
 	STATE_UNREADABLE,
 	STATE_POLICY,
+	STATE_EPOCHS,
 	STATE_KIND_END
 };
 
@@ -70,6 +72,8 @@ static void wr_pack(struct wr *w, const struct fold *f, size_t i, struct buf *sc
 	wr_var(w, p->pack.name.session);
 	wr_var(w, p->pack.bytes);
 	wr_u8(w, (uint8_t)p->state);
+	wr_u8(w, p->trusted);
+	wr_bytes(w, span_of(p->maker.bytes, ID16_BYTES));
 	wr_var(w, p->committed_at);
 	wr_ms(w, p->condemned_ms);
 }
@@ -83,6 +87,8 @@ static void wr_snapshot(struct wr *w, const struct fold *f, size_t i, struct buf
 	wr_bytes(w, span_of(entry->id.bytes, ID16_BYTES));
 	wr_bytes(w, span_of(entry->account.bytes, ID16_BYTES));
 	wr_bytes(w, span_of(entry->holder.bytes, ID16_BYTES));
+	wr_u8(w, (uint8_t)s->maker_role);
+	wr_u32(w, entry->epoch);
 	wr_bytes(w, span_of(entry->base.bytes, ID16_BYTES));
 	wr_bytes(w, span_of(entry->replaces.bytes, ID16_BYTES));
 	wr_bytes(w, span_of(entry->spine_root.bytes, ID_BYTES));
@@ -127,6 +133,13 @@ static void wr_policy(struct wr *w, const struct fold *f, size_t i, struct buf *
 	(void)i;
 	(void)scratch;
 	wr_blob(w, f->policy);
+}
+
+static void wr_epoch(struct wr *w, const struct fold *f, size_t i, struct buf *scratch)
+{
+	(void)scratch;
+	wr_u32(w, f->epochs[i].number);
+	wr_blob(w, f->epochs[i].payload);
 }
 
 typedef void (*row_writer)(struct wr *w, const struct fold *f, size_t i, struct buf *scratch);
@@ -201,6 +214,8 @@ enum err_code fold_save(const struct fold *f, fold_segment sink, void *ctx, stru
 		rc = save_rows(&s, STATE_UNREADABLE, f->unreadable_count, wr_unreadable);
 	if (!rc)
 		rc = save_rows(&s, STATE_POLICY, f->policy.len > 0, wr_policy);
+	if (!rc)
+		rc = save_rows(&s, STATE_EPOCHS, f->epoch_count, wr_epoch);
 	buf_release(&s.segment);
 	buf_release(&s.scratch);
 	return rc;
@@ -212,6 +227,7 @@ static enum err_code load_head(struct fold *f, struct rd *r, struct err *e)
 {
 	enum err_code rc = init_decode(rd_take(r, FOLD_INIT_BYTES), &f->init, e);
 
+	f->epoch = FOLD_FIRST_EPOCH;
 	f->checkpoint_number = rd_u64(r);
 	rd_copy(r, f->checkpoint_hash, sizeof f->checkpoint_hash);
 	return rc;
@@ -262,7 +278,7 @@ static bool is_named(const struct pack_name *name)
 static enum err_code load_pack(struct fold *f, struct rd *r, struct err *e)
 {
 	struct pack_fact p = { 0 };
-	unsigned state;
+	unsigned state, trusted;
 	uint32_t other;
 	enum err_code rc;
 
@@ -271,9 +287,12 @@ static enum err_code load_pack(struct fold *f, struct rd *r, struct err *e)
 	p.pack.name.session = rd_var(r);
 	p.pack.bytes = rd_var(r);
 	state = rd_u8(r);
+	trusted = rd_u8(r);
+	rd_copy(r, p.maker.bytes, ID16_BYTES);
+	p.trusted = trusted;
 	p.committed_at = rd_var(r);
 	p.condemned_ms = (int64_t)rd_u64(r);
-	if (state < PACK_LIVE || state > PACK_DROPPED || p.pack.bytes > PACK_STORED_BYTES_MAX ||
+	if (state < PACK_LIVE || state > PACK_DROPPED || trusted > 1 || p.pack.bytes > PACK_STORED_BYTES_MAX ||
 	    f->pack_count >= UINT32_MAX - 1 || (is_named(&p.pack.name) && fold_pack_find(f, &p.pack.name, &other)))
 		r->bad = true;
 	if (r->bad)
@@ -292,11 +311,14 @@ static void rd_snapshot(struct rd *r, struct fold_snapshot *row)
 {
 	struct snapshot_fact *s = &row->fact;
 	struct snapshot_entry *entry = &s->entry;
-	unsigned state, flags;
+	unsigned state, flags, role;
 
 	rd_copy(r, entry->id.bytes, ID16_BYTES);
 	rd_copy(r, entry->account.bytes, ID16_BYTES);
 	rd_copy(r, entry->holder.bytes, ID16_BYTES);
+	role = rd_u8(r);
+	s->maker_role = (enum holder_role)role;
+	entry->epoch = rd_u32(r);
 	rd_copy(r, entry->base.bytes, ID16_BYTES);
 	rd_copy(r, entry->replaces.bytes, ID16_BYTES);
 	rd_copy(r, entry->spine_root.bytes, ID_BYTES);
@@ -315,8 +337,9 @@ static void rd_snapshot(struct rd *r, struct fold_snapshot *row)
 	s->state = (enum snapshot_state)state;
 	s->pinned = flags & STATE_FLAG_PINNED;
 	row->hidden = flags & STATE_FLAG_HIDDEN;
-	if (state < SNAPSHOT_LIVE || state > SNAPSHOT_EXPIRED || flags > (STATE_FLAG_PINNED | STATE_FLAG_HIDDEN) ||
-	    entry->zone_minutes < -ZONE_MINUTES_MAX || entry->zone_minutes > ZONE_MINUTES_MAX)
+	if (role >= HOLDER_ROLE_END || state < SNAPSHOT_LIVE || state > SNAPSHOT_EXPIRED ||
+	    flags > (STATE_FLAG_PINNED | STATE_FLAG_HIDDEN) || entry->zone_minutes < -ZONE_MINUTES_MAX ||
+	    entry->zone_minutes > ZONE_MINUTES_MAX)
 		r->bad = true;
 }
 
@@ -402,6 +425,16 @@ static enum err_code load_policy(struct fold *f, struct rd *r, struct err *e)
 	return r->bad ? ERR_OK : fold_set_policy(f, payload, e);
 }
 
+static enum err_code load_epoch(struct fold *f, struct rd *r, struct err *e)
+{
+	uint32_t number = rd_u32(r);
+	struct span payload = rd_blob(r, EPOCH_PAYLOAD_MAX);
+
+	if (number != f->epoch + 1)
+		r->bad = true;
+	return r->bad ? ERR_OK : fold_epoch_add(f, number, payload, e);
+}
+
 enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment, struct err *e)
 {
 	static enum err_code (*const loaders[STATE_KIND_END])(struct fold *, struct rd *,
@@ -412,7 +445,8 @@ enum err_code fold_load(struct fold *f, unsigned *last_kind, struct span segment
 		                                                                [STATE_SNAPSHOTS] = load_snapshot,
 		                                                                [STATE_HOLDS] = load_hold,
 		                                                                [STATE_UNREADABLE] = load_unreadable,
-		                                                                [STATE_POLICY] = load_policy };
+		                                                                [STATE_POLICY] = load_policy,
+		                                                                [STATE_EPOCHS] = load_epoch };
 	struct rd r = rd_of(segment);
 	unsigned kind = rd_u8(&r);
 	enum err_code rc = ERR_OK;

@@ -80,6 +80,51 @@ enum err_code ledger_advance(struct ledger *l, enum take_status status, const st
 	return ERR_OK;
 }
 
+/* One epoch more. */
+static enum err_code grow_once(struct ledger *l, struct err *e)
+{
+	struct holder_id self = keys_holder(l->keys);
+	uint32_t number = keys_epoch(l->keys) + 1;
+	struct span share = fold_epoch_entry(&l->fold, number, &self);
+	struct keys *grown = NULL;
+	enum err_code rc;
+
+	if (!fold_signer(&l->fold, &self))
+		return err_set(e, ERR_WRONG_KEY, "this key was removed from the repository");
+	if (!share.len)
+		return err_set(
+		        e, ERR_WRONG_KEY,
+		        "this key was left out when the repository's keys were rotated; somebody with a full key "
+		        "has to add another one for you");
+	if (l->grown_count == EPOCHS_GROWN_MAX)
+		return err_set(e, ERR_LIMIT, "keys were rotated more than %d times", EPOCHS_GROWN_MAX);
+	rc = epoch_open(l->keys, share, &grown, e);
+	if (rc)
+		return err_note(e, "while taking the keys of epoch %" PRIu32, number);
+	l->grown[l->grown_count++] = grown;
+	l->keys = grown;
+	return ERR_OK;
+}
+
+enum err_code ledger_grow_keys(struct ledger *l, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && l->fold.epoch > keys_epoch(l->keys))
+		rc = grow_once(l, e);
+	return rc;
+}
+
+const struct keys *ledger_keys(const struct ledger *l)
+{
+	return l->keys;
+}
+
+bool ledger_rotated(const struct ledger *l)
+{
+	return l->opened_epoch && l->fold.epoch != l->opened_epoch;
+}
+
 /* Opens L->stored as record L->next and checks that it follows the head and is signed by a holder. */
 static enum err_code take_open(struct ledger *l, bool ours, struct record *r, struct err *e)
 {
@@ -159,7 +204,10 @@ enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES
 			return rc;
 	}
 	cache_note(l, status, &r, hash);
-	return ERR_OK;
+	rc = ledger_grow_keys(l, e);
+	if (rc)
+		l->broken = true;
+	return rc;
 }
 
 /*
@@ -394,6 +442,7 @@ enum err_code ledger_open_reading(struct store *s, const struct keys *k, const c
 		ledger_free(&l);
 		return rc;
 	}
+	l->opened_epoch = l->fold.epoch;
 	*out = l;
 	return ERR_OK;
 }
@@ -410,6 +459,8 @@ void ledger_free(struct ledger **at)
 	fold_release(&l->fold);
 	buf_release(&l->stored);
 	buf_release(&l->plain);
+	for (size_t i = 0; i < l->grown_count; i++)
+		keys_free(&l->grown[i]);
 	mem_free(l);
 	*at = NULL;
 }
@@ -454,6 +505,15 @@ const struct holder_payload *ledger_holder(const struct ledger *l, size_t i)
 const struct holder_payload *ledger_holder_find(const struct ledger *l, const struct holder_id *holder)
 {
 	return fold_holder(&l->fold, holder);
+}
+
+bool ledger_may_add(const struct ledger *l, const struct account_id *account)
+{
+	struct holder_id self = keys_holder(l->keys);
+	const struct holder_payload *p = fold_signer(&l->fold, &self);
+
+	/* One that is unknown, in doubt, is judged by its record. */
+	return !p || fold_account_granted(p, account);
 }
 
 size_t ledger_hold_count(const struct ledger *l)

@@ -34,6 +34,13 @@ MUST_CHECK enum err_code ledger_open(struct store *s, const struct keys *k, cons
 MUST_CHECK enum err_code ledger_open_reading(struct store *s, const struct keys *k, const char *cache_file,
                                              uint64_t first_read, ledger_notice notice, void *ctx, struct ledger **out,
                                              struct err *e);
+/*
+ * K, or K with the epochs that were begun since K's bundle was made: an EPOCH record has them sealed for each holder.
+ * Borrowed until ledger_free. ledger_open says ERR_WRONG_KEY when it has none for us.
+ */
+const struct keys *ledger_keys(const struct ledger *l);
+/* True when keys were rotated since ledger_open: nothing can be appended, open it again. */
+bool ledger_rotated(const struct ledger *l);
 /* Folds records that came since. */
 MUST_CHECK enum err_code ledger_refresh(struct ledger *l, struct err *e);
 /* Writes the cache file if anything was folded since it was read (a failure is a notice, never an error). Frees. */
@@ -52,12 +59,24 @@ const struct init_payload *ledger_init(const struct ledger *l);
  * A nameless one, dropped, stands for a pack whose record was lost (docs/format/ledger.md, section 3). */
 
 enum pack_state { PACK_LIVE = 1, PACK_CONDEMNED = 2, PACK_DROPPED = 3 };
+/*
+ * TRUSTED: a full holder vouches that every chunk is what its id says: it made the pack, copied it, or has read all of it
+ * (VERIFIED). MAKER says who answers for one that is not trusted: its ids may lie, and nobody else may lean on them
+ * (docs/threat_model.md). All zeros: several.
+ */
 struct pack_fact {
 	struct pack_added pack;
 	enum pack_state state;
+	bool trusted;
+	struct holder_id maker;
 	uint64_t committed_at; /* record number */
 	int64_t condemned_ms;  /* claimed time of the record that condemned it; 0 while live */
 };
+/* Whether SELF may deduplicate against P. */
+static inline bool pack_trusted_by(const struct pack_fact *p, const struct holder_id *self)
+{
+	return p->trusted || memcmp(&p->maker, self, sizeof *self) == 0;
+}
 uint32_t ledger_pack_count(const struct ledger *l);
 const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal);
 bool ledger_pack_find(const struct ledger *l, const struct pack_name *name, uint32_t *ordinal);
@@ -69,6 +88,7 @@ struct snapshot_fact {
 	struct snapshot_entry entry;
 	enum snapshot_state state;
 	bool pinned;
+	enum holder_role maker_role; /* of the one who committed it, at that time */
 	uint64_t committed_at;
 	int64_t committed_ms;
 	int64_t forgotten_ms; /* of the trash */
@@ -96,6 +116,8 @@ size_t ledger_holder_count(const struct ledger *l);
 const struct holder_payload *ledger_holder(const struct ledger *l, size_t i);
 /* NULL: never announced, or by a record that cannot be read (ledger_in_doubt). */
 const struct holder_payload *ledger_holder_find(const struct ledger *l, const struct holder_id *holder);
+/* Whether we may add snapshots of ACCOUNT: a depositor may of its own accounts only. */
+bool ledger_may_add(const struct ledger *l, const struct account_id *account);
 /* True while a record cannot be read: what it said may be missing from all of the above. */
 bool ledger_in_doubt(const struct ledger *l);
 
@@ -134,6 +156,12 @@ MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c,
 /* RECORD_FORGET, _UNFORGET, _PIN or _UNPIN of snapshots. ERR_NOT_FOUND names an id that is not in the right state. */
 MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
                                      size_t count, struct err *e);
+
+/*
+ * Vouches for packs of which we have compared every chunk with its id; ordinals rising. Those that are not live any more
+ * are left out, and nothing is appended when none is left. ERR_DENIED unless we are full.
+ */
+MUST_CHECK enum err_code ledger_verified(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e);
 
 /*
  * Makes a hold. Those of its snapshots, and of its accounts' snapshots, that are in the trash come back. ERR_NOT_FOUND
@@ -205,6 +233,12 @@ MUST_CHECK enum err_code ledger_put_holder(struct ledger *l, const struct holder
 /* PERCENT 1 to POLICY_PARITY_MAX, or 0 for none; the rest of the policy stays. Nothing is appended when it is so
  * already. ERR_DENIED when we are no full holder. */
 MUST_CHECK enum err_code ledger_set_parity(struct ledger *l, unsigned percent, struct err *e);
+
+/*
+ * Begins a new epoch of keys: from this record on only those who hold NEXT's read what is written, and that are the
+ * holders announced at the head. ERR_STATE names one who cannot be given keys. Afterwards ledger_rotated is true.
+ */
+MUST_CHECK enum err_code ledger_rotate(struct ledger *l, const struct keys *next, struct err *e);
 
 /*
  * For repair: appends a VOID for every record that cannot be read, so that appends work again. What such a record had

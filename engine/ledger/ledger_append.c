@@ -30,6 +30,8 @@ enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kin
 		               "ledger record %" PRIu64
 		               " was made by a newer version of mailhold; this one may only read",
 		               l->fold.unknown_kind);
+	if (ledger_rotated(l))
+		return err_set(e, ERR_STATE, "the repository's keys were rotated meanwhile; run the command again");
 	if (!l->fold.doubt_count || kind == RECORD_VOID)
 		return ERR_OK;
 	for (size_t i = 0; i < l->fold.unreadable_count; i++)
@@ -419,6 +421,80 @@ enum err_code ledger_set_parity(struct ledger *l, unsigned percent, struct err *
 	if (!rc)
 		rc = ledger_append(l, RECORD_POLICY, decide_parity, &value, NULL, e);
 	return rc ? err_note(e, "while changing the policy") : ERR_OK;
+}
+
+struct vouch {
+	const uint32_t *ordinals;
+	size_t count;
+};
+
+static enum err_code decide_verified(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
+{
+	const struct vouch *v = ctx;
+	uint32_t *live = mem_zalloc(v->count, sizeof *live);
+	size_t count = 0;
+	enum err_code rc;
+
+	if (!live)
+		return err_no_memory(e, v->count * sizeof *live);
+	for (size_t i = 0; i < v->count; i++) {
+		const struct pack_fact *p = v->ordinals[i] < l->fold.pack_count ? &l->fold.packs[v->ordinals[i]] : NULL;
+
+		if (p && p->state == PACK_LIVE && !p->trusted)
+			live[count++] = v->ordinals[i];
+	}
+	rc = count ? ordinals_encode(live, count, payload, e)
+	           : err_set(e, ERR_NOT_FOUND, "somebody else has vouched for these packs");
+	mem_free(live);
+	return rc;
+}
+
+enum err_code ledger_verified(struct ledger *l, const uint32_t *ordinals, size_t count, struct err *e)
+{
+	struct vouch v = { ordinals, count };
+	enum err_code rc = count ? ledger_append(l, RECORD_VERIFIED, decide_verified, &v, NULL, e) : ERR_OK;
+
+	if (rc == ERR_NOT_FOUND)
+		return ERR_OK;
+	return rc ? err_note(e, "while recording what was verified") : ERR_OK;
+}
+
+/* A share for everybody who is announced at the head: whoever is added meanwhile is not forgotten. */
+static enum err_code decide_epoch(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
+{
+	const struct keys *next = ctx;
+	struct epoch_payload p = { .number = keys_epoch(next) };
+	struct epoch_entry *entries = mem_zalloc(l->fold.holder_count, sizeof *entries);
+	struct buf sealed = BUF_WITH_MAX(EPOCH_HOLDERS_MAX * EPOCH_SEALED_BYTES);
+	enum err_code rc = entries ? buf_reserve(&sealed, l->fold.holder_count * EPOCH_SEALED_BYTES, e)
+	                           : err_no_memory(e, l->fold.holder_count * sizeof *entries);
+
+	p.entries = entries;
+	for (size_t i = 0; !rc && i < l->fold.holder_count; i++) {
+		const struct holder_payload *h = &l->fold.holders[i];
+
+		if (h->role == HOLDER_REMOVED)
+			continue;
+		if (!h->has_box)
+			rc = err_set(e, ERR_STATE, "one of the holders was announced by an earlier version");
+		if (!rc)
+			rc = epoch_seal(next, (enum role)h->role, &h->holder, h->box_public, &sealed, e);
+		entries[p.count++] = (struct epoch_entry){ h->holder, SPAN_EMPTY };
+	}
+	for (size_t i = 0; !rc && i < p.count; i++)
+		entries[i].sealed = span_of(sealed.ptr + i * EPOCH_SEALED_BYTES, EPOCH_SEALED_BYTES);
+	if (!rc)
+		rc = epoch_encode(&p, payload, e);
+	mem_free(entries);
+	buf_release(&sealed);
+	return rc;
+}
+
+enum err_code ledger_rotate(struct ledger *l, const struct keys *next, struct err *e)
+{
+	enum err_code rc = ledger_append(l, RECORD_EPOCH, decide_epoch, (void *)(uintptr_t)next, NULL, e);
+
+	return rc ? err_note(e, "while rotating the keys") : ERR_OK;
 }
 
 static enum err_code decide_void(struct ledger *l, void *ctx, struct buf *payload, struct err *e)

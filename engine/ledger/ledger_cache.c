@@ -49,6 +49,7 @@ static enum err_code entry_take(struct ledger *l, struct rd *r, uint64_t number,
 	struct record record = { .number = number };
 	uint8_t hash[RECORD_HASH_BYTES];
 	unsigned status = rd_u8(r);
+	enum err_code rc;
 
 	rd_copy(r, hash, sizeof hash);
 	record.time_ms = (int64_t)rd_u64(r);
@@ -64,7 +65,8 @@ static enum err_code entry_take(struct ledger *l, struct rd *r, uint64_t number,
 	/* It was compared when the record was judged. */
 	record.checkpoint_number = l->fold.checkpoint_number;
 	memcpy(record.checkpoint_hash, l->fold.checkpoint_hash, sizeof record.checkpoint_hash);
-	return ledger_advance(l, (enum take_status)status, &record, hash, e);
+	rc = ledger_advance(l, (enum take_status)status, &record, hash, e);
+	return rc ? rc : ledger_grow_keys(l, e);
 }
 
 /* A part of the fold itself, or its end, from which on there are records. */
@@ -87,7 +89,7 @@ static enum err_code state_take(struct ledger *l, struct rd *r, struct err *e)
 		return err_set(e, ERR_CORRUPT, "the end of a cached fold of the ledger makes no sense");
 	l->from_checkpoint = true;
 	l->next = l->head.number + 1;
-	return ERR_OK;
+	return ledger_grow_keys(l, e);
 }
 
 static enum err_code segment_take(struct ledger *l, struct span plain, uint64_t first, struct err *e)
@@ -248,7 +250,7 @@ static enum err_code segment_encode(struct ledger *l, uint32_t count, uint64_t f
                                     struct buf *out, struct err *e)
 {
 	struct buf ad = BUF_EMPTY, plain = BUF_WITH_MAX(SEGMENT_BYTES_MAX), sealed = BUF_WITH_MAX(SEGMENT_BYTES_MAX);
-	uint32_t epoch = keys_epoch(l->keys);
+	uint32_t epoch = FOLD_FIRST_EPOCH; /* later ones come out of what is in here */
 	struct wr w = wr_to(&plain, e);
 	enum err_code rc;
 

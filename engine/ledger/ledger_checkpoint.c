@@ -337,8 +337,10 @@ static enum err_code load_newest(struct ledger *l, uint64_t not_after, struct er
 		}
 		/* Another prune took it away, or it is damaged: the records say the same, only slower. */
 		if (is_unusable(rc)) {
-			ledger_tell(l, 0, NULL, "%s cannot be used (%s); reading older ledger records instead",
-			            found.name[i], e->text);
+			/* Who has to take keys of a later epoch out of the ledger first cannot begin behind them. */
+			if (rc != ERR_WRONG_KEY)
+				ledger_tell(l, 0, NULL, "%s cannot be used (%s); reading older ledger records instead",
+				            found.name[i], e->text);
 			rc = ERR_OK;
 		}
 	}

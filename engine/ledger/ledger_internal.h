@@ -34,6 +34,8 @@ struct ledger_cache {
 	unsigned state_kind; /* while reading: the last table of a state, 0: none yet */
 };
 
+#define EPOCHS_GROWN_MAX 128
+
 /*
  * Records between two checkpoints. Who opens without a cache reads so many at most, 0.05 s from a disk and some seconds
  * from an object store; a checkpoint of 100,000 snapshots takes 0.2 s to make and 30 MB, so it must not be much less.
@@ -42,7 +44,10 @@ struct ledger_cache {
 
 struct ledger {
 	struct store *store;
-	const struct keys *keys;
+	const struct keys *keys;              /* with every epoch that was folded */
+	struct keys *grown[EPOCHS_GROWN_MAX]; /* ours: each has one epoch more; others may still use any of them */
+	size_t grown_count;
+	uint32_t opened_epoch; /* when ledger_open was done; 0: it is not yet */
 	struct repo_id repo;
 	ledger_notice notice;
 	ledger_problem problem; /* instead of notices, while checking */
@@ -63,6 +68,8 @@ struct ledger {
 
 void ledger_tell(struct ledger *l, uint64_t number, const struct err *what, const char *fmt, ...) PRINTF_LIKE(4, 5);
 MUST_CHECK enum err_code ledger_new(struct store *s, const struct keys *k, struct ledger **out, struct err *e);
+/* After the fold met an EPOCH: takes the keys that it has for us. */
+MUST_CHECK enum err_code ledger_grow_keys(struct ledger *l, struct err *e);
 /* Drops what was folded. */
 void ledger_reset(struct ledger *l);
 /* Reads ledger/NUMBER into L->stored and its hash. ERR_NOT_FOUND. An object above the limit counts as empty with a hash

@@ -118,6 +118,9 @@ static enum err_code check_content(struct pack *p, struct pack_verifier *v, stru
 
 	if (keys_read_names(p->keys))
 		rc = open_block(p, v, sealed, listed, f, e);
+	/* A full key opens all that an honest writer seals. What it cannot open nobody may vouch for (docs/threat_model.md). */
+	if (rc == ERR_WRONG_KEY && keys_read_content(p->keys))
+		return err_set(e, ERR_CORRUPT, "it is sealed for keys that the repository does not have");
 	return rc == ERR_WRONG_KEY ? check_hash(info, sealed, e) : rc;
 }
 

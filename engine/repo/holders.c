@@ -23,6 +23,27 @@ enum err_code repo_need_names(const struct repo *r, const char *what, struct err
 	               what);
 }
 
+static enum err_code depositor_may_not(const char *what, const char *who, struct err *e)
+{
+	return err_set(
+	        e, ERR_DENIED,
+	        "this key may not %s: it is a depositor's, which adds snapshots, lists and checks them, and reads "
+	        "no bodies; that takes %s",
+	        what, who);
+}
+
+enum err_code repo_need_content(const struct repo *r, const char *what, struct err *e)
+{
+	enum err_code rc = repo_need_names(r, what, e);
+
+	return rc || keys_read_content(r->keys) ? rc : depositor_may_not(what, "a full key", e);
+}
+
+enum err_code repo_need_keep(const struct repo *r, const char *what, struct err *e)
+{
+	return keys_role(r->keys) == ROLE_DEPOSIT ? depositor_may_not(what, "a full key or a keeper's", e) : ERR_OK;
+}
+
 static enum err_code need_full(const struct repo *r, const char *what, struct err *e)
 {
 	if (keys_role(r->keys) == ROLE_FULL)
@@ -228,6 +249,7 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 		rc = row_of(out, &p->holder, &row, e);
 		if (!rc) {
 			row->announced = true;
+			row->info.accounts = p->account_count;
 			row->info.role = (unsigned)p->role; /* the same numbers; 0 is removed */
 		}
 	}
@@ -340,31 +362,55 @@ static enum err_code secret_is_new(struct repo *r, const struct secret *secret, 
 static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
                                     struct err *e);
 
-static enum err_code announce(struct repo *r, const struct keys *k, struct err *e)
+/* What a new key is to be. */
+struct key_wanted {
+	enum role role;
+	struct account_id *accounts; /* of a depositor; none: all */
+	size_t account_count;
+};
+
+static enum err_code announce(struct repo *r, const struct keys *k, const struct key_wanted *want, struct err *e)
 {
 	/* The roles have the same numbers in bundles and records. */
-	struct holder_payload p = { .holder = keys_holder(k), .role = (enum holder_role)keys_role(k) };
+	struct holder_payload p = { .holder = keys_holder(k),
+		                    .role = (enum holder_role)keys_role(k),
+		                    .accounts = want->accounts,
+		                    .account_count = want->account_count };
 
 	memcpy(p.public_key, keys_sign_public(k), sizeof p.public_key);
+	p.has_box = true;
+	memcpy(p.box_public, keys_box_public(k), sizeof p.box_public);
 	return ledger_put_holder(r->ledger, &p, e);
 }
 
-enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
-                           struct holder_id *out, struct err *e)
+/* The first holder is announced by record 0, which has no place for it: once there are others, keys may be rotated. */
+static enum err_code announce_own_box(struct repo *r, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	const struct holder_payload *now;
+	enum err_code rc = ledger_refresh(r->ledger, e);
+
+	if (rc)
+		return rc;
+	now = ledger_holder_find(r->ledger, &self);
+	return !now || now->has_box ? ERR_OK : announce(r, r->keys, &(struct key_wanted){ .role = ROLE_FULL }, e);
+}
+
+static enum err_code add_key(struct repo *r, const struct key_wanted *want, const struct secret *secret,
+                             const struct slot_options *slot, struct holder_id *out, struct err *e)
 {
 	struct keys *k = NULL;
 	struct holder_id id;
 	struct key_path path;
 	enum err_code rc = need_full(r, "add keys", e);
 
-	if (!rc && role != ROLE_FULL && role != ROLE_KEEPER)
-		rc = err_set(e, ERR_UNSUPPORTED, "keys are made for the roles full and keeper only");
 	if (!rc)
 		rc = label_is_free(r, slot->label, e);
 	if (!rc)
 		rc = secret_is_new(r, secret, slot->kind, e);
 	if (!rc)
-		rc = keys_new_holder(r->keys, role, &k, e);
+		rc = want->account_count ? keys_new_depositor(r->keys, want->accounts, want->account_count, &k, e)
+		                         : keys_new_holder(r->keys, want->role, &k, e);
 	if (rc)
 		return rc;
 	id = keys_holder(k);
@@ -373,13 +419,43 @@ enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *
 	if (!rc)
 		rc = prove(r, &path, secret, k, e);
 	if (!rc)
-		rc = announce(r, k, e);
+		rc = announce_own_box(r, e);
+	if (!rc)
+		rc = announce(r, k, want, e);
 	/* Unless it may have been announced, nothing of it stays; what cannot be deleted is told by repo_keys. */
 	if (rc && rc != ERR_OUTCOME_UNKNOWN)
 		(void)!delete_objects(r, &id, NULL, false, &(struct err){ 0 });
 	if (!rc)
 		*out = id;
 	keys_free(&k);
+	return rc;
+}
+
+enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret, const struct slot_options *slot,
+                           struct holder_id *out, struct err *e)
+{
+	return add_key(r, &(struct key_wanted){ .role = role }, secret, slot, out, e);
+}
+
+enum err_code repo_key_add_deposit(struct repo *r, const char *const *accounts, size_t account_count,
+                                   const struct secret *secret, const struct slot_options *slot, struct holder_id *out,
+                                   struct err *e)
+{
+	struct key_wanted want = { .role = ROLE_DEPOSIT, .account_count = account_count };
+	enum err_code rc = need_full(r, "add keys", e);
+
+	/* None would mean all: too much to give by mistake. */
+	if (!rc && !account_count)
+		rc = err_set(e, ERR_USAGE, "name the accounts that the key is for");
+	if (rc)
+		return rc;
+	want.accounts = mem_zalloc(account_count, sizeof *want.accounts);
+	if (!want.accounts)
+		return err_no_memory(e, account_count * sizeof *want.accounts);
+	for (size_t i = 0; i < account_count; i++)
+		want.accounts[i] = keys_account(r->keys, span_cstr(accounts[i]));
+	rc = add_key(r, &want, secret, slot, out, e);
+	mem_free(want.accounts);
 	return rc;
 }
 
@@ -462,6 +538,47 @@ enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct
 		return rc;
 	rc = delete_objects(r, id, NULL, false, e);
 	return rc ? err_note(e, "the key is removed, but its objects are still there; remove it again") : ERR_OK;
+}
+
+enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *without, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys);
+	char hex[2 * ID16_BYTES + 1];
+	enum err_code rc = need_full(r, "rotate keys", e);
+
+	if (!rc)
+		rc = ledger_refresh(r->ledger, e);
+	for (size_t i = 0; !rc && i < ledger_holder_count(r->ledger); i++) {
+		const struct holder_payload *p = ledger_holder(r->ledger, i);
+
+		if (p->role == HOLDER_REMOVED || p->has_box || !memcmp(&p->holder, &self, sizeof self) ||
+		    (without && !memcmp(&p->holder, without, sizeof *without)))
+			continue;
+		text_hex(span_of(p->holder.bytes, ID16_BYTES), hex);
+		rc = err_set(
+		        e, ERR_STATE,
+		        "key %.8s was made before keys could be rotated and would be left out; remove it, and add a "
+		        "new one for whoever has it",
+		        hex);
+	}
+	return rc;
+}
+
+enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct err *e)
+{
+	struct keys *next = NULL;
+	enum err_code rc = repo_key_may_rotate(r, NULL, e);
+
+	if (!rc)
+		rc = announce_own_box(r, e);
+	if (!rc)
+		rc = keys_next_epoch(r->keys, &next, e);
+	if (!rc)
+		rc = ledger_rotate(r->ledger, next, e);
+	if (!rc)
+		*epoch = keys_epoch(next);
+	keys_free(&next);
+	return rc;
 }
 
 enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)

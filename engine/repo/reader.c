@@ -330,12 +330,75 @@ static enum err_code get_at(struct reader *r, struct block_codec *codec, enum bl
 	return ERR_OK;
 }
 
+struct wanted {
+	struct reader *reader;
+	struct block_codec *codec;
+	enum block_class class;
+	const struct chunk_id *id;
+};
+
+/* Whether another place is worth a try. What nobody vouches for may also be something that no honest writer makes. */
+static bool other_may_do(enum err_code rc, bool trusted)
+{
+	return rc == ERR_CORRUPT || rc == ERR_NOT_FOUND ||
+	       (!trusted && (rc == ERR_UNSUPPORTED || rc == ERR_WRONG_KEY || rc == ERR_LIMIT));
+}
+
+/* The first of the places behind FIRST that is good. */
+static bool get_elsewhere(const struct wanted *w, const struct place *first, struct held_chunk *out)
+{
+	struct buf places = BUF_EMPTY;
+	struct err ignored;
+	bool got = false;
+
+	if (index_find_places(w->reader->index, w->id, &places, &ignored) == ERR_OK)
+		for (size_t at = 0; !got && at < places.len; at += sizeof(struct place)) {
+			const struct place *p = (const struct place *)(const void *)(places.ptr + at);
+
+			got = memcmp(p, first, sizeof *p) != 0 &&
+			      get_at(w->reader, w->codec, w->class, w->id, p, out, &ignored) == ERR_OK;
+		}
+	buf_release(&places);
+	return got;
+}
+
+/*
+ * For a keeper, who cannot compare with the id: the places that have it must say the same, or one of their makers lies,
+ * and whoever believed the wrong one could throw away what a snapshot needs.
+ */
+static enum err_code all_agree(const struct wanted *w, struct held_chunk *held, const char *hex, struct err *e)
+{
+	struct buf places = BUF_EMPTY;
+	enum err_code rc = index_find_places(w->reader->index, w->id, &places, e);
+
+	for (size_t at = 0; !rc && at < places.len; at += sizeof(struct place)) {
+		const struct place *p = (const struct place *)(const void *)(places.ptr + at);
+		struct held_chunk other = HELD_CHUNK_NONE;
+
+		if (get_at(w->reader, w->codec, w->class, w->id, p, &other, &(struct err){ 0 }))
+			continue;
+		if (!span_equal(other.bytes, held->bytes))
+			rc = err_set(
+			        e, ERR_CORRUPT,
+			        "packs of several makers disagree about chunk %s… (%s), and this key cannot tell who "
+			        "is right: "
+			        "run mailhold check --read-data with a full key",
+			        hex, block_class_name(w->class));
+		reader_drop(w->reader, &other);
+	}
+	buf_release(&places);
+	if (rc)
+		reader_drop(w->reader, held);
+	return rc;
+}
+
 static enum err_code get_once(struct reader *r, struct block_codec *codec, enum block_class class,
                               const struct chunk_id *id, struct held_chunk *out, struct err *e)
 {
-	struct place first, all[16];
-	bool found;
-	size_t count = 0;
+	struct wanted w = { r, codec, class, id };
+	struct held_chunk held = HELD_CHUNK_NONE;
+	struct place first;
+	bool found, trusted;
 	char hex[2 * ID_BYTES + 1];
 	enum err_code rc = index_find(r->index, id, 1, &first, &found, e);
 
@@ -345,17 +408,18 @@ static enum err_code get_once(struct reader *r, struct block_codec *codec, enum 
 	if (!found)
 		return err_set(e, ERR_NOT_FOUND, "chunk %s… (%s) is in no pack of the repository", hex,
 		               block_class_name(class));
-	rc = get_at(r, codec, class, id, &first, out, e);
-	if (rc == ERR_OK || (rc != ERR_CORRUPT && rc != ERR_NOT_FOUND))
-		return rc;
+	trusted = index_pack_trusted(r->index, first.pack);
+	rc = get_at(r, codec, class, id, &first, &held, e);
 	/* The first place is damaged or gone: any other will do. */
-	if (index_find_all(r->index, id, all, ARRAY_LEN(all), &count, &(struct err){ 0 }) == ERR_OK)
-		for (size_t i = 0; i < count; i++)
-			if (memcmp(&all[i], &first, sizeof first) != 0 &&
-			    get_at(r, codec, class, id, &all[i], out, &(struct err){ 0 }) == ERR_OK)
-				return ERR_OK;
-	err_note(e, "while reading chunk %s… (%s) from %s", hex, block_class_name(class),
-	         pack_path(&index_pack(r->index, first.pack)->name).text);
+	if (other_may_do(rc, trusted) && get_elsewhere(&w, &first, &held))
+		rc = ERR_OK;
+	if (rc)
+		return err_note(e, "while reading chunk %s… (%s) from %s", hex, block_class_name(class),
+		                pack_path(&index_pack(r->index, first.pack)->name).text);
+	if (!trusted && !keys_read_names(r->keys) && index_has_rivals(r->index))
+		rc = all_agree(&w, &held, hex, e);
+	if (!rc)
+		*out = held;
 	return rc;
 }
 

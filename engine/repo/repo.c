@@ -39,9 +39,12 @@ static enum err_code make_cache_folder(struct repo *r, const char *given, struct
 
 	text_hex(span_of(id.bytes, sizeof id.bytes), hex);
 	if (!rc)
-		/* What a keeper's index lacks because it opens less must not be missing to a full key of the same
+		/* What another's index lacks because it opens less must not be missing to a full key of the same
 		 * person. */
-		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex, keys_read_names(r->keys) ? "" : "-keeper");
+		rc = buf_printf(&r->cache_folder, e, "/%s%s", hex,
+		                keys_role(r->keys) == ROLE_KEEPER    ? "-keeper"
+		                : keys_role(r->keys) == ROLE_DEPOSIT ? "-deposit"
+		                                                     : "");
 	if (!rc)
 		rc = buf_append(&r->cache_folder, span_of("", 1), e);
 	if (!rc)
@@ -210,6 +213,7 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 	uint64_t first_read = UINT64_MAX;
 	enum err_code rc;
 
+	r->keys = r->own_keys;
 	/* What is expected must be part of the chain, not only lie there: no checkpoint may stand for it. */
 	if (o->expect_head && !head_number(o->expect_head, &first_read))
 		first_read = UINT64_MAX;
@@ -220,6 +224,7 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, pass_notice, r,
 		                         &r->ledger, e);
 	if (!rc) {
+		r->keys = ledger_keys(r->ledger);
 		init = ledger_init(r->ledger);
 		if (init->splitter_version != SPLITTER_VERSION || init->cutter_version != CUTTER_VERSION)
 			rc = err_set(e, ERR_UNSUPPORTED,
@@ -253,7 +258,7 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 	if (!rc)
 		rc = store_open(o->url, &r->store, e);
 	if (!rc)
-		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->keys, &r->slot, e);
+		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->own_keys, &r->slot, e);
 	if (!rc)
 		rc = open_parts(r, o, e);
 	if (!rc)
@@ -291,6 +296,7 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 {
 	enum err_code rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
 
+	r->keys = r->own_keys;
 	r->slot = key_path_of(keys_holder(r->keys), KEY_SLOT);
 	if (!rc)
 		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
@@ -310,7 +316,7 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 	if (!rc)
 		rc = store_create(o->url, &r->store, e);
 	if (!rc)
-		rc = keys_new(&r->keys, e);
+		rc = keys_new(&r->own_keys, e);
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
 	if (!rc) {
@@ -339,7 +345,7 @@ void repo_free(struct repo **rp)
 	repo_drop_index(r);
 	block_codec_free(&r->codec);
 	ledger_free(&r->ledger);
-	keys_free(&r->keys);
+	keys_free(&r->own_keys);
 	store_free(&r->store);
 	buf_release(&r->cache_folder);
 	mem_free(r);

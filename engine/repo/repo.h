@@ -18,8 +18,9 @@ struct key_path {
 
 struct repo {
 	struct store *store;
-	struct keys *keys;
-	struct key_path slot; /* the one that opened it */
+	const struct keys *keys; /* with the epochs that the ledger gave us */
+	struct keys *own_keys;   /* of the bundle */
+	struct key_path slot;    /* the one that opened it */
 	struct ledger *ledger;
 	struct index *index; /* NULL until repo_need_index */
 	enum index_mode index_mode;
@@ -38,7 +39,7 @@ struct repo {
 
 #define REPO_READER_CACHE_BYTES (24 * MIB)
 
-/* ERR_DENIED for a keeper: "this key may not WHAT …". */
+/* ERR_DENIED for a keeper: "this key may not WHAT …"; see repo_need_content and _keep in engine.h. */
 MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what, struct err *e);
 
 /* Opens index and reader, or turns a reading index into a writing one. */

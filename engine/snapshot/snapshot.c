@@ -114,22 +114,22 @@ enum err_code details_seal(const struct keys *k, const struct snapshot_id *id, c
 	return rc;
 }
 
-static enum err_code details_open(const struct keys *k, const struct snapshot_id *id, struct span sealed,
-                                  struct buf *hold, struct snapshot_details *out, struct err *e)
+static enum err_code details_open(const struct keys *k, const struct snapshot_entry *entry, struct buf *hold,
+                                  struct snapshot_details *out, struct err *e)
 {
-	struct details_ad ad = details_ad(id);
+	struct details_ad ad = details_ad(&entry->id);
 	enum err_code rc;
 
 	buf_clear(hold);
-	/* A sealed box names no epoch: it is the record's, and version 1 has one. */
-	rc = box_open(k, BOX_NAMES, keys_epoch(k), span_of(ad.bytes, sizeof ad.bytes), sealed, hold, e);
+	/* A sealed box names no epoch: it is the record's. */
+	rc = box_open(k, BOX_NAMES, entry->epoch, span_of(ad.bytes, sizeof ad.bytes), entry->sealed, hold, e);
 	return rc ? rc : details_decode(buf_span(hold), out, e);
 }
 
 enum err_code snapshot_details_of(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
                                   struct snapshot_details *out, struct err *e)
 {
-	return details_open(r->keys, &fact->entry.id, fact->entry.sealed, hold, out, e);
+	return details_open(r->keys, &fact->entry, hold, out, e);
 }
 
 enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
@@ -137,8 +137,7 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
 {
 	const struct snapshot_entry *entry = &fact->entry;
 	struct snapshot_details d = { 0 };
-	enum err_code rc =
-	        keys_read_names(r->keys) ? details_open(r->keys, &entry->id, entry->sealed, hold, &d, e) : ERR_OK;
+	enum err_code rc = keys_read_names(r->keys) ? details_open(r->keys, entry, hold, &d, e) : ERR_OK;
 
 	if (rc)
 		return rc;
@@ -177,6 +176,13 @@ const struct snapshot_fact *snapshot_find(const struct repo *r, const struct sna
 			return fact->state == SNAPSHOT_EXPIRED ? NULL : fact;
 	}
 	return NULL;
+}
+
+bool snapshot_believed(const struct repo *r, const struct snapshot_fact *fact)
+{
+	struct holder_id self = keys_holder(r->keys);
+
+	return fact->maker_role == HOLDER_FULL || !memcmp(&fact->entry.holder, &self, sizeof self);
 }
 
 const struct snapshot_fact *snapshot_latest(const struct repo *r, const struct account_id *account, bool partial)

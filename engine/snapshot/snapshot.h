@@ -89,6 +89,12 @@ MUST_CHECK enum err_code collection_facts_decode(struct span facts, uint32_t id_
 
 /* ---- snapshots of the ledger, shown ---- */
 
+/*
+ * Whether we may build on it: we made it ourselves, or a full holder did. What is inherited from a snapshot is believed
+ * unread, and a depositor's machine that was taken over could say that an item is another one.
+ */
+bool snapshot_believed(const struct repo *r, const struct snapshot_fact *fact);
+
 /* HOLD receives the opened details that the spans of OUT point into. */
 MUST_CHECK enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
                                        struct snapshot_info *out, struct err *e);

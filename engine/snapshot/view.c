@@ -123,7 +123,8 @@ static enum err_code load_summary(struct view *v, const struct page *p, const st
 	const struct chunk_id *id;
 	enum err_code rc = ERR_OK;
 
-	if (row->summary_chunk == SUMMARY_NONE)
+	/* A depositor lists items by their names. */
+	if (row->summary_chunk == SUMMARY_NONE || !keys_read_content(v->repo->keys))
 		return ERR_OK;
 	id = &p->summary_ids[row->summary_chunk];
 	if (v->summary.len == 0 || !chunk_id_equal(id, &v->summary_id)) {
@@ -331,7 +332,11 @@ enum err_code view_body(struct view *v, size_t c, struct span key, struct span s
 	struct item_chunk item;
 	const struct chunk_id *ids;
 	uint32_t row, count;
-	enum err_code rc = view_locate(v, c, key, PAGE_KEYS | PAGE_REFS, &row, e);
+	enum err_code rc = repo_need_content(v->repo, "read items", e);
+
+	if (rc)
+		return rc;
+	rc = view_locate(v, c, key, PAGE_KEYS | PAGE_REFS, &row, e);
 
 	if (!rc)
 		rc = view_row_ids(v, &v->page.rows[row], &ids, &count, e);

@@ -10,6 +10,10 @@
 
 enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
 {
+	enum err_code rc = repo_need_keep(r, "forget snapshots", e);
+
+	if (rc)
+		return rc;
 	if (undo)
 		return ledger_mark(r->ledger, RECORD_UNFORGET, ids, count, e);
 	return holds_forget(r, UINT64_MAX, ids, count, e);
@@ -17,7 +21,9 @@ enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_
 
 enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)
 {
-	return ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
+	enum err_code rc = repo_need_keep(r, "pin snapshots", e);
+
+	return rc ? rc : ledger_mark(r->ledger, unpin ? RECORD_UNPIN : RECORD_PIN, ids, count, e);
 }
 
 /* ---- repair ---- */
@@ -25,7 +31,10 @@ enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t c
 enum err_code engine_repair_ledger(struct repo *r, uint64_t *count, struct err *e)
 {
 	size_t passed = 0;
-	enum err_code rc = ledger_repair(r->ledger, &passed, e);
+	enum err_code rc = repo_need_keep(r, "repair the ledger", e);
+
+	if (!rc)
+		rc = ledger_repair(r->ledger, &passed, e);
 
 	*count = passed;
 	return rc;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "engine/repo/holders.h"
 #include "engine/work/parity_work.h"
+#include "engine/work/vouch.h"
 
 #define SAVE_EVERY_MS 10000
 
@@ -228,6 +229,8 @@ static enum err_code pack_seen(void *ctx, const struct survey_pack *p, struct er
 		rc = parity_look(c->repo, ledger_pack(c->repo->ledger, p->ordinal), p->data, parity_trouble, c, e);
 	if (!rc && (p->data || p->damaged))
 		rc = verified_set(&c->verified, p->ordinal, p->damaged ? 0 : clock_now_ms(), e);
+	if (!rc && p->data && !p->damaged)
+		rc = vouch_note(c->repo, ledger_pack(c->repo->ledger, p->ordinal), &c->vouched, e);
 	if (!rc && p->data && clock_monotonic_ms() - c->saved_ms > SAVE_EVERY_MS)
 		save_verified(c);
 	return rc;
@@ -422,6 +425,7 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 	check_init(&c, r, o, visit, ctx, out);
 	rc = check_all(&c, e);
 	verified_sum(r, &c.verified, &out->verified);
+	vouch_record(r, &c.vouched);
 	check_release(&c);
 	return rc;
 }

@@ -28,6 +28,7 @@ struct check {
 
 	/* data: which packs, and since when */
 	struct verified verified;
+	struct buf vouched;    /* ordinals of packs that were read whole and are good */
 	uint64_t data_left;    /* bytes that may still be chosen */
 	int64_t data_until_ms; /* monotonic; INT64_MAX: no bound */
 	int64_t saved_ms;      /* monotonic: when VERIFIED was last written down */

@@ -306,8 +306,10 @@ enum err_code engine_diff(struct repo *r, const struct snapshot_id *a, const str
                           void *ctx, struct err *e)
 {
 	struct diff d = { .visit = visit, .ctx = ctx };
-	enum err_code rc = view_open(r, a, &d.a, e);
+	enum err_code rc = repo_need_content(r, "compare snapshots", e);
 
+	if (!rc)
+		rc = view_open(r, a, &d.a, e);
 	if (!rc)
 		rc = view_open(r, b, &d.b, e);
 	if (!rc)
@@ -440,7 +442,7 @@ enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_
 	struct account_id only = { { 0 } };
 	struct idmap seen = IDMAP_EMPTY;
 	size_t count = ledger_snapshot_count(r->ledger);
-	enum err_code rc = repo_need_names(r, "search items", e);
+	enum err_code rc = repo_need_content(r, "search items", e);
 	bool any = false;
 
 	if (!rc && account)

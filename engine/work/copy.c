@@ -43,7 +43,7 @@ struct copy {
 	void *ctx;
 	struct copy_report *report;
 	struct known_list have;  /* of FROM, with the trash */
-	struct known_list there; /* live ones of TO */
+	struct known_list there; /* live ones of TO that we may build on */
 	struct copy_verified verified;
 };
 
@@ -61,7 +61,8 @@ static enum err_code known_of(struct repo *r, const struct snapshot_fact *fact, 
 		               .origin = { keys_repo(r->keys), fact->entry.id } };
 	if (fact->entry.flags & SNAPSHOT_COPIED)
 		rc = snapshot_details_of(r, fact, &hold, &d, e);
-	if (d.copied)
+	/* Who lies about its origin would have it stand for another snapshot. */
+	if (d.copied && snapshot_believed(r, fact))
 		out->origin = d.origin;
 	out->unfinished = d.unfinished;
 	out->begun = d.begun;
@@ -70,7 +71,8 @@ static enum err_code known_of(struct repo *r, const struct snapshot_fact *fact, 
 	return rc;
 }
 
-static enum err_code load_known(struct repo *r, bool trash, struct known_list *out, struct err *e)
+/* TARGET: what is there already, and what can be built on; else what can be copied. */
+static enum err_code load_known(struct repo *r, bool target, struct known_list *out, struct err *e)
 {
 	size_t count = ledger_snapshot_count(r->ledger);
 	enum err_code rc = ERR_OK;
@@ -83,7 +85,8 @@ static enum err_code load_known(struct repo *r, bool trash, struct known_list *o
 	for (size_t i = 0; !rc && i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
-		if (fact->state == SNAPSHOT_LIVE || (trash && fact->state == SNAPSHOT_TRASH))
+		if (target ? fact->state == SNAPSHOT_LIVE && snapshot_believed(r, fact)
+		           : fact->state == SNAPSHOT_LIVE || fact->state == SNAPSHOT_TRASH)
 			rc = known_of(r, fact, &out->rows[out->count++], e);
 	}
 	return rc;
@@ -366,7 +369,7 @@ static enum err_code copy_one(struct copy *k, const struct snapshot_fact *fact, 
 
 	for (int again = 0; rc && again < RUNS_AGAIN && run_may_begin_again(k->to, e); again++) {
 		views_close(&v);
-		rc = load_known(k->to, false, &k->there, e);
+		rc = load_known(k->to, true, &k->there, e);
 		if (!rc)
 			rc = try_once(k, fact, of, info, &v, &run, e);
 	}
@@ -447,7 +450,7 @@ static enum err_code all(struct copy *k, struct err *e)
 static enum err_code check_repositories(struct repo *from, struct repo *to, struct err *e)
 {
 	struct repo_id a = keys_repo(from->keys), b = keys_repo(to->keys);
-	enum err_code rc = repo_need_names(from, "copy snapshots from this repository", e);
+	enum err_code rc = repo_need_content(from, "copy snapshots from this repository", e);
 
 	if (!rc)
 		rc = repo_need_names(to, "copy snapshots to this repository", e);
@@ -468,9 +471,9 @@ enum err_code engine_copy(struct repo *from, struct repo *to, const struct copy_
 	memset(out, 0, sizeof *out);
 	rc = check_repositories(from, to, e);
 	if (!rc)
-		rc = load_known(from, true, &k.have, e);
+		rc = load_known(from, false, &k.have, e);
 	if (!rc)
-		rc = load_known(to, false, &k.there, e);
+		rc = load_known(to, true, &k.there, e);
 	if (!rc && !o->dry_run)
 		rc = repo_need_index(from, INDEX_READ, e);
 	if (!rc)

@@ -299,7 +299,7 @@ enum err_code engine_find(struct repo *r, const struct find_query *q, find_visit
 	struct find f = { .repo = r, .query = q };
 	struct account_id only = { { 0 } };
 	size_t count = ledger_snapshot_count(r->ledger);
-	enum err_code rc = repo_need_names(r, "search items", e);
+	enum err_code rc = repo_need_content(r, "search items", e);
 
 	if (!rc)
 		rc = runs_push(&f.page_runs, 0, e);

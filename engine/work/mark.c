@@ -206,6 +206,23 @@ static enum err_code mark_place(struct mark *m, enum met met, const struct place
 	return ERR_OK;
 }
 
+/* Where nobody vouches for a place it is not known which of them has the chunk: none may be thrown away. */
+static enum err_code mark_found(struct mark *m, enum met met, const struct chunk_id *id, const struct place *best,
+                                bool *fresh, struct err *e)
+{
+	struct buf places = BUF_EMPTY;
+	bool ignored;
+	enum err_code rc = mark_place(m, met, best, fresh, e);
+
+	if (rc || !index_has_rivals(m->repo->index) || index_pack_trusted(m->repo->index, best->pack))
+		return rc;
+	rc = index_find_places(m->repo->index, id, &places, e);
+	for (size_t at = 0; !rc && at < places.len; at += sizeof(struct place))
+		rc = mark_place(m, met, (const struct place *)(const void *)(places.ptr + at), &ignored, e);
+	buf_release(&places);
+	return rc;
+}
+
 static enum err_code not_there(const struct chunk_id *id, struct err *e)
 {
 	char hex[2 * ID_BYTES + 1];
@@ -238,7 +255,8 @@ static enum err_code mark_ids(struct mark *m, enum met met, const struct chunk_i
 		if (asked)
 			rc = index_find(m->repo->index, wanted, asked, places, found, e);
 		for (size_t i = 0; !rc && i < asked; i++)
-			rc = found[i] ? mark_place(m, met, &places[i], &fresh[which[i]], e) : not_there(&wanted[i], e);
+			rc = found[i] ? mark_found(m, met, &wanted[i], &places[i], &fresh[which[i]], e)
+			              : not_there(&wanted[i], e);
 	}
 	return rc;
 }
@@ -280,7 +298,7 @@ static enum err_code mark_leaves(struct mark *m, struct err *e)
 		rc = index_find_rising(m->repo->index, ids, count, places, found, e);
 	}
 	for (size_t i = 0; !rc && i < count; i++)
-		rc = found[i] ? mark_place(m, MET_LEAF, &places[i], &ignored, e) : not_there(&ids[i], e);
+		rc = found[i] ? mark_found(m, MET_LEAF, &ids[i], &places[i], &ignored, e) : not_there(&ids[i], e);
 	mem_free(places);
 	mem_free(found);
 	buf_clear(&m->leaves);

@@ -1,7 +1,8 @@
 /*
  * mark: which chunks of which packs the snapshots need, by reading tree nodes and refs only (docs/format/page.md):
  * never an item, a name or a flag. One bit per chunk in memory. Roots    snapshots that are live or in the trash. Only
- * the first committed place of a chunk is marked: further copies are spare. Growing  marks are only ever added. Brought
+ * the best place of a chunk is marked (index_find): further copies are spare. Where nobody vouches for any, all are, for
+ * one of their makers may claim an id that only another has. Growing  marks are only ever added. Brought
  * up to a newer head, they hold what any snapshot since the first head needed, which is more than is needed, never
  * less.
  * Thread   one thread at a time.

@@ -290,9 +290,11 @@ enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *p
                                    struct forget_report *out, struct err *e)
 {
 	struct policy p = { .repo = r, .policy = policy };
-	enum err_code rc = ledger_refresh(r->ledger, e);
+	enum err_code rc = repo_need_keep(r, "forget snapshots", e);
 
 	memset(out, 0, sizeof *out);
+	if (!rc)
+		rc = ledger_refresh(r->ledger, e);
 	if (!rc)
 		rc = gather(&p, e);
 	if (!rc)

@@ -316,8 +316,10 @@ static enum err_code take_away(struct prune *p, struct err *e)
 
 static enum err_code run(struct prune *p, struct err *e)
 {
-	enum err_code rc = ledger_refresh(p->repo->ledger, e);
+	enum err_code rc = repo_need_keep(p->repo, "prune", e);
 
+	if (!rc)
+		rc = ledger_refresh(p->repo->ledger, e);
 	if (!rc)
 		rc = repo_need_index(p->repo, p->options->dry_run ? INDEX_READ : INDEX_WRITE, e);
 	if (!rc)

@@ -674,6 +674,9 @@ enum err_code engine_restore(struct view *v, struct item_sink *sink, const struc
 	enum err_code rc, ended;
 
 	memset(out, 0, sizeof *out);
+	rc = repo_need_content(v->repo, "restore", e);
+	if (rc)
+		return rc;
 	rc = open_parts(&r, e);
 	if (!rc)
 		rc = all_collections(&r, e);

@@ -119,6 +119,20 @@ void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total)
 
 /* ---- the base ---- */
 
+/* The account's newest snapshot that we may build on. */
+static const struct snapshot_fact *newest_base(const struct run *r, bool partial)
+{
+	for (size_t i = ledger_snapshot_count(r->repo->ledger); i-- > 0;) {
+		const struct snapshot_fact *fact = ledger_snapshot(r->repo->ledger, i);
+
+		if (fact->state == SNAPSHOT_LIVE && snapshot_believed(r->repo, fact) &&
+		    !memcmp(&fact->entry.account, &r->account, sizeof r->account) &&
+		    (partial || !(fact->entry.flags & SNAPSHOT_PARTIAL)))
+			return fact;
+	}
+	return NULL;
+}
+
 static void use_base(struct run *r, const struct snapshot_entry *entry)
 {
 	r->has_base = true;
@@ -139,10 +153,10 @@ static void find_base(struct run *r)
 	}
 	if (r->options->no_parent)
 		return;
-	fact = snapshot_latest(r->repo, &r->account, false);
+	fact = newest_base(r, false);
 	if (fact)
 		r->complete_items = fact->entry.item_count;
-	fact = snapshot_latest(r->repo, &r->account, true);
+	fact = newest_base(r, true);
 	if (!fact)
 		return;
 	use_base(r, &fact->entry);
@@ -698,6 +712,11 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	if (rc)
 		return rc;
 	r.account = keys_account(repo->keys, r.account_name);
+	if (!ledger_may_add(repo->ledger, &r.account))
+		return err_set(e, ERR_DENIED,
+		               "this key may not add snapshots of the account '%s': it was made for other accounts "
+		               "(key add --role deposit --account NAME makes one for this)",
+		               text_name(r.account_name).text);
 	crypto_random(r.id.bytes, sizeof r.id.bytes);
 	r.started_ms = clock_now_ms();
 	r.started_monotonic_ms = clock_monotonic_ms();
@@ -730,7 +749,7 @@ bool run_may_begin_again(struct repo *repo, const struct err *e)
 
 	if ((e->code != ERR_STATE && e->code != ERR_NOT_FOUND) || repo_stopped(repo))
 		return false;
-	if (ledger_refresh(repo->ledger, &ignored))
+	if (ledger_refresh(repo->ledger, &ignored) || ledger_rotated(repo->ledger))
 		return false;
 	if (e->code == ERR_NOT_FOUND) {
 		if (ledger_head(repo->ledger).number == before)

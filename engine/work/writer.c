@@ -421,7 +421,8 @@ enum err_code writer_put_all(struct writer *w, const struct writer_chunk *chunks
 		for (size_t i = 0; !rc && i < asked; i++) {
 			const struct writer_chunk *c = &chunks[at[i]];
 
-			if (found[i]) {
+			/* Who filled an untrusted pack may have put another body under this id. */
+			if (found[i] && index_pack_trusted(w->repo->index, places[i].pack)) {
 				w->count.chunks_known++;
 				rc = note_against(w, &places[i], e);
 			} else if (is_pending(w, &c->id)) {

@@ -26,7 +26,7 @@ MUST_CHECK enum err_code writer_open(struct repo *r, struct pool *pool, int leve
 /* Drops what was not committed: unfinished packs vanish; finished ones stay to be reaped when the session ends. */
 void writer_free(struct writer **w);
 
-/* Keeps PLAIN under ID unless it is known. The id must be PLAIN's. */
+/* Keeps PLAIN under ID unless a pack that we trust (pack_trusted_by) has it. The id must be PLAIN's. */
 MUST_CHECK enum err_code writer_put(struct writer *w, enum block_class class, const struct chunk_id *id,
                                     struct span plain, struct err *e);
 /* As writer_put for several at once: one look-up. */

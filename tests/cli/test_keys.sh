@@ -131,9 +131,9 @@ run 2 key
 run 2 key frobnicate
 run 2 key remove
 run 2 key list Bob
-run 2 key remove Bob --rotate "${ann[@]}"
-hints "not available in this version"
-run 2 key add --role deposit --new-password-file "$box/bob.pw" "${ann[@]}"
+run 1 key remove nobody --rotate "${ann[@]}"
+run 2 key add --role owner --new-password-file "$box/bob.pw" "${ann[@]}"
+run 2 key add --role keeper --account ann --new-password-file "$box/bob.pw" "${ann[@]}"
 run 2 key list --label x "${ann[@]}"
 run 2 key add --new-key-file "$box/a" --new-password-file "$box/b" "${ann[@]}"
 run 1 key remove nobody "${ann[@]}"

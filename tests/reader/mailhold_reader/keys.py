@@ -157,10 +157,28 @@ def read_epoch(c, role):
 class Keys:
     """What a holder's bundle gives, and everything that is derived from it."""
 
-    def __init__(self, slot, role, root, k_id, epochs):
+    def __init__(self, slot, role, root, k_id, epochs, secret):
+        self.secret = secret
         self.holder, self.repository = slot.holder, slot.repository
         self.role, self.root, self.k_id, self.epochs = role, root, k_id, epochs
         self.chunk_keys = {scope: kdf(k_id, scope, b"mh_chunk") for scope in SCOPES} if k_id else {}
+
+    def take_share(self, number, shares):
+        """Section 7: one epoch more than the bundle has."""
+        if number in self.epochs or self.holder not in shares:
+            return
+        public, own = bindings.crypto_box_seed_keypair(kdf(self.secret, 3, b"mh_rcpt_"))
+        try:
+            plain = bindings.crypto_box_seal_open(bytes(shares[self.holder]), public, own)
+        except (CryptoError, ValueError):
+            raise Damaged(f"the share of epoch {number} does not open") from None
+        c = Cursor(plain, f"the share of epoch {number}")
+        need(c.take(8) == b"mh-epch\0" and c.take(16) == self.repository and c.take(16) == self.holder,
+             "a share for another holder or repository")
+        got, values = read_epoch(c, self.role)
+        c.end()
+        need(got == number, f"a share of epoch {got} in the record of {number}")
+        self.epochs[number] = values
 
     def epoch(self, number, field):
         value = self.epochs.get(number, {}).get(field)
@@ -232,5 +250,5 @@ def open_keys(repository, password=None, key_file=None):
         secret, root, _ = got
         with open(os.path.join(repository, "key", name[:32] + ".bundle"), "rb") as f:
             role, k_id, epochs = open_bundle(f.read(65537), slot, secret, root)
-        return Keys(slot, role, root, k_id, epochs)
+        return Keys(slot, role, root, k_id, epochs, secret)
     raise Refused("wrong password or key file")

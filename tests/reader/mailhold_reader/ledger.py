@@ -14,12 +14,13 @@ from .features import saw
 from .wire import Cursor, Damaged, Refused, Unsupported, need, padme
 
 (INIT, OPEN, COMMIT, END, FORGET, UNFORGET, EXPIRE, CONDEMN, DROP, FENCE, REPACK, CHECKPOINT, VOID, HOLDER, POLICY, PIN,
- UNPIN, VERIFIED, HOLD, UNHOLD) = range(1, 21)
+ UNPIN, VERIFIED, HOLD, UNHOLD, EPOCH) = range(1, 22)
 FULL, DEPOSIT, KEEPER = crypto.FULL, crypto.DEPOSIT, crypto.KEEPER
 CRITICAL = 0x8000
 RECORD_BYTES_MAX = 4 << 20
 ALLOWED = {INIT: {FULL}, OPEN: {FULL, KEEPER, DEPOSIT}, COMMIT: {FULL, DEPOSIT}, END: {FULL, KEEPER, DEPOSIT},
-           HOLDER: {FULL}, POLICY: {FULL}, VERIFIED: {FULL}, HOLD: {FULL}, UNHOLD: {FULL}}
+           HOLDER: {FULL}, POLICY: {FULL}, VERIFIED: {FULL}, HOLD: {FULL}, UNHOLD: {FULL},
+           EPOCH: {FULL}}
 KEEPING = {FULL, KEEPER}  # who may do every other kind
 
 
@@ -76,6 +77,7 @@ class Snapshot:
     state: str = "live"
     pinned: bool = False
     partial: bool = field(init=False)
+    holder: bytes = field(init=False)
 
     def __post_init__(self):
         self.partial = bool(self.flags & 1)
@@ -112,6 +114,17 @@ def read_record(keys, number, data):
     message = b"mailhold ledger 1" + repository + struct.pack("<Q", number) + body[:-64]
     return Record(number, previous, checkpoint, checkpoint_hash, holder, time, kind & ~CRITICAL,
                   bool(kind & CRITICAL), payload, message, body[-64:], stored_hash(data), epoch)
+
+
+def read_shares(c):
+    """Section 4.5: (number, {holder: share})."""
+    number = c.u32()
+    shares = {}
+    for _ in range(c.limited(4096, "shares")):
+        holder = c.take(16)
+        shares[holder] = c.take(256)
+    c.end()
+    return number, shares
 
 
 def read_ordinals(c, most=1 << 20):
@@ -164,6 +177,7 @@ class Fold:
         self.snapshots = {}  # id: Snapshot, in commit order, expired ones too
         self.holds = {}      # id: (query, snapshots, accounts), or None once released
         self.checkpoint = (0, bytes(32))
+        self.epoch = 1
 
     def apply(self, r):
         """Judges a readable record (section 5) and takes it in. Void when it breaks a rule."""
@@ -172,7 +186,9 @@ class Fold:
         public, role, _ = self.holders.get(r.holder, (None, 0, ()))
         if not role or not crypto.signed_by(public, r.message, r.signature):
             raise Void("it is not signed by a holder")
-        if not INIT <= r.kind <= UNHOLD:
+        if r.epoch != self.epoch:
+            raise Void(f"it is sealed for epoch {r.epoch} where {self.epoch} counts")
+        if not INIT <= r.kind <= EPOCH:
             if r.critical:
                 raise Unsupported(f"record {r.number} is of unknown kind {r.kind}")
             return
@@ -240,12 +256,14 @@ class Fold:
         self.check_commit(r, first, packs, against, snapshots)
         self.add_packs(packs)
         for s in snapshots:
-            s.epoch = r.epoch
+            s.epoch, s.holder = r.epoch, r.holder
             if s.base:
                 saw("snapshot with a base")
             self.snapshots[s.id] = s
             old = self.snapshots.get(s.replaces)
-            if old and old.partial and old.account == s.account and not old.pinned and not self.held(old, True):
+            may_end = old and (self.holders[r.holder][1] == FULL or old.holder == r.holder)
+            if may_end and old.partial and old.account == s.account and not old.pinned \
+                    and not self.held(old, True):
                 old.state = "expired"
         if session and ends:
             del self.sessions[session]
@@ -381,9 +399,22 @@ class Fold:
         c.take(32)
         c.end()
 
+    def on_epoch(self, r, c):
+        number, shares = read_shares(c)
+        if number != self.epoch + 1:
+            raise Void(f"it begins epoch {number} behind epoch {self.epoch}")
+        if any(h not in self.holders or not self.holders[h][1] for h in shares):
+            raise Void("a share is for nobody")
+        if not any(self.holders[h][1] == FULL for h in shares):
+            raise Void("no full holder has a share")
+        self.epoch = number
+        saw("epoch of keys")
+
     def on_holder(self, r, c):
         holder, public, role = c.take(16), c.take(32), c.u8()
         accounts = [c.take(16) for _ in range(c.limited(4096, "accounts"))]
+        if c.left():
+            c.take(32)  # the key that shares are sealed for
         c.end()
         need(role <= KEEPER, f"record {r.number} gives unknown role {role}")
         after = dict(self.holders)
@@ -397,7 +428,7 @@ HANDLERS = {INIT: "on_init", OPEN: "on_open", COMMIT: "on_commit", END: "on_end"
             UNFORGET: "on_unforget", EXPIRE: "on_expire", CONDEMN: "on_condemn", DROP: "on_drop", FENCE: "on_fence",
             REPACK: "on_repack", CHECKPOINT: "on_checkpoint", VOID: "on_void", HOLDER: "on_holder",
             POLICY: "on_policy", PIN: "on_pin", UNPIN: "on_unpin", VERIFIED: "on_verified", HOLD: "on_hold",
-            UNHOLD: "on_unhold"}
+            UNHOLD: "on_unhold", EPOCH: "on_epoch"}
 
 
 def stored_records(repository):
@@ -436,6 +467,9 @@ def read_ledger(repository, keys):
             r, reasons[number] = None, problem
         records.append(r)
         hashes.append(stored_hash(data))
+        if r is not None and r.kind == EPOCH:
+            # Taken before it is judged: keys that a void one brings open nothing, and the fold tells.
+            keys.take_share(*read_shares(Cursor(r.payload, f"record {number}")))
     if not records:
         raise Refused(f"{repository} is no repository: it has no record 0")
     return fold_records(keys, records, hashes, reasons), len(records)

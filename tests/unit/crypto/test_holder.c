@@ -1,17 +1,19 @@
+#include <sodium.h> /* before crypto.h, see crypto_digest there */
+
 #include "crypto_test.h"
 
 /* What golden.py calls KEEPER and KEEPER_H. */
 static struct keys *golden_keeper(void)
 {
 	struct keys *full = golden_keys(), *keeper;
-	struct holder_id id;
+	struct holder_wanted want = { .role = ROLE_KEEPER };
 	uint8_t h[KEY_BYTES];
 
 	for (size_t i = 0; i < sizeof h; i++)
 		h[i] = (uint8_t)(0x11 + i);
-	for (size_t i = 0; i < sizeof id.bytes; i++)
-		id.bytes[i] = (uint8_t)(0xa1 + i);
-	OK(keys_for_holder(full, ROLE_KEEPER, &id, h, &keeper, &err));
+	for (size_t i = 0; i < sizeof want.holder.bytes; i++)
+		want.holder.bytes[i] = (uint8_t)(0xa1 + i);
+	OK(keys_for_holder(full, &want, h, &keeper, &err));
 	keys_free(&full);
 	return keeper;
 }
@@ -100,6 +102,66 @@ static void nothing_that_a_keeper_holds_opens_names_or_items(void **state)
 	buf_release(&content);
 }
 
+/* Every run of 32 bytes that K holds, as the secret key of a sealed box for PUBLIC_KEY. */
+static bool any_bytes_unbox(const struct keys *k, const uint8_t *public_key, struct span boxed)
+{
+	uint8_t plain[64];
+
+	for (size_t at = 0; at + KEY_BYTES <= bytes_of(k); at++)
+		if (crypto_box_seal_open(plain, boxed.ptr, boxed.len, public_key, (const uint8_t *)k + at) == 0)
+			return true;
+	return false;
+}
+
+/* A depositor seals content, its own included, and cannot take it out again: no bytes that it keeps open either layer's
+ * inside. */
+static void nothing_that_a_depositor_holds_opens_content(void **state)
+{
+	struct account_id account = { { 5 } };
+	struct keys *full = golden_keys(), *deposit;
+	const struct epoch *ep = &full->epochs[0];
+	uint8_t ad[48] = "mh-seal\0\1\0\1\0\1", boxed[80];
+	struct span seal = span_of(ad, sizeof ad), block_ad = SPAN_LIT("block"), plain = SPAN_LIT("Dear Ann,");
+	struct buf content = BUF_EMPTY, sealed = BUF_EMPTY;
+	struct seal_writer *w;
+	struct seal_reader *r = NULL;
+	struct seal_id id;
+	uint8_t block[64] = { 0 };
+
+	(void)state;
+	OK(keys_new_depositor(full, &account, 1, &deposit, &err));
+	assert_false(keys_read_content(deposit));
+	assert_true(keys_read_names(deposit) && keys_read_content(full));
+	assert_true(holds(full, bytes_of(full), ep->field[EPOCH_CONTENT_SECRET]));
+	assert_false(holds(deposit, bytes_of(deposit), ep->field[EPOCH_CONTENT_SECRET]));
+	assert_false(holds(deposit, bytes_of(deposit), full->root_seed));
+	assert_false(holds(deposit, bytes_of(deposit), full->holder_key));
+	OK(seal_writer_open(deposit, SCOPE_CONTENT, &w, &content, &err));
+	id = seal_writer_id(w);
+	memcpy(ad + 16, golden_repo, 16);
+	memcpy(ad + 32, id.bytes, sizeof id.bytes);
+	OK(seal_writer_seal(w, seal_writer_next(w), block_ad, plain, &sealed, &err));
+	seal_writer_free(&w);
+	/* The outer layer is open to it: what is in there is the box. */
+	assert_true(any_bytes_open(deposit, seal, buf_span(&content)));
+	assert_true(aead_open(ep->wrap[SCOPE_CONTENT], content.ptr, seal, span_skip(buf_span(&content), NONCE_BYTES),
+	                      boxed));
+	assert_true(any_bytes_unbox(full, ep->field[EPOCH_CONTENT_PUBLIC], span_of(boxed, sizeof boxed)));
+	assert_false(any_bytes_unbox(deposit, ep->field[EPOCH_CONTENT_PUBLIC], span_of(boxed, sizeof boxed)));
+	/* Counter 0 is a nonce of zeros. */
+	memcpy(block + NONCE_BYTES, sealed.ptr, sealed.len);
+	assert_false(any_bytes_open(deposit, block_ad, span_of(block, NONCE_BYTES + sealed.len)));
+	FAILS(ERR_WRONG_KEY, seal_reader_open(deposit, SCOPE_CONTENT, 1, &id, buf_span(&content), &r, &err));
+	OK(seal_reader_open(full, SCOPE_CONTENT, 1, &id, buf_span(&content), &r, &err));
+	OK(seal_reader_unseal(r, 0, block_ad, buf_span(&sealed), block, &err));
+	assert_memory_equal(block, plain.ptr, plain.len);
+	seal_reader_free(&r);
+	buf_release(&content);
+	buf_release(&sealed);
+	keys_free(&full);
+	keys_free(&deposit);
+}
+
 /* A holder is made, its slot and bundle are stored, and it comes in with its own secret. */
 static void a_new_holder_comes_in_with_its_own_secret(void **state)
 {
@@ -107,6 +169,7 @@ static void a_new_holder_comes_in_with_its_own_secret(void **state)
 	struct keys *first = golden_keys();
 	struct secret *s = golden_key_file();
 	struct slot_options o = { .kind = SLOT_KEY_FILE };
+	struct account_id account = { { 5 } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
@@ -114,7 +177,8 @@ static void a_new_holder_comes_in_with_its_own_secret(void **state)
 		struct holder_secret *h;
 		struct keys *k, *back;
 
-		OK(keys_new_holder(first, roles[i], &k, &err));
+		OK(roles[i] == ROLE_DEPOSIT ? keys_new_depositor(first, &account, 1, &k, &err)
+		                            : keys_new_holder(first, roles[i], &k, &err));
 		assert_memory_not_equal(&k->holder, &first->holder, 16);
 		assert_memory_not_equal(k->sign_public, first->sign_public, 32);
 		assert_memory_not_equal(k->bundle_key, first->bundle_key, 32);
@@ -122,6 +186,8 @@ static void a_new_holder_comes_in_with_its_own_secret(void **state)
 		OK(bundle_seal(k, &bundle, &err));
 		OK(slot_open(buf_span(&slot), s, &h, &err));
 		OK(bundle_open(buf_span(&bundle), h, &back, &err));
+		assert_int_equal(back->shape.grants, roles[i] == ROLE_DEPOSIT ? 1 : 0);
+		assert_int_equal(back->flags & GRANT_ALL_ACCOUNTS, roles[i] == ROLE_FULL ? GRANT_ALL_ACCOUNTS : 0);
 		assert_int_equal(keys_role(back), roles[i]);
 		assert_memory_equal(keys_repo(back).bytes, golden_repo, 16);
 		FAILS(ERR_CORRUPT, bundle_open(GOLDEN(bundle), h, &(struct keys *){ NULL }, &err));
@@ -220,6 +286,7 @@ int main(void)
 		cmocka_unit_test(the_golden_keeper_is_written_the_same),
 		cmocka_unit_test(a_keeper_holds_one_secret_of_the_repository),
 		cmocka_unit_test(nothing_that_a_keeper_holds_opens_names_or_items),
+		cmocka_unit_test(nothing_that_a_depositor_holds_opens_content),
 		cmocka_unit_test(a_new_holder_comes_in_with_its_own_secret),
 		cmocka_unit_test(only_full_makes_holders),
 		cmocka_unit_test(the_golden_label_opens),

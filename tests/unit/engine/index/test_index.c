@@ -29,7 +29,8 @@ const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal)
 
 static void commit_pack(struct ledger *l, const struct pack_added *pack)
 {
-	l->facts[l->count++] = (struct pack_fact){ .pack = *pack, .state = PACK_LIVE, .committed_at = l->count };
+	l->facts[l->count++] =
+	        (struct pack_fact){ .pack = *pack, .state = PACK_LIVE, .trusted = true, .committed_at = l->count };
 }
 
 /* ---- world ---- */
@@ -295,6 +296,60 @@ static void among_several_places_the_first_committed_wins(void **state)
 	reopen(w, INDEX_WRITE);
 	OK(index_find_all(w->index, &ids[5], places, 8, &count, &err));
 	assert_int_equal(count, 2);
+}
+
+/* Packs 0 and 1 are of two depositors, 2 is a full holder's, 3 our own without a commit. */
+static void packs_that_nobody_vouches_for_come_last(void **state)
+{
+	struct world *w = *state;
+	struct pack_added packs[4];
+	uint32_t per_block = PER_BLOCK;
+	struct chunk_id ids[PER_BLOCK];
+	struct place places[8];
+	struct buf all = BUF_EMPTY;
+	static const int want[] = { 2, 3, 0, 1 };
+	size_t count;
+
+	for (uint32_t i = 0; i < PER_BLOCK; i++)
+		ids[i] = chunk_id_of(&w->packs, CLASS_TEXT, i);
+	for (int i = 0; i < 4; i++)
+		packs[i] = make_pack(&w->packs, 0, 1, PER_BLOCK);
+	for (int i = 0; i < 3; i++)
+		commit_pack(&w->ledger, &packs[i]);
+	w->ledger.facts[0].trusted = w->ledger.facts[1].trusted = false;
+	w->ledger.facts[0].maker.bytes[0] = w->ledger.facts[1].maker.bytes[0] = 7;
+	OK(try_open(w, INDEX_WRITE));
+	OK(index_add_own(w->index, &packs[3], &per_block, 1, ids, &err));
+	assert_false(index_has_rivals(w->index));
+	OK(index_find_all(w->index, &ids[5], places, 8, &count, &err));
+	assert_int_equal(count, 4);
+	for (int i = 0; i < 4; i++) {
+		assert_memory_equal(&index_pack(w->index, places[i].pack)->name, &packs[want[i]].name,
+		                    sizeof packs[0].name);
+		assert_int_equal(index_pack_trusted(w->index, places[i].pack), i < 2);
+	}
+	OK(index_find_places(w->index, &ids[5], &all, &err));
+	assert_int_equal(all.len, 4 * sizeof(struct place));
+	assert_memory_equal(all.ptr, places, all.len);
+	/* Another maker: now one may lie about the other. Our own packs count, and so does what becomes verified. */
+	w->ledger.facts[1].maker.bytes[0] = 8;
+	OK(index_update(w->index, &w->ledger, &err));
+	assert_true(index_has_rivals(w->index));
+	w->ledger.facts[1].maker = keys_holder(w->packs.keys);
+	w->ledger.facts[0].trusted = true;
+	OK(index_update(w->index, &w->ledger, &err));
+	assert_false(index_has_rivals(w->index));
+	for (int i = 0; i < 4; i++)
+		assert_true(index_pack_trusted(w->index, places[i].pack));
+	/* One whose originals were of several. */
+	w->ledger.facts[0].trusted = false;
+	w->ledger.facts[1].trusted = true;
+	OK(index_update(w->index, &w->ledger, &err));
+	assert_false(index_has_rivals(w->index));
+	w->ledger.facts[0].maker.bytes[0] = 0;
+	OK(index_update(w->index, &w->ledger, &err));
+	assert_true(index_has_rivals(w->index));
+	buf_release(&all);
 }
 
 /* ---- two processes ---- */
@@ -563,6 +618,7 @@ int main(void)
 		TEST(own_packs_beyond_the_memory_limit_are_written_down),
 		TEST(condemned_packs_do_not_count),
 		TEST(among_several_places_the_first_committed_wins),
+		TEST(packs_that_nobody_vouches_for_come_last),
 		TEST(a_second_writer_is_told_that_it_is_busy),
 		TEST(a_damaged_index_is_rebuilt_with_a_notice),
 		TEST(a_removed_index_is_made_anew),

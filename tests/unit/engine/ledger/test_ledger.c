@@ -431,6 +431,125 @@ static void a_role_bounds_what_a_holder_may_do(void **state)
 	world_end(&w);
 }
 
+/* One more holder of W's repository, with the ledger as that one sees it. */
+static struct ledger *join(struct world *w, struct ledger *full, enum role role, struct keys **keys)
+{
+	struct holder_payload p = { .role = (enum holder_role)role };
+	struct ledger *l = NULL;
+
+	ok(keys_new_holder(w->keys, role, keys, &err));
+	p.holder = keys_holder(*keys);
+	memcpy(p.public_key, keys_sign_public(*keys), sizeof p.public_key);
+	ok(ledger_put_holder(full, &p, &err));
+	ok(ledger_open(w->store, *keys, NULL, on_notice, w, &l, &err));
+	return l;
+}
+
+/* REPACK of the packs AGAINST by L's holder; gives the copy's ordinal. */
+static uint32_t repack_as(struct ledger *l, const uint32_t *against, size_t count)
+{
+	struct commit c = { .end_session = true, .added_count = 1, .against = against, .against_count = count };
+	struct pack_added p;
+	uint64_t number;
+	uint32_t ordinal;
+
+	ok(ledger_open_session(l, &c.session, &err));
+	p = pack_new(c.session);
+	c.added = &p;
+	ok(ledger_repack(l, ledger_head(l).number, &c, &number, &err));
+	assert_true(ledger_pack_find(l, &p.name, &ordinal));
+	return ordinal;
+}
+
+static bool is_of(struct ledger *l, uint32_t ordinal, bool trusted, const struct keys *maker)
+{
+	struct holder_id id = maker ? keys_holder(maker) : (struct holder_id){ { 0 } };
+	const struct pack_fact *p;
+
+	ok(ledger_refresh(l, &err));
+	p = ledger_pack(l, ordinal);
+	return p->trusted == trusted && (trusted || !memcmp(&p->maker, &id, sizeof id));
+}
+
+static void a_pack_is_worth_what_its_maker_is_until_it_is_verified(void **state)
+{
+	struct world w = world_new();
+	struct ledger *full = ledger_of(&w, w.cache), *d[2], *keeper;
+	struct keys *dk[2], *kk;
+	uint32_t ordinals[8];
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		d[i] = join(&w, full, ROLE_DEPOSIT, &dk[i]);
+	keeper = join(&w, full, ROLE_KEEPER, &kk);
+	commit_one(full, &ordinals[0]);
+	commit_one(d[0], &ordinals[1]);
+	commit_one(d[0], &ordinals[2]);
+	commit_one(d[1], &ordinals[3]);
+	assert_true(is_of(keeper, ordinals[0], true, NULL));
+	assert_true(is_of(keeper, ordinals[1], false, dk[0]));
+	assert_true(is_of(keeper, ordinals[3], false, dk[1]));
+	/* Only a full holder vouches, and what a keeper moves is worth no more than it was. */
+	assert_int_equal(ledger_verified(d[0], &ordinals[1], 1, &err), ERR_DENIED);
+	assert_int_equal(ledger_verified(keeper, &ordinals[1], 1, &err), ERR_DENIED);
+	assert_true(is_of(full, repack_as(keeper, NULL, 0), false, NULL));
+	ordinals[4] = repack_as(keeper, (uint32_t[]){ ordinals[0], ordinals[1] }, 2);
+	assert_true(is_of(full, ordinals[4], false, dk[0]));
+	ordinals[5] = repack_as(keeper, (uint32_t[]){ ordinals[3], ordinals[4] }, 2);
+	assert_true(is_of(full, ordinals[5], false, NULL));
+	ok(ledger_verified(full, (uint32_t[]){ ordinals[2], ordinals[4], ordinals[5] }, 3, &err));
+	assert_true(is_of(keeper, ordinals[2], true, NULL));
+	assert_false(ledger_pack(keeper, ordinals[4])->trusted); /* condemned: left out */
+	ordinals[6] = repack_as(keeper, (uint32_t[]){ ordinals[2], ordinals[5] }, 2);
+	assert_true(is_of(full, ordinals[6], true, NULL));
+	commit_one(d[1], &ordinals[7]);
+	assert_true(is_of(full, repack_as(full, &ordinals[7], 1), true, NULL));
+	/* The same from a cache, and a second vouching is none. */
+	ordinals[7] = (uint32_t)ledger_head(full).number;
+	ok(ledger_verified(full, &ordinals[6], 1, &err));
+	assert_int_equal(ledger_head(full).number, ordinals[7]);
+	ok(ledger_refresh(keeper, &err));
+	ledger_free(&full);
+	full = ledger_of(&w, w.cache);
+	same_fold(full, keeper);
+	ledger_free(&full);
+	ledger_free(&keeper);
+	for (int i = 0; i < 2; i++) {
+		ledger_free(&d[i]);
+		keys_free(&dk[i]);
+	}
+	keys_free(&kk);
+	world_end(&w);
+}
+
+static void a_depositor_ends_its_own_partial_snapshots_only(void **state)
+{
+	struct world w = world_new();
+	struct ledger *full = ledger_of(&w, NULL), *l;
+	struct snapshot_entry theirs = entry_new(), own = entry_new(), next = entry_new();
+	struct commit c = { .snapshots = &theirs, .snapshot_count = 1 };
+	struct keys *k;
+
+	(void)state;
+	l = join(&w, full, ROLE_DEPOSIT, &k);
+	theirs.flags = own.flags = SNAPSHOT_PARTIAL;
+	ok(ledger_commit(full, &c, NULL, &err));
+	own.replaces = theirs.id;
+	c.snapshots = &own;
+	ok(ledger_commit(l, &c, NULL, &err));
+	assert_int_equal(ledger_snapshot_count(l), 2);
+	next.replaces = own.id;
+	c.snapshots = &next;
+	ok(ledger_commit(l, &c, NULL, &err));
+	assert_int_equal(ledger_snapshot_count(l), 2);
+	assert_int_equal(ledger_snapshot(l, 1)->maker_role, HOLDER_DEPOSIT);
+	assert_int_equal(ledger_snapshot(l, 0)->maker_role, HOLDER_FULL);
+	ledger_free(&full);
+	ledger_free(&l);
+	keys_free(&k);
+	world_end(&w);
+}
+
 static void an_unknown_critical_kind_stops_appends_only(void **state)
 {
 	struct world w = world_new();
@@ -1237,6 +1356,8 @@ int main(void)
 		cmocka_unit_test(a_record_with_a_wrong_signature_is_void),
 		cmocka_unit_test(a_record_that_does_not_follow_stops_appends),
 		cmocka_unit_test(a_role_bounds_what_a_holder_may_do),
+		cmocka_unit_test(a_pack_is_worth_what_its_maker_is_until_it_is_verified),
+		cmocka_unit_test(a_depositor_ends_its_own_partial_snapshots_only),
 		cmocka_unit_test(an_unknown_critical_kind_stops_appends_only),
 		cmocka_unit_test(rubbish_at_the_head_stops_appends_until_repaired),
 		cmocka_unit_test(a_mended_record_counts_again_for_who_saw_it_damaged),

@@ -216,7 +216,7 @@ static void labels_and_secrets_are_not_given_twice(void **state)
 	FAILS(ERR_EXISTS, repo_key_add(w->ann, ROLE_FULL, key, &slot, &id, &err));
 	slot.label = SPAN_LIT("Ann again");
 	FAILS(ERR_EXISTS, repo_key_add(w->ann, ROLE_FULL, w->ann_key, &slot, &id, &err));
-	FAILS(ERR_UNSUPPORTED, repo_key_add(w->ann, ROLE_DEPOSIT, key, &slot, &id, &err));
+	FAILS(ERR_USAGE, repo_key_add_deposit(w->ann, NULL, 0, key, &slot, &id, &err));
 	assert_int_equal(head(w), before);
 	assert_int_equal(look(w, id).all, 1);
 	id = add(w, ROLE_FULL, key, "Ann again");
