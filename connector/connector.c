@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include "files/worlds.h"
+#include "imap/imap_source.h"
+#include "net/net.h"
 
 struct world {
 	const char *name;
@@ -54,6 +56,34 @@ static enum err_code take_apart(const char *url, const struct world **world, con
 	if (!**path)
 		return err_set(e, ERR_USAGE, "'%s' names no path", url);
 	return ERR_OK;
+}
+
+bool connector_is_server(const char *url)
+{
+	return !strncmp(url, "imaps://", 8) || !strncmp(url, "imap://", 7);
+}
+
+enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
+                                    struct err *e)
+{
+	struct imap_login imap = {
+		.password = login->password, .is_token = login->is_token, .ca_file = login->ca_file, .stop = login->stop
+	};
+	struct net_url parts;
+	enum err_code rc = net_url_parse(url, &parts, e);
+
+	if (!rc && !*parts.user)
+		rc = err_set(e, ERR_USAGE, "%s names no user: write imaps://USER@%s (a '@' in the user's name as %%40)",
+		             url, parts.host);
+	if (!rc && *parts.path)
+		rc = err_set(e, ERR_USAGE, "an account's URL has no path; --include picks folders at the restore");
+	if (rc)
+		return rc;
+	imap.host = parts.host;
+	imap.port = parts.port;
+	imap.user = parts.user;
+	imap.start_tls = !strcmp(parts.scheme, "imap");
+	return imap_source_open(&imap, out, e);
 }
 
 static enum err_code detect(const char *path, const struct stat *st, const struct world **world, struct err *e)
