@@ -99,6 +99,17 @@ static enum err_code folder_of(const char *path, struct buf *out, struct err *e)
 	return rc ? rc : buf_append(out, span_of("", 1), e);
 }
 
+enum err_code file_sync_name(const char *path, struct err *e)
+{
+	struct buf folder = BUF_EMPTY;
+	enum err_code rc = folder_of(path, &folder, e);
+
+	if (!rc)
+		rc = file_sync_folder((const char *)folder.ptr, e);
+	buf_release(&folder);
+	return rc;
+}
+
 enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable, struct err *e)
 {
 	struct buf temp = BUF_EMPTY, folder = BUF_EMPTY;

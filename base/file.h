@@ -19,6 +19,8 @@ MUST_CHECK enum err_code file_replace(const char *path, struct span bytes, unsig
 /* mkdir -p with MODE for new folders. An existing folder is fine. */
 MUST_CHECK enum err_code file_make_folders(const char *path, unsigned mode, struct err *e);
 MUST_CHECK enum err_code file_sync_folder(const char *path, struct err *e);
+/* Syncs the folder that holds PATH: a file that was made there keeps its name. */
+MUST_CHECK enum err_code file_sync_name(const char *path, struct err *e);
 /* Removes PATH and everything below it; a missing PATH is fine. Does not follow symbolic links. */
 MUST_CHECK enum err_code file_remove_tree(const char *path, struct err *e);
 /* PATH/NAME into OUT (NUL-terminated, the NUL not counted in len). */

@@ -222,30 +222,38 @@ enum err_code cli_need_url(struct cli *c, struct err *e)
 	return err_set(e, ERR_USAGE, "no repository was named (write -r URL, or set MAILHOLD_REPOSITORY)");
 }
 
-void cli_attach(struct cli *c)
+static void attach(struct cli *c, struct repo *repo)
 {
-	engine_stop_flag(c->repo, &cli_stop);
-	engine_set_progress(c->repo, progress_update, &c->progress);
+	engine_stop_flag(repo, &cli_stop);
+	engine_set_progress(repo, progress_update, &c->progress);
 }
 
-static enum err_code open_once(struct cli *c, bool *again, struct err *e)
+void cli_attach(struct cli *c)
 {
-	struct secret_options so = { .key_file = c->g.key_file,
-		                     .password_file = c->g.password_file,
-		                     .password_command = c->g.password_command,
-		                     .stop = &cli_stop };
-	struct repo_options o = { .url = c->url,
+	attach(c, c->repo);
+}
+
+/* How a repository is opened; INPUT asks for its secret. */
+struct opening {
+	const char *url, *expect_head;
+	enum err_code (*input)(const struct secret_options *o, struct secret_got *out, struct err *e);
+	struct secret_options secret;
+};
+
+static enum err_code open_once(struct cli *c, const struct opening *from, struct repo **out, bool *again, struct err *e)
+{
+	struct repo_options o = { .url = from->url,
 		                  .cache_folder = c->g.cache_folder,
-		                  .expect_head = c->g.expect_head,
+		                  .expect_head = from->expect_head,
 		                  .notice = cli_notice,
 		                  .notice_ctx = c };
 	struct secret_got got;
-	enum err_code rc = secret_input(&so, &got, e);
+	enum err_code rc = from->input(&from->secret, &got, e);
 
 	if (!rc) {
 		o.secret = got.secret;
 		o.secret_kind = got.kind;
-		rc = repo_open(&o, &c->repo, e);
+		rc = repo_open(&o, out, e);
 	}
 	/* Ctrl-C reaches the password command, too, which then fails in its own way. */
 	if (rc && cli_stop)
@@ -255,21 +263,46 @@ static enum err_code open_once(struct cli *c, bool *again, struct err *e)
 	return rc;
 }
 
-enum err_code cli_open(struct cli *c, struct err *e)
+static enum err_code open_asking(struct cli *c, const struct opening *from, struct repo **out, struct err *e)
 {
-	enum err_code rc = cli_need_url(c, e);
+	enum err_code rc = ERR_OK;
 	bool again = true;
 
-	if (rc)
-		return rc;
 	for (int i = 0; i < PASSWORD_TRIES && again; i++) {
 		if (i)
 			cli_note(c, "wrong password, try again");
-		rc = open_once(c, &again, e);
+		rc = open_once(c, from, out, &again, e);
 	}
 	if (!rc)
-		cli_attach(c);
+		attach(c, *out);
 	return rc;
+}
+
+enum err_code cli_open(struct cli *c, struct err *e)
+{
+	enum err_code rc = cli_need_url(c, e);
+	struct opening from = { .url = c->url,
+		                .expect_head = c->g.expect_head,
+		                .input = secret_input,
+		                .secret = { .key_file = c->g.key_file,
+		                            .password_file = c->g.password_file,
+		                            .password_command = c->g.password_command,
+		                            .stop = &cli_stop } };
+
+	return rc ? rc : open_asking(c, &from, &c->repo, e);
+}
+
+enum err_code cli_open_to(struct cli *c, const struct cli_to *to, struct repo **out, struct err *e)
+{
+	struct opening from = { .url = to->url,
+		                .input = secret_input_to,
+		                .secret = { .key_file = to->key_file,
+		                            .password_file = to->password_file,
+		                            .password_command = to->password_command,
+		                            .stop = &cli_stop } };
+	enum err_code rc = open_asking(c, &from, out, e);
+
+	return rc ? err_note(e, "opening %s, the repository to copy to", text_name(span_cstr(to->url)).text) : ERR_OK;
 }
 
 enum err_code cli_view(struct cli *c, const char *text, struct view **out, struct err *e)

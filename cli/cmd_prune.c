@@ -73,6 +73,7 @@ static enum err_code put_json(const struct prune_report *r, bool dry_run, struct
 
 	row_bool(&row, "dry_run", dry_run);
 	row_number(&row, "snapshots_expired", r->snapshots_expired);
+	row_number(&row, "snapshots_held", r->snapshots_held);
 	row_number(&row, "sessions_fenced", r->sessions_fenced);
 	row_number(&row, "sessions_open", r->sessions_open);
 	row_number(&row, "packs", r->packs);
@@ -115,6 +116,9 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 		            number_text(r->packs_waiting).text, text_size(r->bytes_waiting).text);
 	rc = line_put(&l);
 	line_release(&l);
+	if (r->snapshots_held)
+		cli_note(c, "%s snapshots of the trash stay there because of a hold; mailhold hold list",
+		         number_text(r->snapshots_held).text);
 	if (r->sessions_open)
 		cli_note(c,
 		         "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that "

@@ -29,6 +29,7 @@ static void cell_flags(struct table *t, const struct snapshot_info *s)
 	} flags[] = { { s->flags & ENGINE_SNAPSHOT_PARTIAL, "partial" },
 		      { s->flags & ENGINE_SNAPSHOT_SHRUNK, "shrunk" },
 		      { s->flags & ENGINE_SNAPSHOT_GAPS, "gaps" },
+		      { s->flags & ENGINE_SNAPSHOT_COPIED, "copied" },
 		      { s->pinned, "pinned" },
 		      { s->forgotten_ms != 0, "forgotten" } };
 
@@ -116,7 +117,8 @@ const struct command command_snapshots = {
 	.summary = "list the snapshots, oldest first",
 	.details = "Notes: partial (an interrupted run: what was safe by then), shrunk (less than half of the items of "
 	           "the\n"
-	           "one before), gaps (some items could not be read), pinned, forgotten.\n",
+	           "one before), gaps (some items could not be read), copied (from another repository), pinned, "
+	           "forgotten.\n",
 	.examples = "mailhold snapshots\nmailhold snapshots --account ann --json",
 	.options = options,
 	.option_count = ARRAY_LEN(options),

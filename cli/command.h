@@ -58,8 +58,9 @@ struct command {
 #define WORDS_ANY UINT32_MAX
 
 extern const struct command command_init, command_snapshot, command_snapshots, command_ls, command_cat, command_find,
-        command_diff, command_deleted, command_restore, command_forget, command_prune, command_repair, command_pin,
-        command_unpin, command_check, command_stats, command_key, command_version, command_help;
+        command_diff, command_deleted, command_restore, command_copy, command_forget, command_prune, command_repair,
+        command_pin, command_unpin, command_hold, command_check, command_stats, command_key, command_version,
+        command_help;
 extern const struct option_def global_options[];
 extern const size_t global_option_count;
 /* All commands in the order of help. */
@@ -94,6 +95,11 @@ MUST_CHECK enum err_code cli_go_on(struct err *e);
 MUST_CHECK enum err_code cli_need_url(struct cli *c, struct err *e);
 /* Asks for the secret and opens the repository into c->repo, with progress, notices and the stop flag. */
 MUST_CHECK enum err_code cli_open(struct cli *c, struct err *e);
+/* A second repository, to copy to; what opens it (NULL: not given). It is the caller's to free. */
+struct cli_to {
+	const char *url, *key_file, *password_file, *password_command;
+};
+MUST_CHECK enum err_code cli_open_to(struct cli *c, const struct cli_to *to, struct repo **out, struct err *e);
 /* Connects an opened c->repo to progress and the stop flag. */
 void cli_attach(struct cli *c);
 void cli_notice(void *ctx, const char *text); /* an engine_notice */

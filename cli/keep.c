@@ -116,6 +116,8 @@ static enum err_code visit(void *ctx, const struct forget_verdict *v, struct err
 	if (t->c->g.json) {
 		struct row r = snapshot_row(v->snapshot, done_words(t, v));
 
+		if (v->hold.len)
+			row_text(&r, "hold", v->hold);
 		row_array(&r, "reasons", reason_array(v->reasons));
 		return row_put(&r, e);
 	}
@@ -125,7 +127,12 @@ static enum err_code visit(void *ctx, const struct forget_verdict *v, struct err
 	line_printf(&line, "%-12s  ", done_words(t, v));
 	if (!line.rc)
 		line.rc = snapshot_words(v->snapshot, &line.text, e);
-	line_printf(&line, "  (%s)", v->reasons);
+	line_printf(&line, "  (%s", v->reasons);
+	if (v->hold.len) {
+		line_printf(&line, "; hold ");
+		line_safe(&line, v->hold);
+	}
+	line_printf(&line, ")");
 	rc = line_put(&line);
 	line_release(&line);
 	return rc;

@@ -15,25 +15,45 @@
 
 enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES, KEY_WAIT_MS = 200 };
 
-static struct secret *from_environment;
+/* The two repositories that a command may open, and how the user calls what opens them. */
+enum which { MAIN, TARGET, REPOSITORIES };
+static const struct {
+	const char *key_file, *password_file, *password_command, *password; /* in the environment */
+	const char *prompt, *give_one;
+} words[REPOSITORIES] = {
+	[MAIN] = { "MAILHOLD_KEY_FILE", "MAILHOLD_PASSWORD_FILE", "MAILHOLD_PASSWORD_COMMAND", "MAILHOLD_PASSWORD",
+	           "Password of the repository: ", "give one of --key-file, --password-file and --password-command" },
+	[TARGET] = { "MAILHOLD_TO_KEY_FILE", "MAILHOLD_TO_PASSWORD_FILE", "MAILHOLD_TO_PASSWORD_COMMAND",
+	             "MAILHOLD_TO_PASSWORD", "Password of the repository to copy to: ",
+	             "give one of --to-key-file, --to-password-file and --to-password-command" }
+};
+static struct secret *from_environment[REPOSITORIES];
 
-enum err_code secret_take_environment(struct err *e)
+static enum err_code take_environment(enum which which, struct err *e)
 {
-	char *value = getenv("MAILHOLD_PASSWORD");
+	char *value = getenv(words[which].password);
 	enum err_code rc;
 
 	if (!value)
 		return ERR_OK;
-	rc = secret_new(span_cstr(value), &from_environment, e);
+	rc = secret_new(span_cstr(value), &from_environment[which], e);
 	/* Also what /proc/PID/environ shows. */
 	explicit_bzero(value, strlen(value));
-	unsetenv("MAILHOLD_PASSWORD");
+	unsetenv(words[which].password);
 	return rc;
+}
+
+enum err_code secret_take_environment(struct err *e)
+{
+	enum err_code rc = take_environment(MAIN, e);
+
+	return rc ? rc : take_environment(TARGET, e);
 }
 
 void secret_drop_environment(void)
 {
-	secret_free(&from_environment);
+	secret_free(&from_environment[MAIN]);
+	secret_free(&from_environment[TARGET]);
 }
 
 enum err_code password_first_line(struct span text, struct secret **out, struct err *e)
@@ -128,6 +148,8 @@ static enum err_code create_key_file(const char *path, struct secret **out, stru
 	if (!rc && fsync(fd) != 0)
 		rc = err_sys(e, errno, "cannot finish writing the key file %s", text_name(span_cstr(path)).text);
 	close(fd);
+	if (!rc)
+		rc = file_sync_name(path, e);
 	if (!rc)
 		rc = secret_new(span_of(key, sizeof key), out, e);
 	if (rc)
@@ -294,27 +316,36 @@ static enum err_code from_options(const struct secret_options *o, struct secret_
 	return run_command(o->password_command, &out->secret, e);
 }
 
-enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e)
+static enum err_code input(const struct secret_options *o, enum which which, struct secret_got *out, struct err *e)
 {
 	int given = !!o->key_file + !!o->password_file + !!o->password_command;
-	struct secret_options env = { .key_file = getenv("MAILHOLD_KEY_FILE"), .create = o->create };
+	struct secret_options env = { .key_file = getenv(words[which].key_file), .create = o->create };
 
 	*out = (struct secret_got){ .kind = SLOT_PASSWORD };
 	if (given > 1)
-		return err_set(e, ERR_USAGE, "give one of --key-file, --password-file and --password-command");
+		return err_set(e, ERR_USAGE, "%s", words[which].give_one);
 	if (given)
 		return from_options(o, out, e);
 	if (!env.key_file)
-		env.password_file = getenv("MAILHOLD_PASSWORD_FILE");
+		env.password_file = getenv(words[which].password_file);
 	if (!env.password_file)
-		env.password_command = getenv("MAILHOLD_PASSWORD_COMMAND");
+		env.password_command = getenv(words[which].password_command);
 	if (env.key_file || env.password_file || env.password_command)
 		return from_options(&env, out, e);
-	if (from_environment)
-		return password_first_line(secret_span(from_environment), &out->secret, e);
+	if (from_environment[which])
+		return password_first_line(secret_span(from_environment[which]), &out->secret, e);
 	out->asked = true;
-	return o->create ? ask_twice(o->stop, &out->secret, e)
-	                 : ask("Password of the repository: ", o->stop, &out->secret, e);
+	return o->create ? ask_twice(o->stop, &out->secret, e) : ask(words[which].prompt, o->stop, &out->secret, e);
+}
+
+enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e)
+{
+	return input(o, MAIN, out, e);
+}
+
+enum err_code secret_input_to(const struct secret_options *o, struct secret_got *out, struct err *e)
+{
+	return input(o, TARGET, out, e);
 }
 
 enum err_code secret_input_new(const struct secret_options *o, struct secret_got *out, struct err *e)

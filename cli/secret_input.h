@@ -26,6 +26,10 @@ struct secret_got {
 	bool key_file_created; /* the person must keep a copy */
 	const char *key_file;  /* borrowed */
 };
+/*
+ * The same for a second repository, that copy writes to: options --to-key-file …, environment MAILHOLD_TO_KEY_FILE …
+ */
+MUST_CHECK enum err_code secret_input_to(const struct secret_options *o, struct secret_got *out, struct err *e);
 /* ERR_USAGE when nothing was given and there is no terminal, or when the two new passwords differ or are empty. */
 MUST_CHECK enum err_code secret_input(const struct secret_options *o, struct secret_got *out, struct err *e);
 
@@ -42,7 +46,7 @@ MUST_CHECK enum err_code secret_input_new(const struct secret_options *o, struct
 MUST_CHECK enum err_code secret_input_source(const struct secret_options *o, const char *prompt, struct secret **out,
                                              struct err *e);
 
-/* Reads MAILHOLD_PASSWORD out of the environment and wipes it there: once, early, before any child is started. */
+/* Reads MAILHOLD_PASSWORD and MAILHOLD_TO_PASSWORD out of the environment and wipes them there: once, early, before any child is started. */
 MUST_CHECK enum err_code secret_take_environment(struct err *e);
 void secret_drop_environment(void);
 

@@ -64,6 +64,7 @@ struct row snapshot_row(const struct snapshot_info *s, const char *type)
 	row_bool(&r, "partial", s->flags & ENGINE_SNAPSHOT_PARTIAL);
 	row_bool(&r, "shrunk", s->flags & ENGINE_SNAPSHOT_SHRUNK);
 	row_bool(&r, "gaps", s->flags & ENGINE_SNAPSHOT_GAPS);
+	row_bool(&r, "copied", s->flags & ENGINE_SNAPSHOT_COPIED);
 	row_bool(&r, "pinned", s->pinned);
 	row_time(&r, "forgotten", s->forgotten_ms ? s->forgotten_ms : INT64_MIN);
 	return r;

@@ -20,7 +20,7 @@ struct chunk_id {
 	uint8_t bytes[ID_BYTES];
 };
 
-/* Repository, holder, account, snapshot and seal ids are 16 bytes; each has its own type. */
+/* Repository, holder, account, snapshot, seal and hold ids are 16 bytes; each has its own type. */
 struct repo_id {
 	uint8_t bytes[ID16_BYTES];
 };
@@ -34,6 +34,9 @@ struct snapshot_id {
 	uint8_t bytes[ID16_BYTES];
 };
 struct seal_id {
+	uint8_t bytes[ID16_BYTES];
+};
+struct hold_id {
 	uint8_t bytes[ID16_BYTES];
 };
 

@@ -4,11 +4,13 @@
  *
  *   repo_init, repo_open            a repository on a store, unlocked
  *   engine_snapshot                 take one account's items into it
+ *   engine_copy                     take snapshots of another repository into it
  *   repo_snapshots, repo_resolve    what there is
  *   view_*                          look into one snapshot: collections, items, bodies
  *   engine_diff, _deleted, _find    compare and search, without opening bodies
  *   engine_restore                  give items back
  *   engine_forget, _forget_policy   what is to be kept, and for how long
+ *   engine_hold_add, _holds         what stays whatever those say
  *   engine_prune                    give back the space of what is not
  *   engine_check, _stats            look after it
  *
@@ -135,7 +137,8 @@ struct snapshot_info {
 enum engine_snapshot_flag {
 	ENGINE_SNAPSHOT_PARTIAL = 1, /* interrupted run: what was safe by then */
 	ENGINE_SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
-	ENGINE_SNAPSHOT_GAPS = 4     /* some items could not be read */
+	ENGINE_SNAPSHOT_GAPS = 4,    /* some items could not be read */
+	ENGINE_SNAPSHOT_COPIED = 8   /* by engine_copy, from another repository */
 };
 enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
 typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
@@ -181,7 +184,55 @@ struct snapshot_report {
 MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *source, const struct snapshot_options *o,
                                          struct snapshot_report *out, struct err *e);
 
-/* Forget: into the trash. Undo: back. Several ids, one record. */
+/* ---- copying to another repository: docs/copy.md ---- */
+
+struct copy_options {
+	const struct snapshot_id *ids; /* live ones of FROM */
+	size_t count;
+	bool verify;           /* what was copied is read back from TO and compared with FROM, byte for byte */
+	bool dry_run;          /* tells what would be copied; reads no bodies, writes nothing */
+	int compression_level; /* as in struct snapshot_options, and the two below */
+	int64_t partial_every_ms;
+	uint64_t partial_every_bytes;
+	item_report skipped; /* told of every item, or larger thing, that cannot be copied. Any thread. May be NULL */
+	void *skipped_ctx;
+};
+enum copy_verdict {
+	COPY_DONE = 1,
+	COPY_WOULD,   /* of a dry run */
+	COPY_PRESENT, /* TO has it already */
+	COPY_FAILED   /* its list of collections cannot be read; told to SKIPPED, too */
+};
+struct copy_step {
+	const struct snapshot_info *from;
+	enum copy_verdict verdict;
+	const struct snapshot_id *to;      /* the copy; NULL unless _DONE or _PRESENT */
+	const struct snapshot_report *run; /* _DONE only */
+	uint64_t items_verified;           /* 0 when another step of this call compared all of them */
+};
+typedef enum err_code (*copy_visit)(void *ctx, const struct copy_step *s, struct err *e);
+struct copy_report {
+	uint64_t copied, present, failed; /* snapshots; of a dry run: that would be */
+	uint64_t items_read, bytes_read;  /* of FROM: bodies that had to be put together */
+	uint64_t items_skipped;
+	uint64_t items_verified, items_differ;
+	uint64_t bytes_stored;
+	uint64_t chunks_new, chunks_known;
+	char head[80]; /* of TO */
+};
+/*
+ * Copies snapshots of FROM into TO, oldest first, each with one commit of its own: account, times, host, source, tags
+ * and flags as they are, items with their keys, facts and states byte for byte. TO has other keys, so all is named,
+ * cut, compressed and sealed anew, and stored once. What TO has a copy of, or is the origin of, is passed over, so the
+ * same call may be made again, also after an interruption, which leaves at most one partial snapshot to build on. Next
+ * to a copy of an earlier snapshot only what differs from that one is read.
+ * ERR_DENIED with keys that do not read names. ERR_USAGE when FROM and TO are the same repository. ERR_CORRUPT when
+ * VERIFY found something else in TO than in FROM.
+ */
+MUST_CHECK enum err_code engine_copy(struct repo *from, struct repo *to, const struct copy_options *o, copy_visit visit,
+                                     void *ctx, struct copy_report *out, struct err *e);
+
+/* Forget: into the trash. Undo: back. Several ids, one record. ERR_NOT_FOUND names one that is pinned or held. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
                                        struct err *e);
 MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
@@ -214,6 +265,7 @@ struct forget_verdict {
 	bool keep;
 	bool held;           /* would go, but the account is held back */
 	const char *reasons; /* "daily, monthly", "no-rule" */
+	struct span hold;    /* label of the hold that keeps it; empty when none does, or to a keeper */
 };
 typedef enum err_code (*forget_visit)(void *ctx, const struct forget_verdict *v, struct err *e);
 struct forget_report {
@@ -228,6 +280,54 @@ struct forget_report {
 MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *policy, forget_visit visit,
                                               void *ctx, struct forget_report *out, struct err *e);
 
+/* ---- holds: docs/retention.md ---- */
+
+struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
+	const char *account;
+	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
+	struct span collection;                                    /* path, or a shell pattern with * and ? */
+	enum item_kind kind;                                       /* 0: all */
+	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
+};
+
+struct hold_options {
+	const char *label; /* why; 1 to HOLD_LABEL_MAX bytes */
+	const char *who;   /* who makes it, as claimed, or NULL */
+	int64_t until_ms;  /* when somebody should look at it again; INT64_MIN: no such day. It never ends by itself */
+	/* What is held: snapshots, or all of an account, or what a query finds (in its account, or in all). */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	const char *account;
+	const struct find_query *query;
+};
+#define HOLD_LABEL_MAX 200
+struct hold_info {
+	struct hold_id id;
+	char id_hex[33];
+	bool names_hidden; /* to a keeper: label, who, account and query are empty */
+	struct span label, who;
+	int64_t added_ms; /* as claimed */
+	int64_t until_ms; /* INT64_MIN: no such day */
+	bool by_query;
+	struct find_query query; /* its account is in ACCOUNT below, its texts are spans */
+	struct span account;     /* empty: none was named */
+	const struct snapshot_id *snapshots;
+	size_t snapshot_count;
+	uint64_t covered; /* snapshots it looks at, live or in the trash; without BY_QUERY all of them stay */
+};
+/*
+ * Makes a hold. Snapshots of it (or its account's) that are in the trash come back, and of what a query finds there as
+ * many as are needed. ERR_DENIED unless we are a full holder; ERR_NOT_FOUND, ERR_USAGE, ERR_LIMIT.
+ */
+MUST_CHECK enum err_code engine_hold_add(struct repo *r, const struct hold_options *o, struct hold_id *out,
+                                         struct err *e);
+MUST_CHECK enum err_code engine_hold_remove(struct repo *r, const struct hold_id *id, struct err *e);
+typedef enum err_code (*hold_visit)(void *ctx, const struct hold_info *h, struct err *e);
+/* Those that are not released, oldest first. */
+MUST_CHECK enum err_code engine_holds(struct repo *r, hold_visit visit, void *ctx, struct err *e);
+/* By label, or by at least 4 digits of the id. ERR_NOT_FOUND, ERR_USAGE when ambiguous. */
+MUST_CHECK enum err_code engine_hold_find(struct repo *r, const char *text, struct hold_id *out, struct err *e);
+
 /*
  * How long the trash keeps; how long a condemned pack stays, because readers may be at it; and the silence after which a
  * session is taken for dead.
@@ -237,26 +337,34 @@ MUST_CHECK enum err_code engine_forget_policy(struct repo *r, const struct forge
 #define PRUNE_SILENT_MS      ((int64_t)7 * 24 * 3600 * 1000)
 #define PRUNE_UNUSED_PERCENT 50
 struct prune_options {
-	int64_t trash_ms;            /* snapshots longer in the trash than this end for good; 0: all */
-	int64_t wait_ms;             /* 0: for when no other machine reads */
-	int64_t silent_ms;           /* 0: every open session is fenced; a run of it fails and must be done again */
-	unsigned max_unused_percent; /* packs of which more is unused are rewritten; 100: none */
-	uint64_t max_repack_bytes;   /* of copies; UINT64_MAX: any */
+	int64_t trash_ms;  /* snapshots longer in the trash than this end for good; 0: all */
+	int64_t wait_ms;   /* 0: for when no other machine reads */
+	int64_t silent_ms; /* 0: every open session is fenced; a run of it fails and must be done again */
+	/*
+	 * Packs are rewritten, those that give most back first, until no more than this is unused in what is left: so
+	 * many per cent of all (100: anything may be), or so many bytes, whichever is more.
+	 */
+	unsigned max_unused_percent;
+	uint64_t max_unused_bytes;
+	uint64_t max_repack_bytes;         /* of copies; UINT64_MAX: any */
+	int64_t max_duration_ms;           /* begins nothing new after; 0: no limit. One pack is rewritten at least */
 	const struct snapshot_id *without; /* dry run: as if these were gone */
 	size_t without_count;
 	bool dry_run;
 };
 struct prune_report {
-	uint64_t snapshots_expired;
-	uint64_t sessions_fenced, sessions_open; /* open: their packs were left alone */
-	uint64_t packs, bytes;                   /* live before */
+	uint64_t snapshots_expired, snapshots_held; /* held: would have ended, but for a hold */
+	uint64_t sessions_fenced, sessions_open;    /* open: their packs were left alone */
+	uint64_t packs, bytes;                      /* live before */
 	uint64_t chunks, chunks_live;
 	uint64_t packs_unused, bytes_unused;     /* nothing needed was in them: condemned */
 	uint64_t packs_repacked, bytes_repacked; /* condemned after what is needed in them was copied */
 	uint64_t bytes_copied;                   /* of the copies, as stored; of a dry run: expected */
+	uint64_t bytes_unused_left;              /* not needed, in packs that were not rewritten; estimated */
 	uint64_t packs_deleted, bytes_deleted;   /* condemned now or earlier; orphans included */
 	uint64_t orphans_deleted;                /* uploaded, never committed */
 	uint64_t packs_waiting, bytes_waiting;   /* condemned, to be deleted by a later prune */
+	bool out_of_time;                        /* max_duration_ms was over: the next prune goes on */
 	char head[80];
 };
 /*
@@ -341,13 +449,6 @@ typedef enum err_code (*deleted_visit)(void *ctx, const struct deleted_item *d, 
 MUST_CHECK enum err_code engine_deleted(struct repo *r, const char *account, int64_t since_ms, deleted_visit visit,
                                         void *ctx, struct err *e);
 
-struct find_query { /* all that is given must match; text matches anywhere, ASCII case folded */
-	const char *account;
-	struct span from, to, title, message_id, file, place, any; /* any: in any of them */
-	struct span collection;                                    /* path, or a shell pattern with * and ? */
-	enum item_kind kind;                                       /* 0: all */
-	int64_t after_ms, before_ms;                               /* item date; INT64_MIN / INT64_MAX: open */
-};
 struct find_hit {
 	struct span account;
 	struct span collection;

@@ -23,6 +23,9 @@ _mailhold_options()
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
+	hold)
+		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
+			--attachment -k --kind -c --collection --place -a --account $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
@@ -33,7 +36,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin check repair stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore forget prune pin unpin hold check repair stats
 		key version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
@@ -64,6 +67,9 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd export' -- "$word")
+		return ;;
+	hold)
+		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")
 		return ;;
 	--collision)
 		mapfile -t COMPREPLY < <(compgen -W 'skip copy replace' -- "$word")

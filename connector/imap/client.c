@@ -12,7 +12,8 @@
 #define TOLD_MAX          100000 /* responses while waiting for a login: more is no server */
 
 struct imap_client {
-	struct net *net;
+	struct net *net; /* NULL: TRANSPORT instead */
+	const struct imap_transport *transport;
 	struct wire wire;
 	unsigned tags; /* given */
 	unsigned done; /* come back */
@@ -41,6 +42,11 @@ static bool only_reads(struct span command)
 	return false;
 }
 
+static enum err_code send_bytes(struct imap_client *c, struct span bytes, struct err *e)
+{
+	return c->net ? net_write(c->net, bytes, e) : c->transport->write(c->transport->ctx, bytes, e);
+}
+
 static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span command, struct err *e)
 {
 	struct buf line = BUF_WITH_MAX(COMMAND_BYTES_MAX + 64);
@@ -55,7 +61,7 @@ static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span
 	if (!rc)
 		rc = buf_append(&line, SPAN_LIT("\r\n"), e);
 	if (!rc)
-		rc = net_write(c->net, buf_span(&line), e);
+		rc = send_bytes(c, buf_span(&line), e);
 	c->broken |= rc != ERR_OK;
 	buf_wipe(&line);
 	return rc;
@@ -116,7 +122,7 @@ static enum err_code read_net(void *ctx, uint8_t *dst, size_t len, size_t *got, 
 {
 	struct imap_client *c = ctx;
 
-	return net_read(c->net, dst, len, got, e);
+	return c->net ? net_read(c->net, dst, len, got, e) : c->transport->read(c->transport->ctx, dst, len, got, e);
 }
 
 static bool status_of(struct span word, enum imap_status *out)
@@ -385,7 +391,7 @@ static enum err_code start_tls(struct imap_client *c, struct err *e)
 		rc = imap_wait(c, tag, take_capability, NULL, e);
 	if (!rc && !wire_is_empty(&c->wire))
 		rc = err_set(e, ERR_DENIED, "%s sent something before TLS began", c->host);
-	if (!rc)
+	if (!rc && c->net)
 		rc = net_start_tls(c->net, e);
 	/* What was said in clear counts for nothing (RFC 9051, 6.2.1). */
 	c->has_capabilities = false;
@@ -419,9 +425,9 @@ static enum err_code sasl_message(const struct imap_client *c, const struct imap
 
 static enum err_code send_raw(struct imap_client *c, struct span line, struct err *e)
 {
-	enum err_code rc = net_write(c->net, line, e);
+	enum err_code rc = send_bytes(c, line, e);
 
-	return rc ? rc : net_write(c->net, SPAN_LIT("\r\n"), e);
+	return rc ? rc : send_bytes(c, SPAN_LIT("\r\n"), e);
 }
 
 /* Waits for TAG; answers each '+' with the message, once, and then with nothing (which ends a refused OAuth). */
@@ -540,7 +546,8 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 		return err_no_memory(e, sizeof *c);
 	snprintf(c->host, sizeof c->host, "%s", text_name(span_cstr(l->host)).text);
 	wire_init(&c->wire, read_net, c);
-	rc = net_open(&o, &c->net, e);
+	c->transport = l->transport;
+	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
 	if (!rc)
 		rc = greet(c, &logged_in, e);
 	if (!rc && l->start_tls && logged_in)
@@ -564,7 +571,7 @@ void imap_free(struct imap_client **c)
 
 	if (!*c)
 		return;
-	if ((*c)->net && !(*c)->broken && (*c)->tags == (*c)->done)
+	if (!(*c)->broken && (*c)->tags == (*c)->done)
 		(void)!imap_send(*c, &tag, &(struct err){ 0 }, "LOGOUT");
 	net_free(&(*c)->net);
 	wire_release(&(*c)->wire);

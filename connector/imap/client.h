@@ -14,6 +14,13 @@
 #include "base/buf.h"
 #include "wire.h"
 
+/* Instead of a connection, for tests: bytes come from READ, what is sent goes to WRITE. */
+struct imap_transport {
+	void *ctx;
+	wire_read read;
+	enum err_code (*write)(void *ctx, struct span bytes, struct err *e);
+};
+
 struct imap_login {
 	const char *host, *port; /* port "": 993, or 143 with STARTTLS */
 	bool start_tls;          /* else TLS from the first byte */
@@ -23,6 +30,7 @@ struct imap_login {
 	bool is_token;
 	int64_t silence_ms; /* 0: net's own */
 	const volatile sig_atomic_t *stop;
+	const struct imap_transport *transport; /* NULL: connect to HOST */
 };
 
 enum imap_capability {

@@ -451,6 +451,102 @@ void holder_release(struct holder_payload *p)
 	*p = (struct holder_payload){ 0 };
 }
 
+/* ---- holds ---- */
+
+#define HOLD_QUERY 1
+
+enum err_code hold_encode(const struct hold_payload *p, struct buf *out, struct err *e)
+{
+	struct wr w = wr_to(out, e);
+
+	if (p->snapshot_count > COMMIT_SNAPSHOTS_MAX || p->account_count > HOLDER_ACCOUNTS_MAX ||
+	    p->sealed.len > HOLD_SEALED_MAX)
+		return err_set(e, ERR_LIMIT, "%zu snapshots, %zu accounts and %zu bytes of details in one hold",
+		               p->snapshot_count, p->account_count, p->sealed.len);
+	wr_bytes(&w, span_of(p->id.bytes, sizeof p->id.bytes));
+	wr_u8(&w, p->query ? HOLD_QUERY : 0);
+	wr_var(&w, p->snapshot_count);
+	for (size_t i = 0; i < p->snapshot_count; i++)
+		wr_bytes(&w, span_of(p->snapshots[i].bytes, sizeof p->snapshots[i].bytes));
+	wr_var(&w, p->account_count);
+	for (size_t i = 0; i < p->account_count; i++)
+		wr_bytes(&w, span_of(p->accounts[i].bytes, sizeof p->accounts[i].bytes));
+	wr_u32(&w, p->epoch);
+	wr_blob(&w, p->sealed);
+	return wr_end(&w);
+}
+
+/* A list of 16-byte ids, allocated; at most MAX. */
+static enum err_code rd_ids(struct rd *r, size_t max, void *out, size_t *count, struct err *e)
+{
+	size_t n = rd_count(r, max, ID16_BYTES);
+	uint8_t *got = mem_zalloc(n, ID16_BYTES);
+
+	if (!got)
+		return err_no_memory(e, n * ID16_BYTES);
+	rd_copy(r, got, n * ID16_BYTES);
+	*(uint8_t **)out = got;
+	*count = n;
+	return ERR_OK;
+}
+
+enum err_code hold_decode(struct span payload, struct hold_payload *out, struct err *e)
+{
+	struct hold_payload got = { 0 };
+	struct rd r = rd_of(payload);
+	unsigned flags;
+	enum err_code rc;
+
+	rd_copy(&r, got.id.bytes, sizeof got.id.bytes);
+	flags = rd_u8(&r);
+	got.query = flags & HOLD_QUERY;
+	if (flags > HOLD_QUERY || is_zero(got.id.bytes, sizeof got.id.bytes))
+		r.bad = true;
+	rc = rd_ids(&r, COMMIT_SNAPSHOTS_MAX, &got.snapshots, &got.snapshot_count, e);
+	if (!rc)
+		rc = rd_ids(&r, HOLDER_ACCOUNTS_MAX, &got.accounts, &got.account_count, e);
+	got.epoch = rd_u32(&r);
+	got.sealed = rd_blob(&r, HOLD_SEALED_MAX);
+	/* A query names no snapshots; anything else names something. */
+	if (got.query ? got.snapshot_count > 0 : !got.snapshot_count && !got.account_count)
+		r.bad = true;
+	if (!rc)
+		rc = decode_end(&r, "hold", e);
+	if (rc)
+		hold_release(&got);
+	else
+		*out = got;
+	return rc;
+}
+
+void hold_release(struct hold_payload *p)
+{
+	mem_free((void *)(uintptr_t)p->snapshots);
+	mem_free((void *)(uintptr_t)p->accounts);
+	*p = (struct hold_payload){ 0 };
+}
+
+enum err_code unhold_encode(const struct hold_id *id, struct buf *out, struct err *e)
+{
+	struct wr w = wr_to(out, e);
+
+	wr_bytes(&w, span_of(id->bytes, sizeof id->bytes));
+	return wr_end(&w);
+}
+
+enum err_code unhold_decode(struct span payload, struct hold_id *out, struct err *e)
+{
+	struct rd r = rd_of(payload);
+	struct hold_id got;
+	enum err_code rc;
+
+	rd_copy(&r, got.bytes, sizeof got.bytes);
+	rc = decode_end(&r, "released hold", e);
+	if (!rc)
+		*out = got;
+	return rc;
+}
+
 void holder_message(const struct repo_id *repo, const struct holder_id *holder, const uint8_t public_key[32],
                     enum holder_role role, uint8_t out[HOLDER_MESSAGE_BYTES])
 {

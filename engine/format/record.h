@@ -33,6 +33,8 @@ enum record_kind {
 	RECORD_PIN = 16,
 	RECORD_UNPIN = 17,
 	RECORD_VERIFIED = 18,
+	RECORD_HOLD = 19,
+	RECORD_UNHOLD = 20,
 	RECORD_KIND_END
 };
 #define RECORD_CRITICAL 0x8000 /* bit of the stored kind: who does not know the kind must not write or prune */
@@ -87,7 +89,8 @@ struct pack_added {
 enum snapshot_flag {
 	SNAPSHOT_PARTIAL = 1, /* a long run's safe point; replaced by the complete one */
 	SNAPSHOT_SHRUNK = 2,  /* fewer than half of the items of the one before */
-	SNAPSHOT_GAPS = 4     /* some items could not be read */
+	SNAPSHOT_GAPS = 4,    /* some items could not be read */
+	SNAPSHOT_COPIED = 8   /* of another repository: its time is not that of the commit; its details tell of what */
 };
 
 /* One snapshot in a commit. SEALED holds its details under BOX_NAMES; the keeper reads everything else. */
@@ -193,6 +196,30 @@ struct holder_payload {
 MUST_CHECK enum err_code holder_encode(const struct holder_payload *p, struct buf *out, struct err *e);
 MUST_CHECK enum err_code holder_decode(struct span payload, struct holder_payload *out, struct err *e);
 void holder_release(struct holder_payload *p);
+
+/*
+ * HOLD: what no rule and no keeper may take away until an UNHOLD of the same id. Without QUERY: the snapshots, and all
+ * snapshots of the accounts, those to come included. With QUERY: of each item that SEALED describes at least one
+ * snapshot; ACCOUNTS are those it looks at (none: all), and there are no snapshots.
+ */
+struct hold_payload {
+	struct hold_id id; /* random, never zeros */
+	bool query;
+	const struct snapshot_id *snapshots; /* decoded: allocated, as the accounts (mem_free by hold_release) */
+	size_t snapshot_count;               /* at most COMMIT_SNAPSHOTS_MAX */
+	const struct account_id *accounts;
+	size_t account_count; /* at most HOLDER_ACCOUNTS_MAX */
+	uint32_t epoch;       /* of the key that seals the details */
+	struct span sealed;   /* details under BOX_NAMES; borrowed */
+};
+#define HOLD_SEALED_MAX (16 * KIB)
+MUST_CHECK enum err_code hold_encode(const struct hold_payload *p, struct buf *out, struct err *e);
+/* SEALED points into PAYLOAD. */
+MUST_CHECK enum err_code hold_decode(struct span payload, struct hold_payload *out, struct err *e);
+void hold_release(struct hold_payload *p);
+/* UNHOLD: the id. */
+MUST_CHECK enum err_code unhold_encode(const struct hold_id *id, struct buf *out, struct err *e);
+MUST_CHECK enum err_code unhold_decode(struct span payload, struct hold_id *out, struct err *e);
 
 /* What the root key signs to vouch for a holder: "mailhold holder 1" ‖ repo ‖ holder ‖ public key ‖ role. */
 #define HOLDER_MESSAGE_BYTES (17 + ID16_BYTES + ID16_BYTES + 32 + 1)

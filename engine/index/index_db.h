@@ -48,6 +48,8 @@ MUST_CHECK enum err_code index_db_clear(struct index_db *db, const bool *dead, u
 /* Walks the places of one id at a time. One thread. */
 struct index_cursor;
 struct index_cursor *index_cursor_open(struct index_db *db);
+/* For many ids that rise: seeking walks on from where it is when that is not far. */
+struct index_cursor *index_cursor_open_rising(struct index_db *db);
 void index_cursor_free(struct index_cursor **c);
 void index_cursor_seek(struct index_cursor *c, const struct chunk_id *id);
 /* False at the end, or when damaged: ask index_cursor_error after the last. */

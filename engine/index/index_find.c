@@ -55,20 +55,20 @@ static void look_up(const struct index *i, struct index_cursor *cursor, const st
 		best_add(i, b, &held->place);
 }
 
-static enum err_code cursor_for(const struct index *i, struct index_cursor **out, struct err *e)
+static enum err_code cursor_for(const struct index *i, bool rising, struct index_cursor **out, struct err *e)
 {
 	*out = NULL;
 	if (!i->db || !i->db_packs)
 		return ERR_OK;
-	*out = index_cursor_open(i->db);
+	*out = rising ? index_cursor_open_rising(i->db) : index_cursor_open(i->db);
 	return *out ? ERR_OK : err_no_memory(e, 0);
 }
 
-static enum err_code find_locked(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
-                                 bool *found, struct err *e)
+static enum err_code find_locked(struct index *i, const struct chunk_id *ids, size_t count, bool rising,
+                                 struct place *out, bool *found, struct err *e)
 {
 	struct index_cursor *cursor;
-	enum err_code rc = cursor_for(i, &cursor, e);
+	enum err_code rc = cursor_for(i, rising, &cursor, e);
 
 	for (size_t j = 0; !rc && j < count; j++) {
 		uint32_t ranks;
@@ -88,7 +88,7 @@ static enum err_code find_locked(struct index *i, const struct chunk_id *ids, si
 static enum err_code find_all_locked(struct index *i, const struct chunk_id *id, struct best *b, struct err *e)
 {
 	struct index_cursor *cursor;
-	enum err_code rc = cursor_for(i, &cursor, e);
+	enum err_code rc = cursor_for(i, false, &cursor, e);
 
 	b->count = 0;
 	if (!rc)
@@ -124,15 +124,15 @@ static void lock_for_lookup(struct index *i)
 }
 
 /* Damage found by a lookup: the index is made anew once, and the lookup done again. */
-enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out, bool *found,
-                         struct err *e)
+static enum err_code find(struct index *i, const struct chunk_id *ids, size_t count, bool rising, struct place *out,
+                          bool *found, struct err *e)
 {
 	uint32_t generation;
 	enum err_code rc;
 
 	lock_for_lookup(i);
 	generation = i->generation;
-	rc = find_locked(i, ids, count, out, found, e);
+	rc = find_locked(i, ids, count, rising, out, found, e);
 	pthread_rwlock_unlock(&i->lock);
 	if (rc == ERR_CORRUPT || rc == ERR_IO) {
 		struct err why = *e;
@@ -141,10 +141,22 @@ enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t cou
 		if (rc)
 			return rc;
 		lock_for_lookup(i);
-		rc = find_locked(i, ids, count, out, found, e);
+		rc = find_locked(i, ids, count, rising, out, found, e);
 		pthread_rwlock_unlock(&i->lock);
 	}
 	return rc;
+}
+
+enum err_code index_find(struct index *i, const struct chunk_id *ids, size_t count, struct place *out, bool *found,
+                         struct err *e)
+{
+	return find(i, ids, count, false, out, found, e);
+}
+
+enum err_code index_find_rising(struct index *i, const struct chunk_id *ids, size_t count, struct place *out,
+                                bool *found, struct err *e)
+{
+	return find(i, ids, count, true, out, found, e);
 }
 
 enum err_code index_find_all(struct index *i, const struct chunk_id *id, struct place *out, size_t max, size_t *count,

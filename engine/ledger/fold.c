@@ -179,6 +179,39 @@ const struct holder_payload *fold_signer(const struct fold *f, const struct hold
 	return h && h->role != HOLDER_REMOVED ? h : NULL;
 }
 
+struct hold_fact *fold_hold_find(const struct fold *f, const struct hold_id *id)
+{
+	for (size_t i = 0; i < f->hold_count; i++)
+		if (memcmp(f->holds[i].hold.id.bytes, id->bytes, sizeof id->bytes) == 0)
+			return &f->holds[i];
+	return NULL;
+}
+
+/* One list of 16-byte ids holds ID. */
+static bool has_id(const void *ids, size_t count, const void *id)
+{
+	const uint8_t *at = ids;
+
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(at + i * ID16_BYTES, id, ID16_BYTES) == 0)
+			return true;
+	return false;
+}
+
+const struct hold_fact *fold_held(const struct fold *f, const struct snapshot_fact *s, bool queries)
+{
+	for (size_t i = 0; i < f->hold_count; i++) {
+		const struct hold_payload *h = &f->holds[i].hold;
+
+		if (f->holds[i].released || (h->query && !queries))
+			continue;
+		if ((h->query && !h->account_count) || has_id(h->accounts, h->account_count, &s->entry.account) ||
+		    has_id(h->snapshots, h->snapshot_count, &s->entry.id))
+			return &f->holds[i];
+	}
+	return NULL;
+}
+
 /* ---- sessions ---- */
 
 /* ERR_OK when the signer may use SESSION and it is open; *OUT is NULL for one whose OPEN was lost. */
@@ -410,12 +443,16 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 	return rc;
 }
 
-/* Only a partial snapshot of the same account gives way, and not one that somebody pinned. */
+/*
+ * Only a partial snapshot of the same account gives way, and not one that somebody pinned or holds. A writer does not
+ * look which items a hold wants: where there is one, the partial snapshot waits for the retention.
+ */
 static void replace_partial(struct fold *f, const struct snapshot_entry *entry)
 {
 	struct fold_snapshot *old = is_none(&entry->replaces) ? NULL : fold_snapshot_find(f, &entry->replaces);
 
 	if (!old || old->hidden || !(old->fact.entry.flags & SNAPSHOT_PARTIAL) || old->fact.pinned ||
+	    fold_held(f, &old->fact, true) ||
 	    memcmp(old->fact.entry.account.bytes, entry->account.bytes, sizeof entry->account.bytes) != 0)
 		return;
 	old->hidden = true;
@@ -521,19 +558,29 @@ done:
 
 /* ---- marks on snapshots ---- */
 
+/*
+ * A hold stands above every rule. Which snapshots a hold on items needs is for those to say who read summaries: full
+ * holders; nobody else takes anything from an account that it looks at.
+ */
+static bool is_kept(const struct step *s, const struct snapshot_fact *fact)
+{
+	return fact->pinned || fold_held(s->f, fact, s->signer->role != HOLDER_FULL);
+}
+
 /* One id that is not in the right state any more (somebody was faster) is passed over; the others still count. */
 static void mark_apply(const struct step *s, struct fold_snapshot *row, enum record_kind kind)
 {
 	struct snapshot_fact *fact = &row->fact;
 
-	if (kind == RECORD_FORGET && fact->state == SNAPSHOT_LIVE && !fact->pinned) {
+	if (kind == RECORD_FORGET && fact->state == SNAPSHOT_LIVE && !is_kept(s, fact)) {
 		fact->state = SNAPSHOT_TRASH;
 		fact->forgotten_ms = s->r->time_ms;
 	} else if (kind == RECORD_UNFORGET && fact->state == SNAPSHOT_TRASH) {
 		fact->state = SNAPSHOT_LIVE;
 		fact->forgotten_ms = 0;
-	} else if (kind == RECORD_EXPIRE && !fact->pinned &&
-	           (fact->state == SNAPSHOT_TRASH || (fact->state == SNAPSHOT_LIVE && in_doubt(s->f)))) {
+	} else if (kind == RECORD_EXPIRE &&
+	           (fact->state == SNAPSHOT_TRASH || (fact->state == SNAPSHOT_LIVE && in_doubt(s->f))) &&
+	           !is_kept(s, fact)) {
 		fact->state = SNAPSHOT_EXPIRED;
 	} else if (kind == RECORD_PIN && fact->state == SNAPSHOT_LIVE) {
 		fact->pinned = true;
@@ -557,6 +604,76 @@ static enum err_code take_mark(const struct step *s)
 	}
 	mem_free(ids);
 	return rc;
+}
+
+/* ---- holds ---- */
+
+/* What is held is live. */
+static void hold_brings_back(struct fold *f, const struct hold_fact *hold)
+{
+	for (size_t i = 0; i < f->snapshot_count && !hold->hold.query; i++) {
+		struct fold_snapshot *row = &f->snapshots[i];
+		const struct hold_payload *h = &hold->hold;
+
+		if (row->hidden || row->fact.state != SNAPSHOT_TRASH ||
+		    !(has_id(h->accounts, h->account_count, &row->fact.entry.account) ||
+		      has_id(h->snapshots, h->snapshot_count, &row->fact.entry.id)))
+			continue;
+		row->fact.state = SNAPSHOT_LIVE;
+		row->fact.forgotten_ms = 0;
+	}
+}
+
+static enum err_code hold_apply(const struct step *s, struct hold_payload *p)
+{
+	struct fold *f = s->f;
+	enum err_code rc;
+
+	rc = rows_reserve(&f->holds, &f->hold_cap, f->hold_count + 1, sizeof *f->holds, s->e);
+	if (!rc)
+		rc = arena_copy(f, &p->sealed, s->e);
+	if (rc)
+		return rc;
+	f->holds[f->hold_count] = (struct hold_fact){
+		.hold = *p, .holder = s->r->holder, .number = s->r->number, .added_ms = s->r->time_ms
+	};
+	*p = (struct hold_payload){ 0 };
+	hold_brings_back(f, &f->holds[f->hold_count++]);
+	return ERR_OK;
+}
+
+static enum err_code take_hold(const struct step *s)
+{
+	struct hold_payload p = { 0 };
+	enum err_code rc;
+
+	rc = hold_decode(s->r->payload, &p, s->e);
+	if (!rc && fold_hold_find(s->f, &p.id))
+		rc = err_set(s->e, ERR_STATE, "the id of the hold is taken");
+	if (!rc && s->apply)
+		rc = hold_apply(s, &p);
+	hold_release(&p);
+	return rc;
+}
+
+static enum err_code take_unhold(const struct step *s)
+{
+	struct hold_fact *hold;
+	struct hold_id id;
+	enum err_code rc;
+
+	rc = unhold_decode(s->r->payload, &id, s->e);
+	if (rc)
+		return rc;
+	hold = fold_hold_find(s->f, &id);
+	/* A lost record may have made it. */
+	if (!hold && in_doubt(s->f))
+		return ERR_OK;
+	if (!hold || hold->released)
+		return err_set(s->e, ERR_NOT_FOUND, "there is no such hold, or it was released before");
+	if (s->apply)
+		hold->released = true;
+	return ERR_OK;
 }
 
 /* ---- holders, voids, the rest ---- */
@@ -680,6 +797,8 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_PIN] = { MAY_KEEP, take_mark },
 	[RECORD_UNPIN] = { MAY_KEEP, take_mark },
 	[RECORD_VERIFIED] = { MAY_FULL, take_verified },
+	[RECORD_HOLD] = { MAY_FULL, take_hold },
+	[RECORD_UNHOLD] = { MAY_FULL, take_unhold },
 };
 
 enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES], bool apply,
@@ -797,6 +916,10 @@ static void wr_people(struct wr *w, const struct fold *f)
 		wr_bytes(w, span_of(f->holders[i].public_key, sizeof f->holders[i].public_key));
 		wr_u32(w, (uint32_t)f->holders[i].role);
 	}
+	for (size_t i = 0; i < f->hold_count; i++) {
+		wr_bytes(w, span_of(f->holds[i].hold.id.bytes, ID16_BYTES));
+		wr_u8(w, f->holds[i].released);
+	}
 	for (size_t i = 0; i < f->unreadable_count; i++) {
 		wr_u64(w, f->unreadable[i].number);
 		wr_u8(w, f->unreadable[i].voided);
@@ -844,6 +967,8 @@ void fold_release(struct fold *f)
 {
 	for (size_t i = 0; i < f->holder_count; i++)
 		holder_release(&f->holders[i]);
+	for (size_t i = 0; i < f->hold_count; i++)
+		hold_release(&f->holds[i].hold);
 	while (f->arena) {
 		struct fold_block *next = f->arena->next;
 
@@ -856,6 +981,7 @@ void fold_release(struct fold *f)
 	mem_free(f->snapshots);
 	mem_free(f->visible);
 	mem_free(f->unreadable);
+	mem_free(f->holds);
 	idmap_release(&f->pack_by_name);
 	idmap_release(&f->snapshot_by_id);
 	*f = (struct fold){ 0 };

@@ -62,7 +62,9 @@ struct fold {
 	size_t unreadable_count, unreadable_cap;
 	size_t doubt_count;
 	struct idmap pack_by_name, snapshot_by_id;
-	struct fold_block *arena; /* sealed details of snapshots */
+	struct fold_block *arena; /* sealed details of snapshots and holds */
+	struct hold_fact *holds;
+	size_t hold_count, hold_cap;
 	size_t unknown_count;
 	uint64_t unknown_kind; /* number of the first record of a critical kind that we do not know; 0: none */
 	uint64_t checkpoint_number;
@@ -71,7 +73,7 @@ struct fold {
 	bool has_void_wanted;
 };
 
-#define FOLD_VERSION 1 /* changes with every rule below: what older code judged is judged again */
+#define FOLD_VERSION 2 /* changes with every rule below: what older code judged is judged again */
 
 /* Begins with record 0, whose payload is R's. ERR_CORRUPT when it is no INIT of REPO. */
 MUST_CHECK enum err_code fold_start(struct fold *f, const struct repo_id *repo, const struct record *r, struct err *e);
@@ -99,6 +101,10 @@ MUST_CHECK enum err_code fold_settle(struct fold *f, struct err *e);
 bool fold_pack_find(const struct fold *f, const struct pack_name *name, uint32_t *ordinal);
 struct fold_snapshot *fold_snapshot_find(const struct fold *f, const struct snapshot_id *id);
 enum session_state fold_session_state(const struct fold *f, uint64_t session);
+/* The first hold on S that is not released; QUERIES: holds on items in S's account, too. NULL: none. */
+const struct hold_fact *fold_held(const struct fold *f, const struct snapshot_fact *s, bool queries);
+/* NULL: there never was one. */
+struct hold_fact *fold_hold_find(const struct fold *f, const struct hold_id *id);
 /* A fingerprint of everything above that readers act on, for comparing two folds. */
 MUST_CHECK enum err_code fold_digest(const struct fold *f, uint8_t out[16], struct err *e);
 

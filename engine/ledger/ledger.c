@@ -444,6 +444,37 @@ const struct holder_payload *ledger_holder_find(const struct ledger *l, const st
 	return fold_holder(&l->fold, holder);
 }
 
+size_t ledger_hold_count(const struct ledger *l)
+{
+	return l->fold.hold_count;
+}
+
+const struct hold_fact *ledger_hold(const struct ledger *l, size_t i)
+{
+	return i < l->fold.hold_count ? &l->fold.holds[i] : NULL;
+}
+
+const struct hold_fact *ledger_held(const struct ledger *l, const struct snapshot_fact *s, bool queries)
+{
+	return fold_held(&l->fold, s, queries);
+}
+
+bool ledger_has_query_hold(const struct ledger *l, const struct account_id *account)
+{
+	for (size_t i = 0; i < l->fold.hold_count; i++) {
+		const struct hold_payload *h = &l->fold.holds[i].hold;
+
+		if (l->fold.holds[i].released || !h->query)
+			continue;
+		if (!account || !h->account_count)
+			return true;
+		for (size_t a = 0; a < h->account_count; a++)
+			if (memcmp(h->accounts[a].bytes, account->bytes, sizeof account->bytes) == 0)
+				return true;
+	}
+	return false;
+}
+
 bool ledger_in_doubt(const struct ledger *l)
 {
 	return l->fold.doubt_count > 0;

@@ -92,6 +92,22 @@ const struct holder_payload *ledger_holder_find(const struct ledger *l, const st
 /* True while a record cannot be read: what it said may be missing from all of the above. */
 bool ledger_in_doubt(const struct ledger *l);
 
+/* ---- holds, in order of making; released ones stay with RELEASED ---- */
+
+struct hold_fact {
+	struct hold_payload hold;
+	struct holder_id holder; /* who made it */
+	uint64_t number;         /* of the record that made it */
+	int64_t added_ms;        /* as claimed */
+	bool released;
+};
+size_t ledger_hold_count(const struct ledger *l);
+const struct hold_fact *ledger_hold(const struct ledger *l, size_t i);
+/* The first hold on S that is not released, or NULL. QUERIES: those that hold items in S's account, too. */
+const struct hold_fact *ledger_held(const struct ledger *l, const struct snapshot_fact *s, bool queries);
+/* Is there a hold on items that looks at this account? NULL: at any. */
+bool ledger_has_query_hold(const struct ledger *l, const struct account_id *account);
+
 /* ---- appending, rule B: fold, decide, create, read what stands there ----
  * Each may fail with ERR_OUTCOME_UNKNOWN (it may or may not be in the ledger), with ERR_STATE when at the head it would
  * be illegal (text says which rule), or with the store's error when nothing was appended for sure. */
@@ -107,13 +123,35 @@ MUST_CHECK enum err_code ledger_commit(struct ledger *l, const struct commit *c,
 MUST_CHECK enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids,
                                      size_t count, struct err *e);
 
+/*
+ * Makes a hold. Those of its snapshots, and of its accounts' snapshots, that are in the trash come back. ERR_NOT_FOUND
+ * names a snapshot that is not there any more, ERR_DENIED: we are no full holder.
+ */
+MUST_CHECK enum err_code ledger_hold_add(struct ledger *l, const struct hold_payload *p, struct err *e);
+/* ERR_NOT_FOUND: there is no such hold, or it was released. */
+MUST_CHECK enum err_code ledger_hold_release(struct ledger *l, const struct hold_id *id, struct err *e);
+/*
+ * RECORD_FORGET by somebody who has looked, at record HEAD, which snapshots the holds on items need: as ledger_mark,
+ * which takes nothing from an account that such a hold looks at. ERR_STATE, and nothing appended, when there is such a
+ * hold and the ledger has moved past HEAD: look again.
+ */
+MUST_CHECK enum err_code ledger_forget_at(struct ledger *l, uint64_t head, const struct snapshot_id *ids, size_t count,
+                                          struct err *e);
+
 /* ---- taking away (docs/order.md, rules 10 to 15) ---- */
 
 /*
- * Ends for good what was moved to the trash at or before FORGOTTEN_MS. *COUNT tells how many; nothing is appended when
- * there are none.
+ * Ends for good what was moved to the trash at or before FORGOTTEN_MS, but nothing that is held. *COUNT tells how many;
+ * nothing is appended when there are none.
  */
 MUST_CHECK enum err_code ledger_expire(struct ledger *l, int64_t forgotten_ms, size_t *count, struct err *e);
+/*
+ * The same by somebody who has looked, at record HEAD, which of the trash the holds on items need: all but the
+ * STAY_COUNT snapshots of STAY. ERR_STATE as ledger_forget_at; *COUNT tells what was ended until then.
+ */
+MUST_CHECK enum err_code ledger_expire_at(struct ledger *l, int64_t forgotten_ms, uint64_t head,
+                                          const struct snapshot_id *stay, size_t stay_count, size_t *count,
+                                          struct err *e);
 /*
  * Rule E: condemns packs that a mark made at record HEAD found unreachable; ordinals rising. ERR_STATE, and nothing
  * appended, when the ledger has moved past HEAD: mark again. *NUMBER is the record's.

@@ -275,26 +275,54 @@ struct mark {
 	enum record_kind kind;
 	const struct snapshot_id *ids;
 	size_t count;
+	bool looked; /* at what holds on items need, at record HEAD */
+	uint64_t head;
 };
 
-static const char *mark_refused(const struct snapshot_fact *fact, enum record_kind kind)
+static const char *mark_refused(const struct ledger *l, const struct mark *m, const struct snapshot_fact *fact)
 {
+	enum record_kind kind = m->kind;
+
 	if (kind == RECORD_UNFORGET)
 		return fact->state == SNAPSHOT_TRASH ? NULL : "is not in the trash";
 	if (kind == RECORD_UNPIN)
 		return fact->pinned ? NULL : "is not pinned";
 	if (fact->state != SNAPSHOT_LIVE)
 		return "is forgotten already";
-	return fact->pinned ? "is pinned" : NULL;
+	if (fact->pinned)
+		return "is pinned";
+	if (kind == RECORD_FORGET && fold_held(&l->fold, fact, !m->looked || !ledger_we_are_full(l)))
+		return "is under a hold (`mailhold hold list`)";
+	return NULL;
+}
+
+bool ledger_we_are_full(const struct ledger *l)
+{
+	struct holder_id self = keys_holder(l->keys);
+	const struct holder_payload *us = fold_signer(&l->fold, &self);
+
+	return us && us->role == HOLDER_FULL;
+}
+
+enum err_code ledger_check_looked(const struct ledger *l, bool looked, uint64_t head, struct err *e)
+{
+	if (!looked || l->head.number == head || !ledger_has_query_hold(l, NULL))
+		return ERR_OK;
+	return err_set(e, ERR_STATE,
+	               "what holds need was looked at in ledger record %" PRIu64 ", and now %" PRIu64 " is the newest",
+	               head, l->head.number);
 }
 
 static enum err_code decide_mark(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
 {
 	const struct mark *m = ctx;
+	enum err_code rc = ledger_check_looked(l, m->looked, m->head, e);
 
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < m->count; i++) {
 		const struct fold_snapshot *row = fold_snapshot_find(&l->fold, &m->ids[i]);
-		const char *why = row && !row->hidden ? mark_refused(&row->fact, m->kind) : "is not there";
+		const char *why = row && !row->hidden ? mark_refused(l, m, &row->fact) : "is not there";
 
 		if (why)
 			return err_set(e, ERR_NOT_FOUND, "snapshot %s %s", snapshot_id_text(&m->ids[i]).text, why);
@@ -305,13 +333,54 @@ static enum err_code decide_mark(struct ledger *l, void *ctx, struct buf *payloa
 enum err_code ledger_mark(struct ledger *l, enum record_kind kind, const struct snapshot_id *ids, size_t count,
                           struct err *e)
 {
-	struct mark m = { kind, ids, count };
+	struct mark m = { .kind = kind, .ids = ids, .count = count };
 
 	if (kind != RECORD_FORGET && kind != RECORD_UNFORGET && kind != RECORD_PIN && kind != RECORD_UNPIN)
 		return err_set(e, ERR_USAGE, "a record of kind %d marks no snapshots", kind);
 	if (!count)
 		return ERR_OK;
 	return ledger_append(l, kind, decide_mark, &m, NULL, e);
+}
+
+enum err_code ledger_forget_at(struct ledger *l, uint64_t head, const struct snapshot_id *ids, size_t count,
+                               struct err *e)
+{
+	struct mark m = { .kind = RECORD_FORGET, .ids = ids, .count = count, .looked = true, .head = head };
+
+	return count ? ledger_append(l, RECORD_FORGET, decide_mark, &m, NULL, e) : ERR_OK;
+}
+
+static enum err_code decide_hold(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
+{
+	const struct hold_payload *p = ctx;
+
+	for (size_t i = 0; i < p->snapshot_count; i++) {
+		const struct fold_snapshot *row = fold_snapshot_find(&l->fold, &p->snapshots[i]);
+
+		if (!row || row->hidden || row->fact.state == SNAPSHOT_EXPIRED)
+			return err_set(e, ERR_NOT_FOUND, "snapshot %s is not there",
+			               snapshot_id_text(&p->snapshots[i]).text);
+	}
+	return hold_encode(p, payload, e);
+}
+
+enum err_code ledger_hold_add(struct ledger *l, const struct hold_payload *p, struct err *e)
+{
+	struct hold_payload copy = *p;
+	enum err_code rc = ledger_append(l, RECORD_HOLD, decide_hold, &copy, NULL, e);
+
+	return rc ? err_note(e, "while adding a hold") : ERR_OK;
+}
+
+enum err_code ledger_hold_release(struct ledger *l, const struct hold_id *id, struct err *e)
+{
+	struct buf payload = BUF_EMPTY;
+	enum err_code rc = unhold_encode(id, &payload, e);
+
+	if (!rc)
+		rc = ledger_append_bytes(l, RECORD_UNHOLD, buf_span(&payload), NULL, e);
+	buf_release(&payload);
+	return rc ? err_note(e, "while releasing a hold") : ERR_OK;
 }
 
 enum err_code ledger_put_holder(struct ledger *l, const struct holder_payload *p, struct err *e)

@@ -88,6 +88,10 @@ MUST_CHECK enum err_code ledger_append(struct ledger *l, enum record_kind kind, 
 /* The same for a payload that does not depend on the fold. */
 MUST_CHECK enum err_code ledger_append_bytes(struct ledger *l, enum record_kind kind, struct span payload,
                                              uint64_t *number, struct err *e);
+/* Whether a record of ours counts as a full holder's. */
+bool ledger_we_are_full(const struct ledger *l);
+/* What holds on items need was looked at (if LOOKED) at record HEAD: ERR_STATE when that says nothing about now. */
+MUST_CHECK enum err_code ledger_check_looked(const struct ledger *l, bool looked, uint64_t head, struct err *e);
 /* A record that we cannot read may be a commit: nothing is appended (but VOIDs) or deleted behind its back. */
 MUST_CHECK enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kind, struct err *e);
 

@@ -14,39 +14,71 @@ struct expire {
 	int64_t forgotten_ms;
 	struct snapshot_id *ids;
 	size_t count;
+	bool looked; /* at what holds on items need, at record HEAD: STAY */
+	uint64_t head;
+	const struct snapshot_id *stay;
+	size_t stay_count;
 };
+
+static bool may_expire(const struct ledger *l, const struct expire *x, const struct fold_snapshot *row)
+{
+	if (row->hidden || row->fact.state != SNAPSHOT_TRASH || row->fact.forgotten_ms > x->forgotten_ms ||
+	    row->fact.pinned || fold_held(&l->fold, &row->fact, !x->looked || !ledger_we_are_full(l)))
+		return false;
+	for (size_t i = 0; i < x->stay_count; i++)
+		if (memcmp(x->stay[i].bytes, row->fact.entry.id.bytes, sizeof x->stay[i].bytes) == 0)
+			return false;
+	return true;
+}
 
 static enum err_code decide_expire(struct ledger *l, void *ctx, struct buf *payload, struct err *e)
 {
 	struct expire *x = ctx;
+	enum err_code rc = ledger_check_looked(l, x->looked, x->head, e);
 
 	x->count = 0;
-	for (size_t i = 0; i < l->fold.snapshot_count && x->count < COMMIT_SNAPSHOTS_MAX; i++) {
-		const struct fold_snapshot *row = &l->fold.snapshots[i];
-
-		if (!row->hidden && row->fact.state == SNAPSHOT_TRASH && row->fact.forgotten_ms <= x->forgotten_ms)
-			x->ids[x->count++] = row->fact.entry.id;
-	}
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < l->fold.snapshot_count && x->count < COMMIT_SNAPSHOTS_MAX; i++)
+		if (may_expire(l, x, &l->fold.snapshots[i]))
+			x->ids[x->count++] = l->fold.snapshots[i].fact.entry.id;
 	if (!x->count)
 		return err_set(e, ERR_NOT_FOUND, "nothing in the trash is that old");
 	return snapshot_ids_encode(x->ids, x->count, payload, e);
 }
 
+static enum err_code expire(struct ledger *l, struct expire *x, size_t *count, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	*count = 0;
+	x->ids = mem_zalloc(COMMIT_SNAPSHOTS_MAX, sizeof *x->ids);
+	if (!x->ids)
+		return err_no_memory(e, COMMIT_SNAPSHOTS_MAX * sizeof *x->ids);
+	while (!rc) {
+		/* What we end ourselves changes nothing about what is needed. */
+		rc = ledger_append(l, RECORD_EXPIRE, decide_expire, x, &x->head, e);
+		*count += rc ? 0 : x->count;
+	}
+	mem_free(x->ids);
+	return rc == ERR_NOT_FOUND ? ERR_OK : err_note(e, "while emptying the trash");
+}
+
 enum err_code ledger_expire(struct ledger *l, int64_t forgotten_ms, size_t *count, struct err *e)
 {
-	struct expire x = { forgotten_ms, mem_zalloc(COMMIT_SNAPSHOTS_MAX, sizeof *x.ids), 0 };
-	size_t sum = 0;
-	enum err_code rc = x.ids ? ERR_OK : err_no_memory(e, COMMIT_SNAPSHOTS_MAX * sizeof *x.ids);
+	struct expire x = { .forgotten_ms = forgotten_ms };
 
-	while (!rc) {
-		rc = ledger_append(l, RECORD_EXPIRE, decide_expire, &x, NULL, e);
-		sum += rc ? 0 : x.count;
-	}
-	mem_free(x.ids);
-	if (rc != ERR_NOT_FOUND)
-		return err_note(e, "while emptying the trash");
-	*count = sum;
-	return ERR_OK;
+	return expire(l, &x, count, e);
+}
+
+enum err_code ledger_expire_at(struct ledger *l, int64_t forgotten_ms, uint64_t head, const struct snapshot_id *stay,
+                               size_t stay_count, size_t *count, struct err *e)
+{
+	struct expire x = {
+		.forgotten_ms = forgotten_ms, .looked = true, .head = head, .stay = stay, .stay_count = stay_count
+	};
+
+	return expire(l, &x, count, e);
 }
 
 /* ---- condemn and repack ---- */

@@ -98,33 +98,74 @@ static enum err_code pack_seal_reader(struct pack *p, uint16_t seal, const struc
 	return rc;
 }
 
+static enum err_code open_sealed(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
+                                 struct block *out, struct err *e)
+{
+	const struct block_info *info = &p->directory.blocks[block];
+	const struct seal_reader *reader;
+	enum err_code rc = pack_seal_reader(p, info->seal, &reader, e);
+
+	return rc ? rc
+	          : block_open(c, info, reader, &p->directory.seals[info->seal].id, keys_repo(p->keys), sealed, out, e);
+}
+
 static enum err_code read_block(struct pack *p, uint32_t block, struct block_codec *c, struct block *out, struct err *e)
 {
 	struct buf sealed = BUF_WITH_MAX(BLOCK_RAW_MAX + SEAL_OVERHEAD);
 	const struct block_info *info = &p->directory.blocks[block];
 	const struct seal_reader *reader;
+	/* Before anything is read: whether our role opens it. */
 	enum err_code rc = pack_seal_reader(p, info->seal, &reader, e);
 
 	if (!rc)
 		rc = pack_read_range(p, info->offset, info->sealed_bytes, &sealed, e);
 	if (!rc)
-		rc = block_open(c, info, reader, &p->directory.seals[info->seal].id, keys_repo(p->keys),
-		                buf_span(&sealed), out, e);
+		rc = open_sealed(p, block, buf_span(&sealed), c, out, e);
 	buf_release(&sealed);
 	return rc;
 }
 
+static enum err_code told(const struct pack *p, uint32_t block, enum err_code rc, struct err *e)
+{
+	return rc ? err_note(e, "while reading block %" PRIu32 " of %s", block, p->path) : ERR_OK;
+}
+
+static enum err_code check_number(const struct pack *p, uint64_t block, struct err *e)
+{
+	if (block < p->directory.block_count)
+		return ERR_OK;
+	return err_set(e, ERR_CORRUPT, "the pack has %" PRIu32 " blocks", p->directory.block_count);
+}
+
 enum err_code pack_read_block(struct pack *p, uint32_t block, struct block_codec *c, struct block *out, struct err *e)
 {
-	enum err_code rc;
+	enum err_code rc = check_number(p, block, e);
 
-	if (block >= p->directory.block_count)
-		rc = err_set(e, ERR_CORRUPT, "the pack has %" PRIu32 " blocks", p->directory.block_count);
-	else
+	if (!rc)
 		rc = read_block(p, block, c, out, e);
-	if (rc)
-		err_note(e, "while reading block %" PRIu32 " of %s", block, p->path);
-	return rc;
+	return told(p, block, rc, e);
+}
+
+enum err_code pack_read_sealed(struct pack *p, uint32_t block, uint32_t count, struct buf *out, struct err *e)
+{
+	const struct block_info *first = &p->directory.blocks[block], *last = first + count - 1;
+	enum err_code rc = check_number(p, (uint64_t)block + count - 1, e);
+
+	/* Blocks lie one behind the other: the directory was refused otherwise. */
+	if (!rc)
+		rc = pack_read_range(p, first->offset, (size_t)(last->offset + last->sealed_bytes - first->offset), out,
+		                     e);
+	return told(p, block, rc, e);
+}
+
+enum err_code pack_open_sealed(struct pack *p, uint32_t block, struct span sealed, struct block_codec *c,
+                               struct block *out, struct err *e)
+{
+	enum err_code rc = check_number(p, block, e);
+
+	if (!rc)
+		rc = open_sealed(p, block, sealed, c, out, e);
+	return told(p, block, rc, e);
 }
 
 /* ---- id lists ---- */

@@ -27,6 +27,7 @@ static const char *const names[RETENTION_REASON_END] = { "last",
 	                                                 "within-yearly",
 	                                                 "tag",
 	                                                 "pinned",
+	                                                 "hold",
 	                                                 "newest",
 	                                                 "shrunk",
 	                                                 "before-shrunk",
@@ -145,6 +146,8 @@ static void walk_fixed(struct judge *j)
 
 		if (s->pinned)
 			keep(j, i, RETENTION_PINNED);
+		if (s->held)
+			keep(j, i, RETENTION_HELD);
 		if (s->tagged)
 			keep(j, i, RETENTION_TAGGED);
 		if (s->partial && !complete_later)

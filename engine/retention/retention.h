@@ -41,7 +41,7 @@ struct retention_snapshot {
 	uint32_t group; /* one account as one holder keeps it: below GROUP_COUNT */
 	int64_t time_ms;
 	int16_t zone_minutes;
-	bool partial, shrunk, pinned, tagged; /* tagged: a rule keeps it for its tags */
+	bool partial, shrunk, pinned, held, tagged; /* held: by a hold; tagged: a rule keeps it for its tags */
 };
 
 /* Why it stays, or goes. The first RETENTION_PERIODS bits: by count[p]; the next: by within_ms[p]. */
@@ -49,6 +49,7 @@ enum retention_reason {
 	RETENTION_WITHIN = RETENTION_PERIODS, /* number of the bit of within_ms[0] */
 	RETENTION_TAGGED = 2 * RETENTION_PERIODS,
 	RETENTION_PINNED,
+	RETENTION_HELD,
 	RETENTION_NEWEST, /* complete, and nothing newer is */
 	RETENTION_SHRUNK, /* has less than half of the items of the one before: somebody should look */
 	RETENTION_BEFORE_SHRUNK,

@@ -17,11 +17,14 @@ enum detail_tag {
 	DETAIL_TOOL = 5,
 	DETAIL_DURATION = 6,
 	DETAIL_COLLECTIONS = 7,
-	DETAIL_SKIPPED = 8
+	DETAIL_SKIPPED = 8,
+	DETAIL_ORIGIN = 9,
+	DETAIL_UNFINISHED = 10
 };
 
 enum err_code details_encode(const struct snapshot_details *d, struct buf *out, struct err *e)
 {
+	struct snapshot_origin two[2] = { d->begun, d->rest };
 	enum err_code rc = fields_add(out, DETAIL_ACCOUNT, d->account, e);
 
 	if (!rc)
@@ -38,12 +41,28 @@ enum err_code details_encode(const struct snapshot_details *d, struct buf *out, 
 		rc = fields_add_u64(out, DETAIL_COLLECTIONS, d->collections, 8, e);
 	if (!rc)
 		rc = fields_add_u64(out, DETAIL_SKIPPED, d->skipped, 8, e);
+	if (!rc && d->copied)
+		rc = fields_add(out, DETAIL_ORIGIN, span_of(&d->origin, sizeof d->origin), e);
+	if (!rc && d->unfinished)
+		rc = fields_add(out, DETAIL_UNFINISHED, span_of(two, sizeof two), e);
 	return rc;
+}
+
+/* COUNT origins under TAG; false when the field is not there, or of another length. */
+static bool get_origins(struct span fields, uint32_t tag, struct snapshot_origin *out, size_t count)
+{
+	struct span got;
+
+	if (!fields_get(fields, tag, &got) || got.len != count * sizeof *out)
+		return false;
+	memcpy(out, got.ptr, got.len);
+	return true;
 }
 
 enum err_code details_decode(struct span fields, struct snapshot_details *out, struct err *e)
 {
 	struct snapshot_details d = { 0 };
+	struct snapshot_origin two[2];
 	uint64_t duration = 0;
 
 	if (!fields_check(fields))
@@ -57,6 +76,12 @@ enum err_code details_decode(struct span fields, struct snapshot_details *out, s
 	(void)fields_get_u64(fields, DETAIL_COLLECTIONS, &d.collections);
 	(void)fields_get_u64(fields, DETAIL_SKIPPED, &d.skipped);
 	d.duration_ms = (int64_t)duration;
+	d.copied = get_origins(fields, DETAIL_ORIGIN, &d.origin, 1);
+	d.unfinished = get_origins(fields, DETAIL_UNFINISHED, two, 2);
+	if (d.unfinished) {
+		d.begun = two[0];
+		d.rest = two[1];
+	}
 	*out = d;
 	return ERR_OK;
 }
@@ -101,6 +126,12 @@ static enum err_code details_open(const struct keys *k, const struct snapshot_id
 	return rc ? rc : details_decode(buf_span(hold), out, e);
 }
 
+enum err_code snapshot_details_of(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
+                                  struct snapshot_details *out, struct err *e)
+{
+	return details_open(r->keys, &fact->entry.id, fact->entry.sealed, hold, out, e);
+}
+
 enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
                             struct snapshot_info *out, struct err *e)
 {
@@ -130,7 +161,8 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
 	text_hex(span_of(entry->account.bytes, sizeof entry->account.bytes), out->account_id_hex);
 	out->flags = (entry->flags & SNAPSHOT_PARTIAL ? ENGINE_SNAPSHOT_PARTIAL : 0u) |
 	             (entry->flags & SNAPSHOT_SHRUNK ? ENGINE_SNAPSHOT_SHRUNK : 0u) |
-	             (entry->flags & SNAPSHOT_GAPS ? ENGINE_SNAPSHOT_GAPS : 0u);
+	             (entry->flags & SNAPSHOT_GAPS ? ENGINE_SNAPSHOT_GAPS : 0u) |
+	             (entry->flags & SNAPSHOT_COPIED ? ENGINE_SNAPSHOT_COPIED : 0u);
 	if (fact->state != SNAPSHOT_LIVE)
 		out->forgotten_ms = fact->forgotten_ms ? fact->forgotten_ms : 1;
 	return ERR_OK;

@@ -10,11 +10,21 @@
 
 /* ---- details: tagged fields, sealed under BOX_NAMES with the snapshot id as associated data ---- */
 
+/* A snapshot, wherever it was taken. */
+struct snapshot_origin {
+	struct repo_id repo;
+	struct snapshot_id snapshot;
+};
 struct snapshot_details {
 	struct span account, host, source, tags, tool;
 	int64_t duration_ms;
 	uint64_t collections;
 	uint64_t skipped;
+	bool copied;                   /* ORIGIN is set */
+	bool unfinished;               /* a copy that was interrupted: BEGUN and, unless zeros, REST are set */
+	struct snapshot_origin origin; /* what it is a copy of */
+	struct snapshot_origin begun;  /* what was being copied */
+	struct snapshot_origin rest;   /* what the rest of it is a copy of */
 };
 MUST_CHECK enum err_code details_encode(const struct snapshot_details *d, struct buf *out, struct err *e);
 /* Spans point into FIELDS. */
@@ -82,6 +92,9 @@ MUST_CHECK enum err_code collection_facts_decode(struct span facts, uint32_t id_
 /* HOLD receives the opened details that the spans of OUT point into. */
 MUST_CHECK enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
                                        struct snapshot_info *out, struct err *e);
+/* The details of FACT, as sealed; OUT's spans point into HOLD. Only with a key that reads names. */
+MUST_CHECK enum err_code snapshot_details_of(const struct repo *r, const struct snapshot_fact *fact, struct buf *hold,
+                                             struct snapshot_details *out, struct err *e);
 /* Live or in the trash. NULL: there is none, or it has ended for good. */
 const struct snapshot_fact *snapshot_find(const struct repo *r, const struct snapshot_id *id);
 /* The newest live snapshot of an account by ledger order; partial ones count when PARTIAL. NULL: none. */

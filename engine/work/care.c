@@ -1,5 +1,5 @@
 /* Looking after a repository: forget, pin, stats, versions. */
-#include "engine/snapshot/snapshot.h"
+#include "engine/work/hold.h"
 
 #include "base/file.h"
 #include "base/idmap.h"
@@ -8,7 +8,9 @@
 
 enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo, struct err *e)
 {
-	return ledger_mark(r->ledger, undo ? RECORD_UNFORGET : RECORD_FORGET, ids, count, e);
+	if (undo)
+		return ledger_mark(r->ledger, RECORD_UNFORGET, ids, count, e);
+	return holds_forget(r, UINT64_MAX, ids, count, e);
 }
 
 enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)

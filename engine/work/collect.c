@@ -58,7 +58,8 @@ static void match(struct merge *m, size_t i, const struct item_entry *entry, con
                   uint32_t row_number, const struct page_row *row)
 {
 	bool refetch = m->run->options->rescan ||
-	               (!m->run->source->keys_immutable && version_differs(row->state, entry->state));
+	               (!m->run->source->keys_immutable && version_differs(row->state, entry->state)) ||
+	               (m->run->copied && m->run->copied->changed(m->listing, i));
 
 	m->old[i] = ((uint32_t)page->first + row_number + 1) | (refetch ? REFETCH : 0);
 	if (refetch)
@@ -327,7 +328,8 @@ static enum err_code keep_or_skip(struct merge *m, size_t i, const struct item_e
 	}
 	run_skip(m->run, m->c, entry->key, why);
 	m->run->collected[m->c].gaps = true;
-	if (m->old[i] == OLD_NONE)
+	/* A copy is of one snapshot: what another had under this key is not part of it. */
+	if (m->old[i] == OLD_NONE || m->run->copied)
 		return ERR_OK;
 	rc = load_old(m, i, &row, e);
 	if (!rc)

@@ -2,6 +2,7 @@
  * Find: every distinct page of every live snapshot is looked at once, by keys, facts and summaries; bodies stay closed.
  * What was found in a page counts for every snapshot that has the page.
  */
+#include "engine/work/hold.h"
 #include "engine/work/loose.h"
 
 #include <fnmatch.h>
@@ -34,6 +35,7 @@ struct find {
 	struct runs page_runs, root_runs;
 	struct view *view;
 	size_t number; /* of the snapshot looked at */
+	bool counting; /* hits are told apart, and nothing of them is kept */
 };
 
 /* ---- the query ---- */
@@ -150,11 +152,13 @@ static enum err_code add_hit(struct find *f, size_t c, const struct view_item *i
 	}
 	hit = &f->hits[f->hit_count];
 	*hit = (struct hit){ .account = f->view->info.account_id, .first = f->number, .last = f->number };
-	rc = loose_copy(item, &hit->copy, e);
+	if (!f->counting)
+		rc = loose_copy(item, &hit->copy, e);
 	if (rc)
 		return rc;
 	*number = (uint32_t)f->hit_count++;
-	rc = buf_append(&hit->collection, f->view->table.rows[c].shown.c.path, e);
+	if (!f->counting)
+		rc = buf_append(&hit->collection, f->view->table.rows[c].shown.c.path, e);
 	return rc ? rc : idmap_put(&f->by_identity, identity.bytes, *number, e);
 }
 
@@ -276,6 +280,20 @@ static enum err_code tell_hit(struct find *f, struct hit *hit, find_visit visit,
 	return rc;
 }
 
+static void find_release(struct find *f)
+{
+	for (size_t i = 0; i < f->hit_count; i++) {
+		loose_release(&f->hits[i].copy);
+		buf_release(&f->hits[i].collection);
+	}
+	mem_free(f->hits);
+	mem_free(f->page_runs.values);
+	mem_free(f->root_runs.values);
+	idmap_release(&f->by_identity);
+	idmap_release(&f->pages);
+	idmap_release(&f->roots);
+}
+
 enum err_code engine_find(struct repo *r, const struct find_query *q, find_visit visit, void *ctx, struct err *e)
 {
 	struct find f = { .repo = r, .query = q };
@@ -295,15 +313,31 @@ enum err_code engine_find(struct repo *r, const struct find_query *q, find_visit
 	}
 	for (size_t i = 0; !rc && i < f.hit_count; i++)
 		rc = tell_hit(&f, &f.hits[i], visit, ctx, e);
-	for (size_t i = 0; i < f.hit_count; i++) {
-		loose_release(&f.hits[i].copy);
-		buf_release(&f.hits[i].collection);
+	find_release(&f);
+	return rc;
+}
+
+enum err_code find_fresh(struct repo *r, const struct find_query *q, const size_t *rows, size_t count, bool *fresh,
+                         struct err *e)
+{
+	struct find f = { .repo = r, .query = q, .counting = true };
+	enum err_code rc = repo_need_names(r, "look at what is held", e);
+
+	if (!rc)
+		rc = runs_push(&f.page_runs, 0, e);
+	for (size_t i = 0; !rc && i < count; i++) {
+		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, rows[i]);
+		size_t known = f.hit_count;
+
+		f.number = rows[i];
+		rc = look_at_snapshot(&f, fact, e);
+		fresh[i] = f.hit_count > known;
+		/* Nobody can say what a damaged one holds. */
+		if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND) {
+			fresh[i] = true;
+			rc = ERR_OK;
+		}
 	}
-	mem_free(f.hits);
-	mem_free(f.page_runs.values);
-	mem_free(f.root_runs.values);
-	idmap_release(&f.by_identity);
-	idmap_release(&f.pages);
-	idmap_release(&f.roots);
+	find_release(&f);
 	return rc;
 }

@@ -16,6 +16,7 @@ struct mark_pack {
 	uint32_t block_count;
 	uint32_t *starts; /* of each block, and behind the last: block_count + 1 */
 	uint32_t *sealed; /* bytes of each block */
+	uint32_t *raw;    /* of each block, decompressed */
 	uint8_t *classes; /* of each block */
 	uint8_t *live;    /* bits: needed */
 	uint8_t *moved;   /* bits: copied elsewhere by the repacking; mark never looks at them */
@@ -29,8 +30,10 @@ struct mark {
 	uint64_t head;                     /* ledger record that the marks are good for */
 	const struct snapshot_id *without; /* not roots, for a dry run; may be NULL */
 	size_t without_count;
-	int64_t trash_ms; /* trash forgotten at or before this is no root, for a dry run; INT64_MIN: all of it is */
 	uint64_t chunks_live;
+	struct mark_seen *seen; /* ids that are marked or wait in LEAVES; a bounded memory, NULL between updates */
+	uint32_t seen_mask;
+	struct buf leaves; /* struct chunk_id: nothing hangs below; looked up many at once */
 };
 
 /* Nothing is marked yet. The index must be open. */

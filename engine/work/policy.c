@@ -1,5 +1,5 @@
 /* Retention applied: judge the live snapshots, tell each verdict, and forget what no rule keeps. */
-#include "engine/snapshot/snapshot.h"
+#include "engine/work/hold.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -19,8 +19,10 @@ struct policy {
 	const struct forget_policy *policy;
 	struct retention_snapshot *judged;
 	struct retention_verdict *verdicts;
-	size_t *rows; /* in the ledger */
+	size_t *rows;                 /* in the ledger */
+	const struct hold_fact **why; /* the hold that keeps it, or NULL */
 	size_t count;
+	uint64_t head; /* ledger record at which holds were looked at */
 	struct group *groups;
 	enum retention_brake *brakes;
 	uint32_t group_count;
@@ -33,9 +35,10 @@ static enum err_code make_room(struct policy *p, struct err *e)
 	p->judged = mem_zalloc(n, sizeof *p->judged);
 	p->verdicts = mem_zalloc(n, sizeof *p->verdicts);
 	p->rows = mem_zalloc(n, sizeof *p->rows);
+	p->why = mem_zalloc(n, sizeof *p->why);
 	p->groups = mem_zalloc(n, sizeof *p->groups);
 	p->brakes = mem_zalloc(n, sizeof *p->brakes);
-	if (!p->judged || !p->verdicts || !p->rows || !p->groups || !p->brakes)
+	if (!p->judged || !p->verdicts || !p->rows || !p->why || !p->groups || !p->brakes)
 		return err_no_memory(e, n * sizeof *p->judged);
 	return ERR_OK;
 }
@@ -45,6 +48,7 @@ static void release(struct policy *p)
 	mem_free(p->judged);
 	mem_free(p->verdicts);
 	mem_free(p->rows);
+	mem_free((void *)p->why);
 	mem_free(p->groups);
 	mem_free(p->brakes);
 }
@@ -98,6 +102,7 @@ static enum err_code add_snapshot(struct policy *p, size_t row, struct buf *hold
 		                                           .partial = fact->entry.flags & SNAPSHOT_PARTIAL,
 		                                           .shrunk = fact->entry.flags & SNAPSHOT_SHRUNK,
 		                                           .pinned = fact->pinned,
+		                                           .held = ledger_held(p->repo->ledger, fact, false),
 		                                           .tagged = is_tagged(p, info.tags) };
 	p->rows[p->count++] = row;
 	return ERR_OK;
@@ -124,7 +129,7 @@ static enum err_code gather(struct policy *p, struct err *e)
 	return rc;
 }
 
-static enum err_code judge(struct policy *p, struct err *e)
+static enum err_code judge_once(struct policy *p, struct err *e)
 {
 	struct retention_rules rules = { .tags = p->policy->keep_tag_count > 0, .forced = p->policy->force };
 
@@ -133,6 +138,45 @@ static enum err_code judge(struct policy *p, struct err *e)
 		rules.within_ms[i] = p->policy->keep_within_ms[i];
 	}
 	return retention_judge(&rules, p->judged, p->count, p->group_count, clock_now_ms(), p->verdicts, p->brakes, e);
+}
+
+/* Of those that would go, what holds need. */
+static enum err_code ask_holds(struct policy *p, bool *any, struct err *e)
+{
+	size_t *rows = mem_zalloc(p->count, sizeof *rows), n = 0;
+	const struct hold_fact **why = mem_zalloc(p->count, sizeof *why);
+	enum err_code rc = rows && why ? ERR_OK : err_no_memory(e, p->count * sizeof *rows);
+
+	for (size_t i = 0; !rc && i < p->count; i++)
+		if (!p->verdicts[i].keep)
+			rows[n++] = p->rows[i];
+	if (!rc)
+		rc = holds_judge(p->repo, rows, n, why, e);
+	for (size_t i = 0, at = 0; !rc && i < p->count; i++) {
+		if (p->verdicts[i].keep)
+			continue;
+		p->judged[i].held = why[at++];
+		*any |= p->judged[i].held;
+	}
+	for (size_t i = 0, at = 0; !rc && i < p->count; i++)
+		p->why[i] = p->verdicts[i].keep
+		                    ? ledger_held(p->repo->ledger, ledger_snapshot(p->repo->ledger, p->rows[i]), false)
+		                    : why[at++];
+	mem_free(rows);
+	mem_free((void *)why);
+	return rc;
+}
+
+/* Holds on items keep snapshots that rules would let go, as few as they can: so the rules come first, and again. */
+static enum err_code judge(struct policy *p, struct err *e)
+{
+	bool any = false;
+	enum err_code rc = judge_once(p, e);
+
+	p->head = ledger_head(p->repo->ledger).number;
+	if (!rc)
+		rc = ask_holds(p, &any, e);
+	return rc || !any ? rc : judge_once(p, e);
 }
 
 /* ---- telling ---- */
@@ -144,7 +188,7 @@ static bool is_held(const struct policy *p, size_t i)
 
 static enum err_code tell_one(struct policy *p, size_t i, forget_visit visit, void *ctx, struct err *e)
 {
-	struct buf hold = BUF_EMPTY, reasons = BUF_EMPTY;
+	struct buf hold = BUF_EMPTY, reasons = BUF_EMPTY, label = BUF_EMPTY;
 	struct forget_verdict v = { .keep = p->verdicts[i].keep, .held = is_held(p, i) };
 	struct snapshot_info info;
 	enum err_code rc = snapshot_show(p->repo, ledger_snapshot(p->repo->ledger, p->rows[i]), &hold, &info, e);
@@ -154,12 +198,16 @@ static enum err_code tell_one(struct policy *p, size_t i, forget_visit visit, vo
 			rc = buf_printf(&reasons, e, "%s%s", reasons.len ? ", " : "", retention_reason_name(bit));
 	if (!rc)
 		rc = buf_append(&reasons, span_of("", 1), e);
+	if (!rc && p->why[i])
+		rc = hold_label(p->repo, p->why[i], &label, e);
+	v.hold = buf_span(&label);
 	v.snapshot = &info;
 	v.reasons = (const char *)reasons.ptr;
 	if (!rc)
 		rc = visit(ctx, &v, e);
 	buf_release(&hold);
 	buf_release(&reasons);
+	buf_release(&label);
 	return rc;
 }
 
@@ -215,8 +263,8 @@ static enum err_code forget(struct policy *p, struct err *e)
 	for (size_t at = 0; !rc && at < ids.len; at += COMMIT_SNAPSHOTS_MAX * ID16_BYTES) {
 		struct span some = span_first(span_skip(buf_span(&ids), at), COMMIT_SNAPSHOTS_MAX * ID16_BYTES);
 
-		rc = ledger_mark(p->repo->ledger, RECORD_FORGET, (const struct snapshot_id *)(const void *)some.ptr,
-		                 some.len / ID16_BYTES, e);
+		rc = holds_forget(p->repo, p->head, (const struct snapshot_id *)(const void *)some.ptr,
+		                  some.len / ID16_BYTES, e);
 	}
 	buf_release(&ids);
 	return rc;

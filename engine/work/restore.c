@@ -3,11 +3,11 @@
  * through the sink, which reads back and compares. Items are joined by the pool from blocks that are read once each.
  */
 #include "engine/snapshot/snapshot.h"
+#include "engine/work/codecs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,9 +31,7 @@ struct restore {
 	void *ctx;
 	struct restore_report *report;
 	struct pool *pool;
-	struct block_codec **codecs;
-	size_t codec_count;
-	void *lock;
+	struct codecs codecs;
 	struct restore_job *jobs;
 	size_t first, used;
 	uint64_t done, total;
@@ -59,23 +57,6 @@ struct restore_job {
 	enum err_code rc;
 	struct err e;
 };
-
-static struct block_codec *take_codec(struct restore *r)
-{
-	struct block_codec *c;
-
-	pthread_mutex_lock(r->lock);
-	c = r->codecs[--r->codec_count];
-	pthread_mutex_unlock(r->lock);
-	return c;
-}
-
-static void give_codec(struct restore *r, struct block_codec *c)
-{
-	pthread_mutex_lock(r->lock);
-	r->codecs[r->codec_count++] = c;
-	pthread_mutex_unlock(r->lock);
-}
 
 struct join {
 	struct restore *restore;
@@ -207,12 +188,12 @@ static void run_load(struct pool_job *job)
 {
 	struct restore_job *j = (struct restore_job *)(void *)job;
 	struct restore *r = j->restore;
-	struct block_codec *codec = take_codec(r);
+	struct block_codec *codec = codecs_take(&r->codecs);
 
 	buf_clear(&j->body);
 	j->given = 0;
 	j->rc = load_body(j, codec, &j->e);
-	give_codec(r, codec);
+	codecs_give(&r->codecs, codec);
 }
 
 /* ---- results ---- */
@@ -644,30 +625,22 @@ done:
 
 static enum err_code open_parts(struct restore *r, struct err *e)
 {
-	unsigned cores = pool_cores(), threads = cores + 1;
-	pthread_mutex_t *lock = mem_alloc(sizeof *lock);
-	enum err_code rc = ERR_OK;
+	unsigned cores = pool_cores();
+	enum err_code rc;
 
-	if (lock)
-		pthread_mutex_init(lock, NULL);
-	r->lock = lock;
 	r->jobs = mem_zalloc(RING, sizeof *r->jobs);
-	r->codecs = mem_zalloc(threads, sizeof *r->codecs);
-	if (!lock || !r->jobs || !r->codecs)
+	if (!r->jobs)
 		return err_no_memory(e, RING * sizeof *r->jobs);
 	for (size_t i = 0; i < RING; i++)
 		r->jobs[i].spool = -1;
-	for (; !rc && r->codec_count < threads; r->codec_count += rc == ERR_OK)
-		rc = block_codec_open(3, &r->codecs[r->codec_count], e);
+	rc = codecs_open(&r->codecs, cores + 1, e);
 	return rc ? rc : pool_open(cores > 1 ? cores - 1 : 1, &r->pool, e);
 }
 
 static void close_parts(struct restore *r)
 {
 	pool_free(&r->pool);
-	while (r->codec_count)
-		block_codec_free(&r->codecs[--r->codec_count]);
-	mem_free(r->codecs);
+	codecs_release(&r->codecs);
 	for (size_t i = 0; r->jobs && i < RING; i++) {
 		buf_release(&r->jobs[i].key);
 		buf_release(&r->jobs[i].facts);
@@ -675,9 +648,6 @@ static void close_parts(struct restore *r)
 		buf_release(&r->jobs[i].body);
 	}
 	mem_free(r->jobs);
-	if (r->lock)
-		pthread_mutex_destroy(r->lock);
-	mem_free(r->lock);
 }
 
 static enum err_code all_collections(struct restore *r, struct err *e)

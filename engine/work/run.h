@@ -21,8 +21,28 @@ struct collected {
 	struct chunk_id facts_id;
 };
 
+/*
+ * A run whose source is a snapshot of another repository: what that one says of itself, in place of what a run finds
+ * out. Nothing of the base stands in for what cannot be read: the copy lacks it.
+ */
+struct copied {
+	struct snapshot_details details; /* of the origin, with ORIGIN; its spans are borrowed */
+	struct snapshot_origin rest;     /* what BASE is a copy of; zeros: no base */
+	int64_t time_ms;
+	int16_t zone_minutes;
+	uint32_t flags;                    /* enum snapshot_flag */
+	const struct snapshot_entry *base; /* NULL: none. Borrowed */
+	struct snapshot_id replaces;       /* a partial snapshot of this repository; zeros: none */
+	/* Collection C, which the base has with ITEMS items, is the same there; nothing of it needs to be listed. */
+	bool (*same)(const struct item_source *s, size_t c, uint64_t items);
+	/* Entry I of a listing has other bytes or facts than the base's item with its key. */
+	bool (*changed)(const struct item_listing *l, size_t i);
+	const uint64_t *lost; /* items that could not even be listed, so far; the source has told of them */
+};
+
 struct run {
 	struct repo *repo;
+	const struct copied *copied; /* NULL: a snapshot of a source */
 	struct item_source *source;
 	const struct snapshot_options *options;
 	struct snapshot_report *report;
@@ -53,9 +73,14 @@ struct run {
 	struct page_builder *pages, *list; /* of a collection; of the collection list */
 	struct item_job *jobs;             /* RUN_RING of them */
 	uint64_t skipped;
+	bool unfinished;       /* the copy being committed is a part of it */
 	uint64_t bytes_safe;   /* bytes read that the last commit covers */
 	int64_t partial_at_ms; /* monotonic: when the next partial snapshot is due */
 };
+
+/* One run for a copy; never begins again by itself. ERR_STATE: the base is gone, or was condemned in part. */
+MUST_CHECK enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+                                  const struct copied *copied, struct snapshot_report *out, struct err *e);
 
 /* Opens index, writer and the rest; once. */
 MUST_CHECK enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e);

@@ -104,7 +104,9 @@ void run_skip(struct run *r, size_t c, struct span key, const struct err *why)
 
 void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total)
 {
-	struct engine_progress p = { .phase = "reading", .items_done = done, .items_total = total };
+	struct engine_progress p = { .phase = r->copied ? "copying" : "reading",
+		                     .items_done = done,
+		                     .items_total = total };
 	struct text_name name;
 
 	if (!r->repo->progress)
@@ -117,10 +119,24 @@ void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total)
 
 /* ---- the base ---- */
 
+static void use_base(struct run *r, const struct snapshot_entry *entry)
+{
+	r->has_base = true;
+	r->base = *entry;
+	r->base_roots = (struct page_roots){ entry->spine_root, entry->state_root };
+	r->has_last = !(entry->flags & SNAPSHOT_PARTIAL) && last_load(r->repo, &r->account, &r->base.id, &r->last);
+}
+
 static void find_base(struct run *r)
 {
 	const struct snapshot_fact *fact;
 
+	if (r->copied) {
+		r->replaces = r->copied->replaces;
+		if (r->copied->base)
+			use_base(r, r->copied->base);
+		return;
+	}
 	if (r->options->no_parent)
 		return;
 	fact = snapshot_latest(r->repo, &r->account, false);
@@ -129,14 +145,10 @@ static void find_base(struct run *r)
 	fact = snapshot_latest(r->repo, &r->account, true);
 	if (!fact)
 		return;
-	r->has_base = true;
-	r->base = fact->entry;
-	r->base_roots = (struct page_roots){ fact->entry.spine_root, fact->entry.state_root };
+	use_base(r, &fact->entry);
 	if (fact->entry.flags & SNAPSHOT_PARTIAL) {
 		r->replaces = fact->entry.id;
 		r->report->resumed = true;
-	} else {
-		r->has_last = last_load(r->repo, &r->account, &r->base.id, &r->last);
 	}
 }
 
@@ -251,7 +263,7 @@ static enum err_code add_collection(struct run *r, size_t c, bool reached, struc
 		t->bytes += got->bytes;
 		return add_row(r, &r->collections[c], &state, &got->roots, e);
 	}
-	if (!base)
+	if (!base || (reached && got->failed && r->copied))
 		return ERR_OK; /* new, and not reached or not readable */
 	t->items += base->state.items;
 	t->bytes += base->state.bytes;
@@ -288,6 +300,21 @@ static enum err_code build_list(struct run *r, size_t done, bool partial, struct
 }
 
 /* ---- commits ---- */
+
+static enum err_code seal_copied(struct run *r, const struct snapshot_entry *entry, struct buf *out, struct err *e)
+{
+	struct snapshot_details d = r->copied->details;
+
+	d.collections = r->collection_count;
+	d.skipped += r->skipped;
+	if (r->unfinished) {
+		d.unfinished = true;
+		d.begun = d.origin;
+		d.rest = r->copied->rest;
+	}
+	d.copied = !r->unfinished;
+	return details_seal(r->repo->keys, &entry->id, &d, out, e);
+}
 
 static enum err_code seal_details(struct run *r, const struct snapshot_id *id, struct buf *out, struct err *e)
 {
@@ -332,7 +359,7 @@ static enum err_code commit_entry(struct run *r, struct snapshot_entry *entry, b
 	struct commit c = { .snapshots = entry, .snapshot_count = 1 };
 	struct buf sealed = BUF_EMPTY;
 	uint64_t number;
-	enum err_code rc = seal_details(r, &entry->id, &sealed, e);
+	enum err_code rc = r->copied ? seal_copied(r, entry, &sealed, e) : seal_details(r, &entry->id, &sealed, e);
 
 	entry->sealed = buf_span(&sealed);
 	if (!rc && r->writer && writer_dirty(r->writer))
@@ -366,6 +393,11 @@ static struct snapshot_entry new_entry(const struct run *r, const struct page_ro
 
 	if (r->has_base)
 		entry.base = r->base.id;
+	if (r->copied) {
+		entry.time_ms = r->copied->time_ms;
+		entry.zone_minutes = r->copied->zone_minutes;
+		entry.flags = r->copied->flags | SNAPSHOT_COPIED;
+	}
 	if (r->skipped)
 		entry.flags |= SNAPSHOT_GAPS;
 	return entry;
@@ -407,7 +439,9 @@ static enum err_code commit_partial(struct run *r, size_t done, bool ending, str
 	entry = new_entry(r, &roots, &totals);
 	crypto_random(entry.id.bytes, sizeof entry.id.bytes);
 	entry.flags |= SNAPSHOT_PARTIAL;
+	r->unfinished = true;
 	rc = commit_entry(r, &entry, ending, e);
+	r->unfinished = false;
 	if (rc)
 		return rc;
 	r->has_base = true;
@@ -444,6 +478,25 @@ static enum err_code cannot_list(struct run *r, size_t c, const struct err *why)
 	return ERR_OK;
 }
 
+/* LISTING stays NULL when nothing changed. */
+static enum err_code list(struct run *r, size_t c, const struct known *known, bool found, struct item_listing **listing,
+                          struct err *e)
+{
+	struct collected *out = &r->collected[c];
+	uint64_t lost = r->copied ? *r->copied->lost : 0;
+	enum err_code rc;
+
+	if (r->copied && found && r->copied->same(r->source, c, known->items))
+		return ERR_OK;
+	rc = r->source->ops->list(r->source, c, found ? known->cursor : SPAN_EMPTY, r->options->rescan, listing,
+	                          &out->cursor, e);
+	if (r->copied && *r->copied->lost != lost) {
+		r->skipped += *r->copied->lost - lost;
+		out->gaps = true;
+	}
+	return rc;
+}
+
 static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 {
 	struct collected *out = &r->collected[c];
@@ -456,8 +509,7 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 		rc = known_of(r, c, &known, &found, e);
 	if (rc)
 		return rc;
-	rc = r->source->ops->list(r->source, c, found ? known.cursor : SPAN_EMPTY, r->options->rescan, &listing,
-	                          &out->cursor, e);
+	rc = list(r, c, &known, found, &listing, e);
 	if (rc)
 		return cannot_list(r, c, e);
 	if (!listing && found && !memcmp(&known.facts_id, &out->facts_id, sizeof known.facts_id)) {
@@ -485,7 +537,8 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 
 		/* Listed, but the same: the base's row stands, only our memory of the cursor moves on. */
 		if (base && !memcmp(&base->roots, &out->roots, sizeof out->roots) &&
-		    !memcmp(&known.facts_id, &out->facts_id, sizeof out->facts_id)) {
+		    !memcmp(&known.facts_id, &out->facts_id, sizeof out->facts_id) &&
+		    (!r->copied || span_equal(base->state.cursor, buf_span(&out->cursor)))) {
 			out->kept = true;
 			r->report->collections_unchanged++;
 		}
@@ -561,7 +614,7 @@ static enum err_code finish(struct run *r, struct err *e)
 	r->report->info.items = totals.items;
 	r->report->info.bytes = totals.bytes;
 	entry = new_entry(r, &roots, &totals);
-	if (totals.items * 2 < r->complete_items) {
+	if (!r->copied && totals.items * 2 < r->complete_items) {
 		entry.flags |= SNAPSHOT_SHRUNK;
 		repo_notice(r->repo,
 		            "the source has %llu items; the snapshot before had %llu. Nothing older is dropped for it",
@@ -628,9 +681,9 @@ static void fill_report(struct run *r)
 }
 
 static enum err_code run_once(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
-                              struct snapshot_report *out, struct err *e)
+                              const struct copied *copied, struct snapshot_report *out, struct err *e)
 {
-	struct run r = { .repo = repo, .source = source, .options = o, .report = out };
+	struct run r = { .repo = repo, .copied = copied, .source = source, .options = o, .report = out };
 	enum err_code rc;
 
 	memset(out, 0, sizeof *out);
@@ -656,7 +709,7 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 enum err_code engine_snapshot(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
                               struct snapshot_report *out, struct err *e)
 {
-	enum err_code rc = run_once(repo, source, o, out, e);
+	enum err_code rc = run_once(repo, source, o, NULL, out, e);
 
 	/*
 	 * Rule D: something that this run leaned on was taken away before it could commit. Nothing was committed with a
@@ -666,7 +719,13 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 		repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
 		rc = ledger_refresh(repo->ledger, e);
 		if (!rc)
-			rc = run_once(repo, source, o, out, e);
+			rc = run_once(repo, source, o, NULL, out, e);
 	}
 	return rc;
+}
+
+enum err_code run_copy(struct repo *repo, struct item_source *source, const struct snapshot_options *o,
+                       const struct copied *copied, struct snapshot_report *out, struct err *e)
+{
+	return run_once(repo, source, o, copied, out, e);
 }

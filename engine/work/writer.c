@@ -1,5 +1,7 @@
 #include "engine/work/writer.h"
 
+#include <assert.h>
+
 #include "base/idmap.h"
 #include "base/mem.h"
 
@@ -237,6 +239,9 @@ static enum err_code end_pack(struct writer *w, struct err *e)
 	struct pack_build *b = &w->builds[w->current], *other = &w->builds[!w->current];
 	enum err_code rc = drain(w, e);
 
+	/* What was to be carried into it was damaged. */
+	if (!rc && b->writer && !pack_writer_blocks(b->writer))
+		pack_writer_free(&b->writer);
 	if (rc || !b->writer)
 		return rc;
 	rc = settle(w, other, e);
@@ -246,6 +251,12 @@ static enum err_code end_pack(struct writer *w, struct err *e)
 	pool_submit(w->pool, &b->job);
 	w->current = !w->current;
 	return carry_over(w, e);
+}
+
+/* Blocks in flight still have to fit. */
+static bool pack_is_full(const struct pack_writer *w)
+{
+	return pack_writer_bytes(w) >= PACK_BYTES_TARGET || pack_writer_blocks(w) >= PACK_BLOCKS_MAX - SEAL_JOBS;
 }
 
 /* ---- blocks ---- */
@@ -259,7 +270,7 @@ static enum err_code submit(struct writer *w, enum block_class class, struct err
 
 	if (block_draft_count(d) == 0)
 		return ERR_OK;
-	if (w->builds[w->current].writer && pack_writer_bytes(w->builds[w->current].writer) >= PACK_BYTES_TARGET)
+	if (w->builds[w->current].writer && pack_is_full(w->builds[w->current].writer))
 		rc = end_pack(w, e);
 	if (!rc && w->used == SEAL_JOBS)
 		rc = write_oldest(w, e);
@@ -277,6 +288,51 @@ static enum err_code submit(struct writer *w, enum block_class class, struct err
 	j->counter = seal_writer_next(j->seal);
 	w->used++;
 	pool_submit(w->pool, &j->job);
+	return ERR_OK;
+}
+
+/* ERR_LIMIT: the current pack has no room for it. */
+static enum err_code carry_into(struct writer *w, const struct pack *from, uint32_t block, struct span sealed,
+                                const struct chunk_id *ids, struct err *e)
+{
+	struct pack_build *b = &w->builds[w->current];
+	uint32_t number, chunks = pack_block(from, block)->chunk_count;
+	enum err_code rc = buf_reserve(&b->ids, chunks * sizeof *ids, e);
+
+	if (!rc)
+		rc = buf_reserve(&b->per_block, sizeof chunks, e);
+	if (!rc)
+		rc = pack_writer_carry(b->writer, from, block, sealed, ids, &number, e);
+	if (!rc)
+		rc = buf_append(&b->ids, span_of(ids, chunks * sizeof *ids), e);
+	if (!rc)
+		rc = buf_append(&b->per_block, span_of(&chunks, sizeof chunks), e);
+	return rc;
+}
+
+enum err_code writer_carry(struct writer *w, const struct pack *from, uint32_t block, struct span sealed,
+                           const struct chunk_id *ids, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	assert(!w->dry);
+	if (w->builds[w->current].writer && pack_is_full(w->builds[w->current].writer))
+		rc = end_pack(w, e);
+	if (!rc)
+		rc = need_pack(w, e);
+	if (!rc)
+		rc = carry_into(w, from, block, sealed, ids, e);
+	if (rc == ERR_LIMIT) {
+		rc = end_pack(w, e);
+		if (!rc)
+			rc = need_pack(w, e);
+		if (!rc)
+			rc = carry_into(w, from, block, sealed, ids, e);
+	}
+	if (rc)
+		return rc;
+	w->count.blocks_carried++;
+	w->dirty = true;
 	return ERR_OK;
 }
 

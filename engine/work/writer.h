@@ -14,7 +14,8 @@
 struct writer;
 
 struct writer_count {
-	uint64_t chunks_new, chunks_known;
+	uint64_t chunks_new, chunks_known; /* chunks of carried blocks are neither */
+	uint64_t blocks_carried;
 	uint64_t bytes_new;    /* raw */
 	uint64_t bytes_stored; /* of finished packs, as stored */
 };
@@ -45,6 +46,13 @@ struct chunk_io writer_chunk_io(struct writer *w);
  */
 MUST_CHECK enum err_code writer_move(struct writer *w, enum block_class class, const struct chunk_id *id,
                                      struct span plain, struct err *e);
+
+/*
+ * For repacking: keeps block BLOCK of FROM as it lies there (pack_writer_carry), with all of its chunks. ERR_CORRUPT: it
+ * is damaged, and nothing was kept.
+ */
+MUST_CHECK enum err_code writer_carry(struct writer *w, const struct pack *from, uint32_t block, struct span sealed,
+                                      const struct chunk_id *ids, struct err *e);
 
 /* Everything put so far becomes durable. */
 MUST_CHECK enum err_code writer_flush(struct writer *w, struct err *e);

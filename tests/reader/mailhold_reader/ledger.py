@@ -14,12 +14,12 @@ from .features import saw
 from .wire import Cursor, Damaged, Refused, Unsupported, need, padme
 
 (INIT, OPEN, COMMIT, END, FORGET, UNFORGET, EXPIRE, CONDEMN, DROP, FENCE, REPACK, CHECKPOINT, VOID, HOLDER, POLICY, PIN,
- UNPIN, VERIFIED) = range(1, 19)
+ UNPIN, VERIFIED, HOLD, UNHOLD) = range(1, 21)
 FULL, DEPOSIT, KEEPER = crypto.FULL, crypto.DEPOSIT, crypto.KEEPER
 CRITICAL = 0x8000
 RECORD_BYTES_MAX = 4 << 20
 ALLOWED = {INIT: {FULL}, OPEN: {FULL, KEEPER, DEPOSIT}, COMMIT: {FULL, DEPOSIT}, END: {FULL, KEEPER, DEPOSIT},
-           HOLDER: {FULL}, POLICY: {FULL}, VERIFIED: {FULL}}
+           HOLDER: {FULL}, POLICY: {FULL}, VERIFIED: {FULL}, HOLD: {FULL}, UNHOLD: {FULL}}
 KEEPING = {FULL, KEEPER}  # who may do every other kind
 
 
@@ -162,6 +162,7 @@ class Fold:
         self.sessions = {}   # number: holder; open ones only
         self.packs = []      # by ordinal
         self.snapshots = {}  # id: Snapshot, in commit order, expired ones too
+        self.holds = {}      # id: (query, snapshots, accounts), or None once released
         self.checkpoint = (0, bytes(32))
 
     def apply(self, r):
@@ -171,7 +172,7 @@ class Fold:
         public, role, _ = self.holders.get(r.holder, (None, 0, ()))
         if not role or not crypto.signed_by(public, r.message, r.signature):
             raise Void("it is not signed by a holder")
-        if not INIT <= r.kind <= VERIFIED:
+        if not INIT <= r.kind <= UNHOLD:
             if r.critical:
                 raise Unsupported(f"record {r.number} is of unknown kind {r.kind}")
             return
@@ -244,7 +245,7 @@ class Fold:
                 saw("snapshot with a base")
             self.snapshots[s.id] = s
             old = self.snapshots.get(s.replaces)
-            if old and old.partial and old.account == s.account and not old.pinned:
+            if old and old.partial and old.account == s.account and not old.pinned and not self.held(old, True):
                 old.state = "expired"
         if session and ends:
             del self.sessions[session]
@@ -284,6 +285,42 @@ class Fold:
         if ends:
             del self.sessions[session]
 
+    def held(self, s, queries):
+        """Section 4.4: is S under a hold? QUERIES: those on items of its account count."""
+        for hold in filter(None, self.holds.values()):
+            query, snapshots, accounts = hold
+            if query and not queries:
+                continue
+            if s.account in accounts or s.id in snapshots or (query and not accounts):
+                return True
+        return False
+
+    def kept(self, r, s):
+        return s.pinned or self.held(s, self.holders[r.holder][1] != FULL)
+
+    def on_hold(self, r, c):
+        hid, flags = c.take(16), c.u8()
+        snapshots = read_snapshot_ids(c)
+        accounts = [c.take(16) for _ in range(c.limited(4096, "accounts"))]
+        c.u32()
+        c.blob(16384)
+        c.end()
+        need(hid != bytes(16) and flags <= 1 and (not snapshots if flags else snapshots or accounts),
+             f"record {r.number} holds nothing")
+        if hid in self.holds:
+            raise Void("a hold's id is taken")
+        self.holds[hid] = (bool(flags), snapshots, accounts)
+        for s in self.snapshots.values():
+            if not flags and s.state == "trash" and (s.account in accounts or s.id in snapshots):
+                s.state = "live"
+
+    def on_unhold(self, r, c):
+        hid = c.take(16)
+        c.end()
+        if not self.holds.get(hid):
+            raise Void("there is no such hold")
+        self.holds[hid] = None
+
     def move(self, c, before, after, movable=lambda s: True):
         """An id that is not in the right state is passed over; the others count."""
         ids = read_snapshot_ids(c)
@@ -294,13 +331,13 @@ class Fold:
                 s.state = after
 
     def on_forget(self, r, c):
-        self.move(c, "live", "trash", lambda s: not s.pinned)
+        self.move(c, "live", "trash", lambda s: not self.kept(r, s))
 
     def on_unforget(self, r, c):
         self.move(c, "trash", "live")
 
     def on_expire(self, r, c):
-        self.move(c, "trash", "expired")
+        self.move(c, "trash", "expired", lambda s: not self.kept(r, s))
 
     def set_pin(self, c, pinned):
         ids = read_snapshot_ids(c)
@@ -359,7 +396,8 @@ class Fold:
 HANDLERS = {INIT: "on_init", OPEN: "on_open", COMMIT: "on_commit", END: "on_end", FORGET: "on_forget",
             UNFORGET: "on_unforget", EXPIRE: "on_expire", CONDEMN: "on_condemn", DROP: "on_drop", FENCE: "on_fence",
             REPACK: "on_repack", CHECKPOINT: "on_checkpoint", VOID: "on_void", HOLDER: "on_holder",
-            POLICY: "on_policy", PIN: "on_pin", UNPIN: "on_unpin", VERIFIED: "on_verified"}
+            POLICY: "on_policy", PIN: "on_pin", UNPIN: "on_unpin", VERIFIED: "on_verified", HOLD: "on_hold",
+            UNHOLD: "on_unhold"}
 
 
 def stored_records(repository):

@@ -209,6 +209,98 @@ static void tags_and_pins_stay(void **state)
 	assert_true(because(&w, 1, RETENTION_PINNED) && because(&w, 2, RETENTION_TAGGED));
 }
 
+/* Held ones stay beside what the rules keep: they fill no period that another would fill, and none falls for them. */
+static void held_ones_stay_besides(void **state)
+{
+	static const struct {
+		const char *held, *stays; /* 'h': held; '#': stays */
+	} table[] = {
+		{ "........", "......##" }, { "h.......", "#.....##" }, { "hh......", "##....##" },
+		{ ".......h", "......##" }, { "hhhhhhhh", "########" }, { "...h.h..", "...#.###" },
+	};
+
+	(void)state;
+	for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
+		struct world w = { .rules.count[RETENTION_DAILY] = 2, .rules.forced = true };
+
+		for (int i = 0; i < 8; i++) {
+			add(&w, i * DAY + HOUR, 0);
+			w.s[i].held = table[t].held[i] == 'h';
+		}
+		judge(&w);
+		looks(&w, table[t].stays);
+		for (int i = 0; i < 8; i++)
+			assert_int_equal(because(&w, (size_t)i, RETENTION_HELD), w.s[i].held);
+		assert_string_equal(retention_reason_name(RETENTION_HELD), "hold");
+	}
+}
+
+/* What is held does not go, so it is not among the many that a brake counts; a held partial run stays, too. */
+static void what_is_held_is_not_counted_as_going(void **state)
+{
+	struct world w = { .rules.count[RETENTION_LAST] = 3 };
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		add(&w, i * DAY, 0);
+	w.s[1].partial = true;
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_TOO_MANY);
+	assert_false(w.v[1].keep);
+	for (int i = 0; i < 5; i++)
+		w.s[i].held = true;
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+	looks(&w, "#####..###");
+}
+
+/*
+ * A clock that ran into the future and came back, one that fell back to 1970, one that was a day ahead for three days.
+ * What cannot be true stays besides; what comes after it is judged as ever.
+ */
+static void clock_jumps_take_nothing_away(void **state)
+{
+	static const struct {
+		int64_t jump; /* of snapshots 5 to 7 */
+		const char *stays;
+	} table[] = {
+		{ 0, ".......###" },         { 400 * DAY, "....######" }, { -5000 * DAY, "....######" },
+		{ 30 * HOUR, "......####" }, { -1, ".......###" },
+	};
+
+	(void)state;
+	for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
+		struct world w = { .rules.count[RETENTION_DAILY] = 3, .rules.forced = true, .now = 5010 * DAY };
+
+		for (int i = 0; i < 10; i++)
+			add(&w, (5000 + i) * DAY + 12 * HOUR + (i >= 5 && i <= 7 ? table[t].jump : 0),
+			    i % 2 ? 60 : 120);
+		judge(&w);
+		looks(&w, table[t].stays);
+	}
+}
+
+/* Moving a machine between zones, summer time and back: never fewer days than asked for, at every pair of zones. */
+static void any_zones_keep_as_many_days_as_asked_for(void **state)
+{
+	static const int zones[] = { -720, -300, 0, 60, 120, 345, 765, 840 };
+
+	(void)state;
+	for (size_t a = 0; a < sizeof zones / sizeof *zones; a++)
+		for (size_t b = 0; b < sizeof zones / sizeof *zones; b++) {
+			struct world w = { .rules.count[RETENTION_DAILY] = 5, .rules.forced = true };
+			size_t kept = 0;
+
+			for (int i = 0; i < 24; i++)
+				add(&w, civil(2026, 3, 20, 6, 0, 0) + i * 12 * HOUR, zones[i % 4 < 2 ? a : b]);
+			judge(&w);
+			for (size_t i = 0; i < w.count; i++)
+				kept += w.v[i].keep;
+			assert_int_equal(kept, 5);
+			assert_true(w.v[23].keep);
+		}
+}
+
 static void groups_do_not_see_each_other(void **state)
 {
 	struct world w = { .rules.count[RETENTION_LAST] = 2 };
@@ -394,6 +486,10 @@ int main(void)
 		cmocka_unit_test(a_day_that_comes_again_counts_once),
 		cmocka_unit_test(within_goes_by_the_newest_snapshot),
 		cmocka_unit_test(tags_and_pins_stay),
+		cmocka_unit_test(held_ones_stay_besides),
+		cmocka_unit_test(what_is_held_is_not_counted_as_going),
+		cmocka_unit_test(clock_jumps_take_nothing_away),
+		cmocka_unit_test(any_zones_keep_as_many_days_as_asked_for),
 		cmocka_unit_test(groups_do_not_see_each_other),
 		cmocka_unit_test(unfinished_runs_go_once_a_whole_one_came),
 		cmocka_unit_test(a_shrunk_one_never_pushes_out_the_one_before),

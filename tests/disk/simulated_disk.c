@@ -1,0 +1,175 @@
+/*
+ * simulated_disk: what power cuts and failing disks do to a repository and its client. docs/testing.md tells of it.
+ *
+ *   simulated_disk crashes [--crashes N] [--seed S] [--jobs J] [--scene NAME] [--seconds T]
+ *   simulated_disk without [--seed S]             each sync that is left out must be found out
+ */
+#include "crashes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "crypto/crypto.h"
+
+struct settings {
+	uint64_t count, seed;
+	unsigned jobs;
+	const char *scene;
+};
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int crashes(const struct stage *s, const struct settings *set)
+{
+	uint64_t scenes_run = 0, all = 0, states = 0, repository = 0;
+	double begun = seconds();
+
+	for (size_t i = 0; i < scene_count; i++)
+		scenes_run += !set->scene || !strcmp(set->scene, scenes[i].name);
+	for (size_t i = 0; i < scene_count; i++) {
+		struct crash_options o = { .crashes = set->count / (scenes_run ? scenes_run : 1) + 1,
+			                   .seed = set->seed + i,
+			                   .jobs = set->jobs };
+		struct crash_report report;
+		struct recorded r;
+		double since = seconds();
+
+		if (set->scene && strcmp(set->scene, scenes[i].name) != 0)
+			continue;
+		scene_record(s, &scenes[i], &r);
+		crashes_run(s, &r, &o, &report);
+		printf("%-12s %3u commands, %5llu operations: %llu crashes, %llu different states, %.0f s\n",
+		       scenes[i].name, r.step_count, (unsigned long long)r.op_count, (unsigned long long)report.crashes,
+		       (unsigned long long)report.states, seconds() - since);
+		if (report.failures) {
+			printf("FAILED: %s\n", report.failure);
+			return 1;
+		}
+		all += report.crashes;
+		states += report.states;
+		repository += report.repository;
+	}
+	printf("%llu crashes, %llu different states, %llu of them with a repository: all good; %.0f s\n",
+	       (unsigned long long)all, (unsigned long long)states, (unsigned long long)repository, seconds() - begun);
+	/* A run that found no repository to judge has proven nothing. */
+	return repository * 2 < states || !states;
+}
+
+/* Left out, each of these must break a promise. */
+static const struct removal {
+	const char *what;
+	const char *scene;
+	struct no_sync rule;
+} removals[] = {
+	{ "the bytes of packs", "daily", { DISK_STORE, false, "repo/pack/" } },
+	{ "the folders of packs", "daily", { DISK_STORE, true, "repo/pack" } },
+	{ "the bytes of records", "daily", { DISK_STORE, false, "repo/ledger/" } },
+	{ "the folder of records", "daily", { DISK_STORE, true, "repo/ledger" } },
+	{ "the bytes of key objects", "keys", { DISK_STORE, false, "repo/key/" } },
+	{ "the folder of key objects", "keys", { DISK_STORE, true, "repo/key" } },
+	{ "the folder of the repository", "daily", { DISK_STORE, true, "repo" } },
+	{ "the bytes of the key file", "daily", { DISK_CLIENT, false, "key" } },
+	{ "the folder of the key file", "keys", { DISK_CLIENT, true, "" } },
+};
+
+static const struct scene *find_scene(const char *name)
+{
+	for (size_t i = 0; i < scene_count; i++)
+		if (!strcmp(scenes[i].name, name))
+			return &scenes[i];
+	abort();
+}
+
+static int without(const struct stage *s, const struct settings *set)
+{
+	int missed = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(removals); i++) {
+		struct crash_options o = {
+			.crashes = set->count, .seed = set->seed + i, .jobs = set->jobs, .without = &removals[i].rule
+		};
+		struct crash_report report;
+		struct recorded r;
+
+		scene_record(s, find_scene(removals[i].scene), &r);
+		crashes_run(s, &r, &o, &report);
+		if (report.failures) {
+			const char *line = strchr(report.failure, '\n');
+
+			line = line ? strchr(line + 1, '\n') : NULL;
+			printf("without the sync of %s: found at state %llu: %.*s\n", removals[i].what,
+			       (unsigned long long)report.states, line ? (int)strcspn(line + 1, "\n") : 0,
+			       line ? line + 1 : "");
+		} else {
+			printf("without the sync of %s: NOT FOUND in %llu states (%llu syncs left out)\n",
+			       removals[i].what, (unsigned long long)report.states, (unsigned long long)report.ignored);
+			missed++;
+		}
+	}
+	return missed != 0;
+}
+
+static bool read_settings(int argc, char **argv, struct settings *out)
+{
+	for (int i = 2; i < argc; i += 2) {
+		if (i + 1 == argc)
+			return false;
+		if (!strcmp(argv[i], "--crashes") || !strcmp(argv[i], "--faults"))
+			out->count = strtoull(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--seed"))
+			out->seed = strtoull(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--jobs"))
+			out->jobs = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--scene"))
+			out->scene = argv[i + 1];
+		else
+			return false;
+	}
+	return out->count && out->jobs && out->jobs <= 16;
+}
+
+int main(int argc, char **argv)
+{
+	const char *given = getenv("MAILHOLD_TEST_SEED");
+	struct settings set = { .count = 1000,
+		                .seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL),
+		                .jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN) };
+	const char *const roots[DISK_COUNT] = { "", "" };
+	struct stage stage;
+	struct err e;
+	int rc;
+
+	if (set.jobs > 8)
+		set.jobs = 8;
+	if (argc < 2 || !read_settings(argc, argv, &set)) {
+		fputs("simulated_disk crashes|without [--crashes N] [--seed S] [--jobs J] [--scene NAME]\n", stderr);
+		return 2;
+	}
+	if (crypto_start(&e)) {
+		fprintf(stderr, "%s\n", e.text);
+		return 2;
+	}
+	stage_open(&stage);
+	tape_start(roots);
+	printf("seed %llu (MAILHOLD_TEST_SEED or --seed repeats the choices)\n", (unsigned long long)set.seed);
+	if (!strcmp(argv[1], "crashes"))
+		rc = crashes(&stage, &set);
+	else if (!strcmp(argv[1], "without"))
+		rc = without(&stage, &set);
+	else
+		rc = 2;
+	if (rc == 1 && !strcmp(argv[1], "crashes"))
+		printf("kept: %s\n", stage.folder);
+	else
+		stage_close(&stage);
+	return rc;
+}
