@@ -172,7 +172,9 @@ enum err_code file_make_folders(const char *path, unsigned mode, struct err *e)
 		if (!kept)
 			break;
 	}
-	if (!rc && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+	if (!rc && stat(path, &st) != 0)
+		rc = err_sys(e, errno, "cannot look at %s", path);
+	else if (!rc && !S_ISDIR(st.st_mode))
 		rc = err_sys(e, ENOTDIR, "%s is not a folder", path);
 done:
 	buf_release(&copy);

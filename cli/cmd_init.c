@@ -72,8 +72,8 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	}
 	if (rc && cli_stop)
 		rc = err_set(e, ERR_CANCELLED, "interrupted");
-	/* A key to nothing would only confuse. */
-	if (rc && got.key_file_created)
+	/* A key to nothing would only confuse; to what may be a repository it is the only one. */
+	if (rc && rc != ERR_OUTCOME_UNKNOWN && got.key_file_created)
 		remove(got.key_file);
 	if (!rc)
 		rc = tell(c, &got, e);

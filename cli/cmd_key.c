@@ -92,7 +92,8 @@ static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e
 		row_cstr(&r, "state", state_name(k->state));
 		row_number(&r, "slots", k->slots);
 		row_bool(&r, "self", k->self);
-		return r.bad || json_array_append_new(l->array, r.object) != 0 ? err_no_memory(e, 0) : ERR_OK;
+		array_add_row(&l->array, &r);
+		return l->array ? ERR_OK : err_no_memory(e, 0);
 	}
 	snprintf(id, sizeof id, "%.8s", k->id_hex);
 	table_text(t, id);

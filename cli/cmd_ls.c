@@ -21,12 +21,12 @@ static enum err_code put_collection_json(const char *snapshot, const struct view
 	row_cstr(&r, "role", collection_role_name(col->c.role));
 	row_number(&r, "items", col->items);
 	row_number(&r, "bytes", col->bytes);
-	for (size_t i = 0; i < col->c.attribute_count && attributes; i++) {
+	for (size_t i = 0; i < col->c.attribute_count; i++) {
 		struct row one = row_new(NULL);
 
 		row_text(&one, "name", col->c.attributes[i].name);
 		row_number(&one, "bytes", col->c.attributes[i].value.len);
-		json_array_append_new(attributes, one.object);
+		array_add_row(&attributes, &one);
 	}
 	row_array(&r, "attributes", attributes);
 	return row_put(&r, e);

@@ -4,7 +4,7 @@
 
 struct values {
 	bool dry_run, now, fence;
-	const char *trash, *max_unused, *max_repack;
+	const char *trash, *max_unused, *max_repack, *max_duration;
 	struct keep_values keep;
 };
 
@@ -13,27 +13,18 @@ static const struct option_def options[] = {
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "tell what would be freed, change nothing", AT(dry_run) },
 	{ 0, "now", OPTION_FLAG, NULL, "empty the trash and delete at once; when no other machine reads", AT(now) },
 	{ 0, "trash", OPTION_TEXT, "TIME", "how long the trash keeps forgotten snapshots (7d)", AT(trash) },
-	{ 0, "max-unused", OPTION_TEXT, "PERCENT", "rewrite packs of which more is unused (50)", AT(max_unused) },
+	{ 0, "max-unused", OPTION_TEXT, "LIMIT",
+	  "rewrite packs until no more is unused in what is left: 5%, 500M or unlimited (5%)", AT(max_unused) },
 	{ 0, "max-repack", OPTION_TEXT, "SIZE", "copy at most so much while rewriting (no limit); 0: rewrite nothing",
 	  AT(max_repack) },
+	{ 0, "max-duration", OPTION_TEXT, "TIME",
+	  "begin nothing new after so long: 90s, 30min, 2h; the next prune goes on", AT(max_duration) },
 	{ 0, "fence", OPTION_FLAG, NULL, "end sessions of dead runs without waiting 7 days", AT(fence) },
 	KEEP_OPTIONS(struct values, keep),
 };
 
-static enum err_code read_percent(const char *text, unsigned *out, struct err *e)
-{
-	size_t len = strlen(text);
-	uint64_t n;
-
-	if (!text_number(span_of(text, len && text[len - 1] == '%' ? len - 1 : len), 100, &n))
-		return err_set(e, ERR_USAGE, "--max-unused wants a number from 0 to 100, not '%s'",
-		               text_name(span_cstr(text)).text);
-	*out = (unsigned)n;
-	return ERR_OK;
-}
-
 /* "500M", "2G", "100000" */
-static enum err_code read_size(const char *text, uint64_t *out, struct err *e)
+static bool is_size(const char *text, uint64_t *out)
 {
 	static const char units[] = "KMGT";
 	size_t len = strlen(text);
@@ -42,10 +33,57 @@ static enum err_code read_size(const char *text, uint64_t *out, struct err *e)
 
 	if (!text_number(span_of(text, unit ? len - 1 : len), (uint64_t)1 << 23, &n) &&
 	    (unit || !text_number(span_of(text, len), (uint64_t)1 << 62, &n)))
-		return err_set(e, ERR_USAGE, "--max-repack wants a size such as 500M or 2G, not '%s'",
-		               text_name(span_cstr(text)).text);
+		return false;
 	*out = unit ? n << (10 * (unit - units + 1)) : n;
-	return ERR_OK;
+	return true;
+}
+
+/* "5%", "5", "500M", "unlimited". A bare number is per cent. */
+static enum err_code read_unused(const char *text, struct prune_options *o, struct err *e)
+{
+	size_t len = strlen(text);
+	uint64_t n;
+
+	o->max_unused_percent = 0;
+	if (!strcmp(text, "unlimited")) {
+		o->max_unused_percent = 100;
+		return ERR_OK;
+	}
+	if (text_number(span_of(text, len && text[len - 1] == '%' ? len - 1 : len), 100, &n)) {
+		o->max_unused_percent = (unsigned)n;
+		return ERR_OK;
+	}
+	if (len && strchr("KMGT", text[len - 1]) && is_size(text, &o->max_unused_bytes))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "--max-unused wants 0%% to 100%%, a size such as 500M, or 'unlimited', not '%s'",
+	               text_name(span_cstr(text)).text);
+}
+
+static enum err_code read_size(const char *text, uint64_t *out, struct err *e)
+{
+	if (is_size(text, out))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "--max-repack wants a size such as 500M or 2G, not '%s'",
+	               text_name(span_cstr(text)).text);
+}
+
+/* "90s", "30min", "2h". Not "30m": where days are counted, that is months. */
+static enum err_code read_max_duration(const char *text, int64_t *out, struct err *e)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = { { "s", 1000 }, { "min", 60000 }, { "h", 3600000 } };
+	size_t digits = strspn(text, "0123456789");
+	uint64_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (!strcmp(text + digits, units[i].name) && text_number(span_of(text, digits), 1000000, &n) && n > 0) {
+			*out = (int64_t)n * units[i].ms;
+			return ERR_OK;
+		}
+	return err_set(e, ERR_USAGE, "--max-duration wants a time such as 90s, 30min or 2h, not '%s'",
+	               text_name(span_cstr(text)).text);
 }
 
 static enum err_code read_options(struct cli *c, const struct values *v, struct prune_options *o, struct err *e)
@@ -61,9 +99,11 @@ static enum err_code read_options(struct cli *c, const struct values *v, struct 
 	if (v->trash)
 		rc = read_duration(c, "trash", v->trash, &o->trash_ms, e);
 	if (!rc && v->max_unused)
-		rc = read_percent(v->max_unused, &o->max_unused_percent, e);
+		rc = read_unused(v->max_unused, o, e);
 	if (!rc && v->max_repack)
 		rc = read_size(v->max_repack, &o->max_repack_bytes, e);
+	if (!rc && v->max_duration)
+		rc = read_max_duration(v->max_duration, &o->max_duration_ms, e);
 	return rc;
 }
 
@@ -85,11 +125,13 @@ static enum err_code put_json(const struct prune_report *r, bool dry_run, struct
 	row_number(&row, "packs_repacked", r->packs_repacked);
 	row_number(&row, "bytes_repacked", r->bytes_repacked);
 	row_number(&row, "bytes_copied", r->bytes_copied);
+	row_number(&row, "bytes_unused_left", r->bytes_unused_left);
 	row_number(&row, "packs_deleted", r->packs_deleted);
 	row_number(&row, "bytes_deleted", r->bytes_deleted);
 	row_number(&row, "orphans_deleted", r->orphans_deleted);
 	row_number(&row, "packs_waiting", r->packs_waiting);
 	row_number(&row, "bytes_waiting", r->bytes_waiting);
+	row_bool(&row, "out_of_time", r->out_of_time);
 	row_cstr(&row, "head", r->head);
 	return row_put(&row, e);
 }
@@ -114,11 +156,16 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 	if (r->packs_waiting)
 		line_printf(&l, "; %s (%s) wait for a prune a day from now, so that nobody misses them while reading",
 		            number_text(r->packs_waiting).text, text_size(r->bytes_waiting).text);
+	if (r->bytes_unused_left)
+		line_printf(&l, "; %s that nothing needs stay in packs that were not rewritten",
+		            text_size(r->bytes_unused_left).text);
 	rc = line_put(&l);
 	line_release(&l);
 	if (r->snapshots_held)
 		cli_note(c, "%s snapshots of the trash stay there because of a hold; mailhold hold list",
 		         number_text(r->snapshots_held).text);
+	if (r->out_of_time)
+		cli_note(c, "the time was over before all was done; the next prune goes on");
 	if (r->sessions_open)
 		cli_note(c,
 		         "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that "
@@ -173,12 +220,13 @@ const struct command command_prune = {
 	        "trash for\n"
 	        "7 days, finds what the other snapshots need, deletes packs that hold nothing of it, and rewrites "
 	        "packs that\n"
-	        "hold little, or are small and many. Packs are deleted a day after the prune that gave them up: --now "
+	        "hold much else (--max-unused), or are small and many. Packs are deleted a day after the prune that "
+	        "gave them up: --now "
 	        "does all\n"
 	        "of it at once, for a repository that no other machine reads. Backups may run on other machines "
 	        "meanwhile; a\n"
 	        "prune that was stopped or killed is simply run again. Pinned snapshots and the trash keep what they "
-	        "need.\n",
+	        "need. A keeper's key prunes, too; what it cannot open it moves as it is, so a little more stays.\n",
 	.examples = "mailhold prune --dry-run\nmailhold prune --keep-daily 30 --keep-monthly 24 --keep-yearly all\n"
 	            "mailhold prune --now",
 	.options = options,

@@ -64,9 +64,8 @@ static enum err_code visit(void *ctx, const struct snapshot_info *s, struct err 
 	if (l->c->g.json) {
 		struct row r = snapshot_row(s, NULL);
 
-		if (r.bad || json_array_append_new(l->array, r.object) != 0)
-			return err_no_memory(e, 0);
-		return ERR_OK;
+		array_add_row(&l->array, &r);
+		return l->array ? ERR_OK : err_no_memory(e, 0);
 	}
 	table_text(t, snapshot_short(s).text);
 	/* What a keeper can say after "@" in a snapshot's name. */

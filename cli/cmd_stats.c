@@ -25,7 +25,7 @@ static enum err_code put_json(const struct repo_info *info, const struct stats_r
 	row_number(&r, "items_all", s->items_all);
 	row_number(&r, "bytes_all", s->bytes_all);
 	row_number(&r, "chunks", s->chunks);
-	for (size_t i = 0; i < s->class_count && classes; i++) {
+	for (size_t i = 0; i < s->class_count; i++) {
 		struct row one;
 
 		if (!s->classes[i].blocks)
@@ -36,7 +36,7 @@ static enum err_code put_json(const struct repo_info *info, const struct stats_r
 		row_number(&one, "chunks", s->classes[i].chunks);
 		row_number(&one, "raw_bytes", s->classes[i].raw_bytes);
 		row_number(&one, "sealed_bytes", s->classes[i].sealed_bytes);
-		json_array_append_new(classes, one.object);
+		array_add_row(&classes, &one);
 	}
 	row_array(&r, "classes", classes);
 	return row_put(&r, e);

@@ -97,7 +97,7 @@ static json_t *reason_array(const char *reasons)
 	while (array && *reasons) {
 		size_t len = strcspn(reasons, ",");
 
-		json_array_append_new(array, json_stringn(reasons, len));
+		array_add_text(&array, span_of(reasons, len));
 		reasons += len + strspn(reasons + len, ", ");
 	}
 	return array;

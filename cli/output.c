@@ -352,12 +352,18 @@ static json_t *repaired_string(struct span s)
 	return value;
 }
 
-void row_text(struct row *r, const char *name, struct span s)
+/* NULL when memory is short. */
+static json_t *text_value(struct span s)
 {
 	/* jansson looks whether it is UTF-8, as nearly all text is. */
 	json_t *value = json_stringn(s.len ? (const char *)s.ptr : "", s.len);
 
-	set(r, name, value ? value : repaired_string(s));
+	return value ? value : repaired_string(s);
+}
+
+void row_text(struct row *r, const char *name, struct span s)
+{
+	set(r, name, text_value(s));
 }
 
 void row_cstr(struct row *r, const char *name, const char *s)
@@ -427,49 +433,99 @@ void row_array(struct row *r, const char *name, json_t *array)
 	set(r, name, array);
 }
 
-/* ASCII only, so that no byte of a mail can act on a terminal. */
-static char *row_dump(struct row *r)
+void array_add(json_t **array, json_t *value)
 {
-	char *text = r->bad ? NULL : json_dumps(r->object, JSON_COMPACT | JSON_ENSURE_ASCII);
+	/* append_new takes VALUE in any case, and says no to one that is NULL. */
+	if (json_array_append_new(*array, value) != 0) {
+		json_decref(*array);
+		*array = NULL;
+	}
+}
+
+void array_add_text(json_t **array, struct span text)
+{
+	array_add(array, text_value(text));
+}
+
+void array_add_row(json_t **array, struct row *row)
+{
+	if (row->bad)
+		row_drop(row);
+	array_add(array, row->object);
+	row->object = NULL;
+}
+
+struct dump {
+	struct buf *out;
+	struct err *e;
+	enum err_code rc;
+};
+
+static int dump_piece(const char *bytes, size_t count, void *ctx)
+{
+	struct dump *d = ctx;
+
+	if (!d->rc)
+		d->rc = buf_append(d->out, span_of(bytes, count), d->e);
+	return d->rc ? -1 : 0;
+}
+
+enum err_code json_text(const json_t *json, size_t flags, struct buf *out, struct err *e)
+{
+	/* jansson 2.14 goes on when the name of a member could not be written; what was refused once is remembered. */
+	struct dump d = { out, e, ERR_OK };
+	int failed = json ? json_dump_callback(json, dump_piece, &d, flags) : -1;
+
+	if (d.rc)
+		return d.rc;
+	return failed ? err_no_memory(e, 0) : ERR_OK;
+}
+
+/* A list of all snapshots is one line. */
+#define LINE_BYTES_MAX ((size_t)1024 * MIB)
+
+/* One line, ASCII only, so that no byte of a mail can act on a terminal. */
+static enum err_code row_dump(struct row *r, struct buf *out, struct err *e)
+{
+	enum err_code rc =
+	        r->bad ? err_no_memory(e, 0) : json_text(r->object, JSON_COMPACT | JSON_ENSURE_ASCII, out, e);
 
 	row_drop(r);
-	return text;
+	return rc ? rc : buf_append(out, SPAN_LIT("\n"), e);
 }
 
 enum err_code row_put(struct row *r, struct err *e)
 {
-	char *text = row_dump(r);
-	enum err_code rc;
+	struct buf line = BUF_WITH_MAX(LINE_BYTES_MAX);
+	enum err_code rc = row_dump(r, &line, e);
 
-	if (!text)
-		return err_no_memory(e, 0);
-	rc = output_bytes(span_cstr(text), e);
 	if (!rc)
-		rc = output_bytes(SPAN_LIT("\n"), e);
-	free(text);
+		rc = output_bytes(buf_span(&line), e);
+	buf_release(&line);
 	return rc;
 }
 
 enum err_code row_put_file(struct row *r, FILE *file, const char *name, struct err *e)
 {
-	char *text = row_dump(r);
-	enum err_code rc = ERR_OK;
+	struct buf line = BUF_WITH_MAX(LINE_BYTES_MAX);
+	enum err_code rc = row_dump(r, &line, e);
 
-	if (!text)
-		return err_no_memory(e, 0);
-	if (fprintf(file, "%s\n", text) < 0)
+	if (!rc && fwrite(line.ptr, 1, line.len, file) != line.len)
 		rc = err_sys(e, errno, "cannot write %s", name);
-	free(text);
+	buf_release(&line);
 	return rc;
 }
 
 void row_put_stderr(struct row *r)
 {
-	char *text = row_dump(r);
+	struct buf line = BUF_WITH_MAX(LINE_BYTES_MAX);
+	struct err e;
 
-	if (text)
-		fprintf(stderr, "%s\n", text);
-	free(text);
+	if (!row_dump(r, &line, &e))
+		fwrite(line.ptr, 1, line.len, stderr);
+	else
+		fprintf(stderr, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n", err_code_name(e.code), e.text);
+	buf_release(&line);
 }
 
 void row_drop(struct row *r)

@@ -80,13 +80,22 @@ void row_time(struct row *r, const char *name, int64_t time_ms); /* RFC 3339, lo
 void row_time_zone(struct row *r, const char *name, int64_t time_ms, int16_t zone_minutes);
 void row_place(struct row *r, const char *name, const char *snapshot, struct span collection, struct span key);
 void row_child(struct row *r, const char *name, struct row *child); /* consumes CHILD */
-void row_array(struct row *r, const char *name, json_t *array);     /* consumes ARRAY */
+void row_array(struct row *r, const char *name, json_t *array);     /* consumes ARRAY; NULL: memory was short */
+/*
+ * Append to *ARRAY; VALUE and what ROW holds are consumed. When memory is short *ARRAY is freed and becomes NULL, which
+ * stays so: a list that lacks something must not look like a whole one.
+ */
+void array_add(json_t **array, json_t *value);
+void array_add_text(json_t **array, struct span text); /* UTF-8; other bytes become U+FFFD */
+void array_add_row(json_t **array, struct row *row);
 /* One line on stdout. Consumes R. */
 MUST_CHECK enum err_code row_put(struct row *r, struct err *e);
 /* One line in FILE, NAME for the message. Consumes R. */
 MUST_CHECK enum err_code row_put_file(struct row *r, FILE *file, const char *name, struct err *e);
-/* One line on stderr, failures ignored. Consumes R. */
+/* One line on stderr; when memory is short it says so instead. Consumes R. */
 void row_put_stderr(struct row *r);
 void row_drop(struct row *r);
+/* Appends JSON as text; FLAGS are json_dumps's. JSON may be NULL: memory was short. */
+MUST_CHECK enum err_code json_text(const json_t *json, size_t flags, struct buf *out, struct err *e);
 
 #endif

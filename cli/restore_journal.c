@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "output.h"
 
 enum { JOURNAL_BYTES_MAX = 64 * 1024 };
 
@@ -150,14 +151,12 @@ enum err_code restore_journal_save(struct restore_journal *j, const char *into, 
 	/* A target that is no UTF-8 is told in part only: it is there for people; the file's name is what counts. */
 	json_t *json = json_pack("{s:i,s:s,s:s,s:s*,s:s}", "version", 1, "repository", j->repo, "snapshot", j->snapshot,
 	                         "target", text_is_utf8(span_cstr(j->target)) ? j->target : NULL, "into", into);
-	char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
-	enum err_code rc = ERR_OK;
+	struct buf text = BUF_EMPTY;
+	enum err_code rc = json_text(json, JSON_INDENT(1), &text, e);
 
-	if (!text)
-		rc = err_no_memory(e, 0);
-	else if (*j->file)
-		rc = write_file(j, span_cstr(text), e);
-	free(text);
+	if (!rc && *j->file)
+		rc = write_file(j, buf_span(&text), e);
+	buf_release(&text);
 	json_decref(json);
 	return rc;
 }

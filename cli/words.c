@@ -34,12 +34,8 @@ static json_t *words_array(struct span commas)
 	while (array && commas.len) {
 		const uint8_t *end = memchr(commas.ptr, ',', commas.len);
 		size_t len = end ? (size_t)(end - commas.ptr) : commas.len;
-		struct row holder = row_new(NULL);
 
-		row_text(&holder, "word", span_first(commas, len));
-		if (holder.object)
-			json_array_append(array, json_object_get(holder.object, "word"));
-		row_drop(&holder);
+		array_add_text(&array, span_first(commas, len));
 		commas = span_skip(commas, end ? len + 1 : len);
 	}
 	return array;
@@ -123,12 +119,8 @@ static json_t *names_array(struct span names)
 	while (array && names.len) {
 		const uint8_t *end = memchr(names.ptr, 0, names.len);
 		size_t len = end ? (size_t)(end - names.ptr) : names.len;
-		struct row holder = row_new(NULL);
 
-		row_text(&holder, "name", span_first(names, len));
-		if (holder.object)
-			json_array_append(array, json_object_get(holder.object, "name"));
-		row_drop(&holder);
+		array_add_text(&array, span_first(names, len));
 		names = span_skip(names, end ? len + 1 : len);
 	}
 	return array;

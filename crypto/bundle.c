@@ -110,10 +110,10 @@ enum err_code bundle_seal(const struct keys *k, struct buf *out, struct err *e)
 	return bundle_encode(k, nonce, out, e);
 }
 
-static enum err_code clear_decode(struct span bundle, const struct holder_secret *h, struct err *e)
+enum err_code bundle_inspect(struct span bundle, struct holder_id *holder, struct repo_id *repo, struct err *e)
 {
 	struct rd r = rd_of(bundle);
-	struct span magic = rd_take(&r, sizeof BUNDLE_MAGIC - 1), zeros, holder, repo;
+	struct span magic = rd_take(&r, sizeof BUNDLE_MAGIC - 1), zeros;
 	unsigned version = rd_u16(&r);
 
 	if (r.bad || !span_equal(magic, SPAN_LIT(BUNDLE_MAGIC)))
@@ -124,13 +124,24 @@ static enum err_code clear_decode(struct span bundle, const struct holder_secret
 	if (bundle.len % BUNDLE_UNIT || bundle.len < BUNDLE_UNIT || bundle.len > BUNDLE_BYTES_MAX)
 		return err_set(e, ERR_CORRUPT, "a key bundle cannot have %zu bytes", bundle.len);
 	zeros = rd_take(&r, 6);
-	holder = rd_take(&r, ID16_BYTES);
-	repo = rd_take(&r, ID16_BYTES);
 	if (!sodium_is_zero(zeros.ptr, zeros.len))
 		return err_set(e, ERR_UNSUPPORTED, "key bundle with features that this program does not know");
-	if (!span_equal(holder, span_of(h->holder.bytes, ID16_BYTES)))
+	rd_copy(&r, holder->bytes, ID16_BYTES);
+	rd_copy(&r, repo->bytes, ID16_BYTES);
+	return ERR_OK;
+}
+
+static enum err_code clear_check(struct span bundle, const struct holder_secret *h, struct err *e)
+{
+	struct holder_id holder;
+	struct repo_id repo;
+	enum err_code rc = bundle_inspect(bundle, &holder, &repo, e);
+
+	if (rc)
+		return rc;
+	if (memcmp(&holder, &h->holder, sizeof holder) != 0)
 		return err_set(e, ERR_CORRUPT, "key bundle of another holder");
-	if (!span_equal(repo, span_of(h->repo.bytes, ID16_BYTES)))
+	if (memcmp(&repo, &h->repo, sizeof repo) != 0)
 		return err_set(e, ERR_CORRUPT, "key bundle of another repository");
 	return ERR_OK;
 }
@@ -250,7 +261,7 @@ enum err_code bundle_open(struct span bundle, const struct holder_secret *h, str
 {
 	uint8_t key[KEY_BYTES], *plain = NULL;
 	size_t plain_len;
-	enum err_code rc = clear_decode(bundle, h, e);
+	enum err_code rc = clear_check(bundle, h, e);
 
 	if (rc)
 		return rc;

@@ -126,6 +126,9 @@ void holder_secret_free(struct holder_secret **h);
 
 #define BUNDLE_BYTES_MAX (64 * KIB)
 MUST_CHECK enum err_code bundle_seal(const struct keys *k, struct buf *out, struct err *e);
+/* Reads the clear part only: whose it is. ERR_CORRUPT, or ERR_UNSUPPORTED for another version. The size is checked. */
+MUST_CHECK enum err_code bundle_inspect(struct span bundle, struct holder_id *holder, struct repo_id *repo,
+                                        struct err *e);
 /* ERR_CORRUPT also when the root public key in the bundle is not the slot's. */
 MUST_CHECK enum err_code bundle_open(struct span bundle, const struct holder_secret *h, struct keys **out,
                                      struct err *e);

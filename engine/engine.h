@@ -51,7 +51,10 @@ struct repo_options {
 	void *notice_ctx;
 };
 
-/* ERR_EXISTS when there is a repository, or anything else, already. */
+/*
+ * ERR_EXISTS when there is a repository, or anything else, already. ERR_OUTCOME_UNKNOWN: there may be one now, and
+ * SECRET may be what opens it. After any other failure the folder is as empty as it was.
+ */
 MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct slot_options *slot, struct repo **out,
                                    struct err *e);
 /* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
@@ -335,7 +338,7 @@ MUST_CHECK enum err_code engine_hold_find(struct repo *r, const char *text, stru
 #define PRUNE_TRASH_MS       ((int64_t)7 * 24 * 3600 * 1000)
 #define PRUNE_WAIT_MS        ((int64_t)24 * 3600 * 1000)
 #define PRUNE_SILENT_MS      ((int64_t)7 * 24 * 3600 * 1000)
-#define PRUNE_UNUSED_PERCENT 50
+#define PRUNE_UNUSED_PERCENT 5
 struct prune_options {
 	int64_t trash_ms;  /* snapshots longer in the trash than this end for good; 0: all */
 	int64_t wait_ms;   /* 0: for when no other machine reads */

@@ -130,6 +130,14 @@ enum err_code store_delete(struct store *s, const char *name, struct err *e)
 	return rc;
 }
 
+void store_drop_empty_folder(struct store *s, const char *folder)
+{
+	struct err ignored;
+
+	if (!name_check(folder, &ignored))
+		(void)!unlinkat(s->root_fd, folder, AT_REMOVEDIR);
+}
+
 enum err_code store_sync(struct store *s, const char *name, struct err *e)
 {
 	enum err_code rc = name_check(name, e);

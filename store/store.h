@@ -41,6 +41,11 @@ MUST_CHECK enum err_code store_get_range(struct store *s, const char *name, uint
 MUST_CHECK enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e);
 /* A missing object is fine. */
 MUST_CHECK enum err_code store_delete(struct store *s, const char *name, struct err *e);
+/*
+ * Where objects lie in folders: takes FOLDER away if it is empty. Only for when nobody else can be writing into it, as
+ * in a repository that was never finished.
+ */
+void store_drop_empty_folder(struct store *s, const char *folder);
 /* Makes an object that was read durable by ourselves (visible is not durable on POSIX). */
 MUST_CHECK enum err_code store_sync(struct store *s, const char *name, struct err *e);
 

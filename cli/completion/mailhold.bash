@@ -22,10 +22,10 @@ _mailhold_options()
 	restore)
 		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run $global" ;;
 	forget) printf '%s ' "-u --undo -n --dry-run $keep $global" ;;
-	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --fence $keep $global" ;;
 	hold)
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
+	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role --new-key-file --new-password-file --new-password-command --all $global" ;;
 	check) printf '%s ' "--read-data $global" ;;

@@ -248,6 +248,10 @@ static enum err_code outline_below(struct maildir_source *s, int fd, struct span
 		next = rc ? -1 : dir_open_below(fd, (const char *)name.ptr);
 		if (!rc && next < 0)
 			rc = err_sys(&why, errno, "cannot open the folder");
+		if (rc == ERR_NO_MEMORY) {
+			*e = why;
+			break;
+		}
 		if (rc) {
 			report(s, raw, "", name, &why);
 			rc = ERR_OK;

@@ -158,6 +158,10 @@ static enum err_code outline_below(struct mbox_source *s, int fd, struct span ra
 			rc = err_set(&why, ERR_LIMIT, "more than %d folders deep", DEPTH_MAX);
 		if (!rc && (next = dir_open_below(fd, (const char *)name.ptr)) < 0)
 			rc = err_sys(&why, errno, "cannot open the folder");
+		if (rc == ERR_NO_MEMORY) {
+			*e = why;
+			break;
+		}
 		if (rc) {
 			report(s, raw, name, &why);
 			rc = ERR_OK;

@@ -46,17 +46,12 @@ static enum err_code db_error(struct err *e, char *text, const char *doing)
 		const char *word;
 		enum err_code code;
 	} known[] = {
-		{ "While lock file", ERR_BUSY },
-		{ "lock hold by", ERR_BUSY },
-		{ "No space left", ERR_NO_SPACE },
-		{ "Too many open files", ERR_LIMIT },
-		{ "Cannot allocate memory", ERR_NO_MEMORY },
-		{ "Permission denied", ERR_DENIED },
-		{ "Read-only file system", ERR_DENIED },
-		{ "does not exist", ERR_NOT_FOUND },
-		{ "Corruption", ERR_CORRUPT },
-		{ "Invalid argument", ERR_CORRUPT },
-		{ "Not implemented", ERR_CORRUPT },
+		{ "While lock file", ERR_BUSY },      { "lock hold by", ERR_BUSY },
+		{ "No space left", ERR_NO_SPACE },    { "Disk quota exceeded", ERR_NO_SPACE },
+		{ "Too many open files", ERR_LIMIT }, { "Cannot allocate memory", ERR_NO_MEMORY },
+		{ "Permission denied", ERR_DENIED },  { "Read-only file system", ERR_DENIED },
+		{ "does not exist", ERR_NOT_FOUND },  { "Corruption", ERR_CORRUPT },
+		{ "Invalid argument", ERR_CORRUPT },  { "Not implemented", ERR_CORRUPT },
 		{ "No such file", ERR_CORRUPT },
 	};
 	enum err_code code = ERR_IO;
@@ -102,7 +97,8 @@ static void set_options(struct index_db *db, bool read_only)
 	rocksdb_options_set_max_open_files(o, -1);
 	rocksdb_options_set_max_file_opening_threads(o, 1);
 	rocksdb_options_set_max_background_jobs(o, 2);
-	rocksdb_options_set_info_log_level(o, 3);
+	/* Says nothing: an error line that cannot be written ends the process, for its log asserts that writes work. */
+	rocksdb_options_set_info_log_level(o, 5);
 	rocksdb_options_set_keep_log_file_num(o, 1);
 	rocksdb_options_set_skip_stats_update_on_db_open(o, 1);
 	rocksdb_options_set_stats_dump_period_sec(o, 0);

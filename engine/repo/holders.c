@@ -174,15 +174,17 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	if (what == KEY_BUNDLE)
 		return ERR_OK;
 	row->info.slots++;
-	if (!store_get(l->repo->store, name, SLOT_BYTES, &slot, &(struct err){ 0 }) &&
-	    !slot_inspect(buf_span(&slot), &info, &(struct err){ 0 }))
+	rc = store_get(l->repo->store, name, SLOT_BYTES, &slot, e);
+	if (!rc)
+		rc = slot_inspect(buf_span(&slot), &info, e);
+	if (!rc)
 		row->info.kind = info.kind;
 	buf_release(&slot);
-	return ERR_OK;
+	return rc == ERR_NO_MEMORY ? rc : ERR_OK; /* one that cannot be read is listed no less */
 }
 
 /* A label that is missing or damaged costs a name, not the list. */
-static void read_label(struct repo *r, struct key_row *row)
+static enum err_code read_label(struct repo *r, struct key_row *row, struct err *e)
 {
 	struct key_path path = key_path_of(row->info.id, KEY_LABEL);
 	struct buf bytes = BUF_EMPTY;
@@ -191,9 +193,12 @@ static void read_label(struct repo *r, struct key_row *row)
 	if (keys_read_names(r->keys) && !store_get(r->store, path.text, LABEL_BYTES, &bytes, &why) &&
 	    !label_open(r->keys, &row->info.id, buf_span(&bytes), &row->label, &why))
 		row->info.added_ms = row->label.time_ms;
-	if (why.code && why.code != ERR_NOT_FOUND)
+	if (why.code == ERR_NO_MEMORY)
+		*e = why;
+	else if (why.code && why.code != ERR_NOT_FOUND)
 		repo_notice(r, "%s: %s", path.text, why.text);
 	buf_release(&bytes);
+	return why.code == ERR_NO_MEMORY ? why.code : ERR_OK;
 }
 
 static enum key_state row_state(const struct key_row *row)
@@ -226,7 +231,7 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 	for (size_t i = 0; !rc && i < out->count; i++) {
 		struct key_row *row = &out->rows[i];
 
-		read_label(r, row);
+		rc = read_label(r, row, e);
 		row->info.label = span_of(row->label.text, row->label.len);
 		row->info.state = row_state(row);
 		row->info.self = !memcmp(&row->info.id, &self, sizeof self);
@@ -261,6 +266,7 @@ enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *
 {
 	struct key_rows l;
 	size_t labels = 0, ids = 0, by_label = 0, by_id = 0;
+	bool finished = false;
 	enum err_code rc = gather(r, &l, e);
 
 	for (size_t i = 0; !rc && i < l.count; i++) {
@@ -268,9 +274,12 @@ enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *
 
 		if (k->state == KEY_REMOVED && !k->slots && !l.rows[i].bundle)
 			continue;
-		if (k->label.len && span_equal(k->label, span_cstr(text))) {
+		/* What an interrupted add left is meant only when nothing else has that label. */
+		if (k->label.len && span_equal(k->label, span_cstr(text)) &&
+		    (k->state != KEY_UNFINISHED || !finished)) {
+			labels = k->state != KEY_UNFINISHED && !finished ? 1 : labels + 1;
+			finished |= k->state != KEY_UNFINISHED;
 			by_label = i;
-			labels++;
 		}
 		if (is_prefix(text, k->id_hex)) {
 			by_id = i;
@@ -301,7 +310,9 @@ static enum err_code label_is_free(struct repo *r, struct span label, struct err
 		return ERR_OK;
 	rc = gather(r, &l, e);
 	for (size_t i = 0; !rc && i < l.count; i++)
-		if (l.rows[i].info.state != KEY_REMOVED && span_equal(l.rows[i].info.label, label))
+		/* What an interrupted add left must not stand in the way of the same add. */
+		if (l.rows[i].info.state != KEY_REMOVED && l.rows[i].info.state != KEY_UNFINISHED &&
+		    span_equal(l.rows[i].info.label, label))
 			rc = err_set(e, ERR_EXISTS, "there is a key '%s' already", text_name(label).text);
 	mem_free(l.rows);
 	return rc;
@@ -459,7 +470,9 @@ enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum 
 
 	if (rc)
 		return rc;
-	read_label(r, &row);
+	rc = read_label(r, &row, e);
+	if (rc)
+		return rc;
 	slot.label = span_of(row.label.text, row.label.len);
 	rc = put_slot(r->store, &path, r->keys, secret, &slot, e);
 	if (!rc)

@@ -217,6 +217,19 @@ static const char readme[] =
         "To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
         "The format is documented in docs/format/ of the program's source.\n";
 
+/* What opens goes first. What cannot be deleted stays: the error at hand says more than that would. */
+static void take_back_first_objects(struct repo *r)
+{
+	static const enum key_object objects[] = { KEY_SLOT, KEY_BUNDLE, KEY_LABEL };
+	struct err ignored;
+
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		(void)!store_delete(r->store, key_path_of(keys_holder(r->keys), objects[i]).text, &ignored);
+	(void)!store_delete(r->store, "readme.txt", &ignored);
+	store_drop_empty_folder(r->store, "key");
+	store_drop_empty_folder(r->store, "ledger");
+}
+
 /* Key objects first, then record 0, which makes it a repository: a crash in between leaves nothing that opens. */
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
                                          struct err *e)
@@ -228,6 +241,9 @@ static enum err_code write_first_objects(struct repo *r, const struct repo_optio
 		rc = holder_objects_put(r->store, r->keys, r->keys, o->secret, slot, e);
 	if (!rc)
 		rc = ledger_create(r->store, r->keys, SPLITTER_VERSION, CUTTER_VERSION, e);
+	/* The folder was empty, so that the same command must find it so again. */
+	if (rc && rc != ERR_OUTCOME_UNKNOWN && rc != ERR_EXISTS)
+		take_back_first_objects(r);
 	return rc;
 }
 
@@ -242,8 +258,15 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 		rc = keys_new(&r->keys, e);
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
-	if (!rc)
+	if (!rc) {
 		rc = open_parts(r, o, e);
+		/* It stands, and its secret must be kept. */
+		if (rc) {
+			struct err why = *e;
+
+			rc = err_set(e, ERR_OUTCOME_UNKNOWN, "the repository was made, but then: %.400s", why.text);
+		}
+	}
 	if (rc) {
 		repo_free(&r);
 		return rc;
@@ -291,6 +314,9 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (!rc)
 		rc = reader_open(r->store, r->keys, r->index, REPO_READER_CACHE_BYTES, &r->reader, e);
 	r->index_mode = mode;
+	/* Half of it is nothing: who asks again must not find an index without a reader. */
+	if (rc)
+		repo_drop_index(r);
 	return rc;
 }
 

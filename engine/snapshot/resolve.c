@@ -7,8 +7,7 @@
 
 #define ID_PREFIX_DIGITS_MIN 4
 
-/* Does the snapshot belong to ACCOUNT? A keeper cannot turn names into ids and knows accounts by their ids alone. */
-static bool of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account)
+bool snapshot_of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account)
 {
 	struct account_id id;
 	char hex[2 * ID16_BYTES + 1];
@@ -28,33 +27,36 @@ static bool wanted(const struct snapshot_fact *fact, unsigned which)
 	       (fact->state == SNAPSHOT_TRASH && (which & SNAPSHOTS_TRASH));
 }
 
-enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account, snapshot_visit visit, void *ctx,
-                             struct err *e)
-{
-	struct buf hold = BUF_EMPTY;
-	struct snapshot_info info;
-	enum err_code rc = ERR_OK;
-	size_t count = ledger_snapshot_count(r->ledger);
-
-	for (size_t i = 0; !rc && i < count; i++) {
-		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
-
-		if (!wanted(fact, which) || (account && !of_account(r, fact, span_cstr(account))))
-			continue;
-		rc = snapshot_show(r, fact, &hold, &info, e);
-		if (!rc)
-			rc = visit(ctx, &info, e);
-	}
-	buf_release(&hold);
-	return rc;
-}
-
 /* The candidates: snapshots of the wanted state and account, oldest first, as numbers in the ledger. */
 struct candidates {
 	size_t *numbers;
 	size_t count;
 	bool several_accounts;
 };
+
+static bool is_earlier(const struct repo *r, size_t a, size_t b)
+{
+	return ledger_snapshot(r->ledger, a)->entry.time_ms < ledger_snapshot(r->ledger, b)->entry.time_ms;
+}
+
+/*
+ * A copied snapshot was committed when it was copied, which says nothing about its age: with copies among them, time is
+ * the order. Else it is the ledger, which no wrong clock disturbs. Mostly in order already: by insertion.
+ */
+static void put_in_order(const struct repo *r, struct candidates *c)
+{
+	bool copied = false;
+
+	for (size_t i = 0; i < c->count; i++)
+		copied |= (ledger_snapshot(r->ledger, c->numbers[i])->entry.flags & SNAPSHOT_COPIED) != 0;
+	for (size_t i = 1; copied && i < c->count; i++) {
+		size_t moved = c->numbers[i], at = i;
+
+		for (; at > 0 && is_earlier(r, moved, c->numbers[at - 1]); at--)
+			c->numbers[at] = c->numbers[at - 1];
+		c->numbers[at] = moved;
+	}
+}
 
 static enum err_code gather(struct repo *r, unsigned which, struct span account, struct candidates *out, struct err *e)
 {
@@ -66,14 +68,35 @@ static enum err_code gather(struct repo *r, unsigned which, struct span account,
 	for (size_t i = 0; i < count; i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
-		if (!wanted(fact, which) || (account.len && !of_account(r, fact, account)))
+		if (!wanted(fact, which) || (account.len && !snapshot_of_account(r, fact, account)))
 			continue;
 		if (out->count && memcmp(&fact->entry.account,
 		                         &ledger_snapshot(r->ledger, out->numbers[0])->entry.account, ID16_BYTES) != 0)
 			out->several_accounts = true;
 		out->numbers[out->count++] = i;
 	}
+	put_in_order(r, out);
 	return ERR_OK;
+}
+
+enum err_code repo_snapshots(struct repo *r, unsigned which, const char *account, snapshot_visit visit, void *ctx,
+                             struct err *e)
+{
+	struct candidates c = { 0 };
+	struct buf hold = BUF_EMPTY;
+	struct snapshot_info info;
+	enum err_code rc = ERR_OK;
+
+	if (!account || *account)
+		rc = gather(r, which, account ? span_cstr(account) : SPAN_EMPTY, &c, e);
+	for (size_t i = 0; !rc && i < c.count; i++) {
+		rc = snapshot_show(r, ledger_snapshot(r->ledger, c.numbers[i]), &hold, &info, e);
+		if (!rc)
+			rc = visit(ctx, &info, e);
+	}
+	mem_free(c.numbers);
+	buf_release(&hold);
+	return rc;
 }
 
 static enum err_code several(struct err *e)

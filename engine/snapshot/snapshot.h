@@ -97,6 +97,11 @@ MUST_CHECK enum err_code snapshot_details_of(const struct repo *r, const struct 
                                              struct snapshot_details *out, struct err *e);
 /* Live or in the trash. NULL: there is none, or it has ended for good. */
 const struct snapshot_fact *snapshot_find(const struct repo *r, const struct snapshot_id *id);
+/*
+ * Does the snapshot belong to ACCOUNT? A keeper cannot turn names into ids: it knows accounts by their ids alone, and
+ * names one by at least its first 4 digits.
+ */
+bool snapshot_of_account(const struct repo *r, const struct snapshot_fact *fact, struct span account);
 /* The newest live snapshot of an account by ledger order; partial ones count when PARTIAL. NULL: none. */
 const struct snapshot_fact *snapshot_latest(const struct repo *r, const struct account_id *account, bool partial);
 

@@ -21,12 +21,17 @@ struct check {
 	struct idmap pages_seen;
 	struct idmap damaged; /* chunk ids that cannot be read */
 	const char *object;   /* what is looked at */
+	struct err ours;      /* ERR_NO_MEMORY: says nothing about the repository, and ends the check */
 };
 
 static void problem(struct check *c, const char *object, const struct err *what)
 {
 	struct check_problem p = { object, what };
 
+	if (what->code == ERR_NO_MEMORY) {
+		c->ours = *what;
+		return;
+	}
 	c->report->problems++;
 	if (c->visit)
 		c->visit(c->ctx, &p);
@@ -46,7 +51,8 @@ static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, stru
 {
 	struct check *c = ctx;
 	struct buf object = BUF_EMPTY;
-	struct holder_id holder;
+	struct holder_id holder = { 0 }, told = { 0 };
+	struct repo_id repo = keys_repo(c->repo->keys), told_repo = repo;
 	struct slot_info info;
 	struct label label;
 	struct err what;
@@ -59,19 +65,50 @@ static enum err_code check_key(void *ctx, const char *name, uint64_t bytes, stru
 	case KEY_SLOT:
 	case KEY_SLOT_LATER:
 		rc = slot_inspect(buf_span(&object), &info, &what);
+		told = info.holder;
+		told_repo = info.repo;
+		break;
+	case KEY_BUNDLE:
+		rc = bundle_inspect(buf_span(&object), &told, &told_repo, &what);
 		break;
 	case KEY_LABEL:
 		rc = label_open(c->repo->keys, &holder, buf_span(&object), &label, &what);
-		if (rc == ERR_WRONG_KEY)
+		if (rc == ERR_WRONG_KEY && !keys_read_names(c->repo->keys))
 			rc = ERR_OK; /* a keeper reads no names */
+		told = holder;
 		break;
 	default:
-		break; /* bundles open with their holder's secret only */
+		break;
 	}
+	if (!rc && (memcmp(&told, &holder, sizeof told) != 0 || memcmp(&told_repo, &repo, sizeof repo) != 0))
+		rc = err_set(&what, ERR_CORRUPT, "it is of another key or another repository");
 	if (rc)
 		problem(c, name, &what);
 	buf_release(&object);
 	return ERR_OK;
+}
+
+/* An announced key whose objects are not there. What is there was looked at by check_key. */
+static enum err_code check_holder(void *ctx, const struct key_info *k, struct err *e)
+{
+	struct check *c = ctx;
+	char object[48];
+	struct err what;
+
+	(void)e;
+	if (k->state != KEY_GONE)
+		return ERR_OK;
+	snprintf(object, sizeof object, "key %.8s", k->id_hex);
+	err_set(&what, ERR_NOT_FOUND, "its slot or its bundle is missing, so that it opens nothing any more");
+	problem(c, object, &what);
+	return ERR_OK;
+}
+
+static enum err_code check_keys(struct check *c, struct err *e)
+{
+	enum err_code rc = store_list(c->repo->store, "key", check_key, c, e);
+
+	return rc ? rc : repo_keys(c->repo, check_holder, c, e);
 }
 
 /* ---- packs ---- */
@@ -113,7 +150,7 @@ static enum err_code check_block(struct check *c, struct pack *pack, uint32_t nu
 	}
 	if (rc && ids.len)
 		for (size_t at = 0; at < ids.len; at += sizeof(struct chunk_id))
-			if (idmap_put(&c->damaged, ids.ptr + at, 0, &(struct err){ 0 }))
+			if (idmap_put(&c->damaged, ids.ptr + at, 0, &c->ours))
 				break;
 	c->report->blocks++;
 	c->report->bytes_read += info->sealed_bytes;
@@ -415,10 +452,10 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 	p.items_total = ledger_pack_count(r->ledger) + ledger_snapshot_count(r->ledger);
 	rc = ledger_check(r->ledger, ledger_trouble, &c, e);
 	if (!rc)
-		rc = store_list(r->store, "key", check_key, &c, e);
+		rc = check_keys(&c, e);
 	if (!rc)
 		rc = repo_need_index(r, INDEX_READ, e);
-	for (uint32_t i = 0; !rc && i < ledger_pack_count(r->ledger); i++) {
+	for (uint32_t i = 0; !rc && !c.ours.code && i < ledger_pack_count(r->ledger); i++) {
 		const struct pack_fact *fact = ledger_pack(r->ledger, i);
 
 		if (fact->state == PACK_LIVE)
@@ -428,7 +465,7 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 		p.what = "packs";
 		repo_tell(r, &p);
 	}
-	for (size_t i = 0; !rc && i < ledger_snapshot_count(r->ledger); i++) {
+	for (size_t i = 0; !rc && !c.ours.code && i < ledger_snapshot_count(r->ledger); i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(r->ledger, i);
 
 		if (fact->state == SNAPSHOT_LIVE || fact->state == SNAPSHOT_TRASH)
@@ -439,5 +476,9 @@ enum err_code engine_check(struct repo *r, const struct check_options *o, check_
 	}
 	idmap_release(&c.pages_seen);
 	idmap_release(&c.damaged);
+	if (!rc && c.ours.code) {
+		*e = c.ours;
+		rc = e->code;
+	}
 	return rc;
 }

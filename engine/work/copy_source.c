@@ -488,12 +488,12 @@ bool copy_source_changed(const struct item_listing *l, size_t i)
 	return l->entries[i].changed;
 }
 
-bool copy_source_same(const struct item_source *base, size_t c, uint64_t items)
+bool copy_source_same(const struct item_source *base, size_t c, uint64_t items, uint64_t bytes)
 {
 	const struct copy_source *s = (const struct copy_source *)base;
 	const struct collection_row *now = &s->view->table.rows[c], *row;
 
-	if (s->before_count != 1 || s->damage[c].code || now->state.items != items)
+	if (s->before_count != 1 || s->damage[c].code || now->state.items != items || now->state.bytes != bytes)
 		return false;
 	row = collection_table_find(&s->before[0]->table, now->shown.c.path);
 	return row && !memcmp(&row->roots, &now->roots, sizeof row->roots) &&

@@ -18,7 +18,7 @@
 MUST_CHECK enum err_code copy_source_open(struct view *v, struct view *const *before, size_t before_count,
                                           struct item_source **out, struct err *e);
 /* For struct copied. */
-bool copy_source_same(const struct item_source *s, size_t c, uint64_t items);
+bool copy_source_same(const struct item_source *s, size_t c, uint64_t items, uint64_t bytes);
 bool copy_source_changed(const struct item_listing *l, size_t i);
 const uint64_t *copy_source_lost(const struct item_source *s);
 /* How many items were fetched; bytes of all their streams. */

@@ -108,19 +108,34 @@ static enum err_code add_snapshot(struct policy *p, size_t row, struct buf *hold
 	return ERR_OK;
 }
 
+/* Digits that a keeper gives may begin the ids of several accounts. */
+static enum err_code check_one_account(const struct policy *p, const struct snapshot_fact *fact, struct err *e)
+{
+	if (!p->policy->account || !p->count ||
+	    !memcmp(&p->groups[0].account, &fact->entry.account, sizeof fact->entry.account))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "the ids of several accounts begin with '%s'; write more digits",
+	               p->policy->account);
+}
+
 static enum err_code gather(struct policy *p, struct err *e)
 {
 	struct buf hold = BUF_EMPTY;
-	struct account_id account = { { 0 } };
 	enum err_code rc = make_room(p, e);
 
-	if (p->policy->account)
-		account = keys_account(p->repo->keys, span_cstr(p->policy->account));
+	if (!rc && p->policy->keep_tag_count && !keys_read_names(p->repo->keys))
+		rc = err_set(
+		        e, ERR_DENIED,
+		        "this key may not read tags: it is a keeper's; use rules of numbers and times, and `mailhold "
+		        "pin` for snapshots that have to stay");
 	for (size_t i = 0; !rc && i < ledger_snapshot_count(p->repo->ledger); i++) {
 		const struct snapshot_fact *fact = ledger_snapshot(p->repo->ledger, i);
 
-		if (fact->state == SNAPSHOT_LIVE &&
-		    (!p->policy->account || !memcmp(&fact->entry.account, &account, sizeof account)))
+		if (fact->state != SNAPSHOT_LIVE ||
+		    (p->policy->account && !snapshot_of_account(p->repo, fact, span_cstr(p->policy->account))))
+			continue;
+		rc = check_one_account(p, fact, e);
+		if (!rc)
 			rc = add_snapshot(p, i, &hold, e);
 	}
 	if (!rc && p->policy->account && !p->count)
@@ -224,7 +239,8 @@ static void tell_brake(struct policy *p, uint32_t group)
 		repo_notice(
 		        p->repo,
 		        "nothing of '%.*s' is forgotten: %s. Look at it with --dry-run; --force does it anyway",
-		        (int)info.account.len, (const char *)info.account.ptr,
+		        info.names_hidden ? 8 : (int)info.account.len,
+		        info.names_hidden ? info.account_id_hex : (const char *)info.account.ptr,
 		        p->brakes[group] == RETENTION_BURST
 		                ? "many snapshots came within a day, far more than usual, and would push older ones out"
 		                : "more than half of its snapshots would go at once");

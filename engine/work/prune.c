@@ -183,7 +183,7 @@ static enum err_code delete_condemned(struct prune *p, struct err *e)
 		    fact->condemned_ms > p->now_ms - p->options->wait_ms) {
 			p->report->packs_waiting++;
 			p->report->bytes_waiting += fact->pack.bytes;
-		} else if (fact->state == PACK_CONDEMNED && prune_is_late(p)) {
+		} else if (fact->state == PACK_CONDEMNED && p->report->packs_deleted && prune_is_late(p)) {
 			p->report->out_of_time = true;
 			p->report->packs_waiting++;
 			p->report->bytes_waiting += fact->pack.bytes;

@@ -33,8 +33,8 @@ struct copied {
 	uint32_t flags;                    /* enum snapshot_flag */
 	const struct snapshot_entry *base; /* NULL: none. Borrowed */
 	struct snapshot_id replaces;       /* a partial snapshot of this repository; zeros: none */
-	/* Collection C, which the base has with ITEMS items, is the same there; nothing of it needs to be listed. */
-	bool (*same)(const struct item_source *s, size_t c, uint64_t items);
+	/* Collection C, which the base has with so many ITEMS and BYTES, is the same there; it need not be listed. */
+	bool (*same)(const struct item_source *s, size_t c, uint64_t items, uint64_t bytes);
 	/* Entry I of a listing has other bytes or facts than the base's item with its key. */
 	bool (*changed)(const struct item_listing *l, size_t i);
 	const uint64_t *lost; /* items that could not even be listed, so far; the source has told of them */

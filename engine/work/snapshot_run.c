@@ -305,7 +305,6 @@ static enum err_code seal_copied(struct run *r, const struct snapshot_entry *ent
 {
 	struct snapshot_details d = r->copied->details;
 
-	d.collections = r->collection_count;
 	d.skipped += r->skipped;
 	if (r->unfinished) {
 		d.unfinished = true;
@@ -486,7 +485,7 @@ static enum err_code list(struct run *r, size_t c, const struct known *known, bo
 	uint64_t lost = r->copied ? *r->copied->lost : 0;
 	enum err_code rc;
 
-	if (r->copied && found && r->copied->same(r->source, c, known->items))
+	if (r->copied && found && r->copied->same(r->source, c, known->items, known->bytes))
 		return ERR_OK;
 	rc = r->source->ops->list(r->source, c, found ? known->cursor : SPAN_EMPTY, r->options->rescan, listing,
 	                          &out->cursor, e);
@@ -535,8 +534,11 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 	if (rc == ERR_OK && found && r->has_table) {
 		const struct collection_row *base = collection_table_find(&r->table, r->collections[c].path);
 
-		/* Listed, but the same: the base's row stands, only our memory of the cursor moves on. */
-		if (base && !memcmp(&base->roots, &out->roots, sizeof out->roots) &&
+		/*
+		 * Listed, but the same: the base's row stands, only our memory of the cursor moves on. In a partial
+		 * base the sum of bytes may be of other items than its rows are.
+		 */
+		if (base && !memcmp(&base->roots, &out->roots, sizeof out->roots) && base->state.bytes == out->bytes &&
 		    !memcmp(&known.facts_id, &out->facts_id, sizeof out->facts_id) &&
 		    (!r->copied || span_equal(base->state.cursor, buf_span(&out->cursor)))) {
 			out->kept = true;

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +200,7 @@ static _Noreturn void be_a_judge(struct run *run, unsigned number)
 	struct judge j = { .run = run, .number = number };
 	uint32_t point;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(j.name, sizeof j.name, "judge-%u", number);
 	while (!atomic_load(&run->shared->stop) &&
 	       (point = atomic_fetch_add(&run->shared->next_point, 1)) < run->count) {

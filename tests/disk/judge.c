@@ -188,7 +188,9 @@ static enum err_code list_one(void *ctx, const struct snapshot_info *s, struct e
 	while (k < j->recorded->step_count && strcmp(s->id_hex, j->recorded->ids[k]) != 0)
 		k++;
 	if (k == j->recorded->step_count)
-		k = strcmp(s->id_hex, j->next_id) ? STEPS_MAX + 1 : STEPS_MAX;
+		k = !strcmp(s->id_hex, j->next_id)   ? STEPS_MAX
+		    : j->recorded->loose < STEPS_MAX ? j->recorded->loose
+		                                     : STEPS_MAX + 1;
 	if (k > STEPS_MAX || l->count > STEPS_MAX || (s->flags & ~(uint32_t)ENGINE_SNAPSHOT_SHRUNK) ||
 	    s->items_skipped) {
 		bad(j, "there is a snapshot %s that nobody made, or with gaps", s->id_hex);

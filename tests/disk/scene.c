@@ -411,7 +411,7 @@ const char *key_before(const struct scene *scene, unsigned k)
 
 /* ---- recording ---- */
 
-static void read_keys(const struct roots *at, struct recorded *r)
+void scene_read_keys(const struct roots *at, struct recorded *r)
 {
 	struct buf text = BUF_EMPTY;
 	char path[200];
@@ -453,7 +453,7 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 	struct roots live;
 	char ignored[160];
 
-	*out = (struct recorded){ .scene = scene };
+	*out = (struct recorded){ .scene = scene, .loose = STEPS_MAX };
 	mail_folder(s, NEXT_FIRST, NEXT_COUNT, ignored);
 	stage_disks(s, "live", &live);
 	tape_move(live.both);
@@ -472,7 +472,7 @@ void scene_record(const struct stage *s, const struct scene *scene, struct recor
 		}
 		result_release(&result);
 	}
-	read_keys(&live, out);
+	scene_read_keys(&live, out);
 	find_steps(out);
 }
 

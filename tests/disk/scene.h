@@ -101,9 +101,12 @@ struct recorded {
 	char ids[STEPS_MAX][33];
 	uint8_t keys[KEY_NAMES_MAX][32];
 	bool has_key[KEY_NAMES_MAX];
+	unsigned loose; /* a step that may have made snapshots of ids that nobody knows; STEPS_MAX for none */
 };
 /* Runs SCENE on empty disks while the tape records, and makes all mail. Ends the process when a command fails. */
 void scene_record(const struct stage *s, const struct scene *scene, struct recorded *out);
+/* Reads the key files that are there. */
+void scene_read_keys(const struct roots *at, struct recorded *r);
 
 /* What must hold after AT operations. */
 enum must {

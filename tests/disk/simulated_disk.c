@@ -1,10 +1,13 @@
 /*
  * simulated_disk: what power cuts and failing disks do to a repository and its client. docs/testing.md tells of it.
  *
- *   simulated_disk crashes [--crashes N] [--seed S] [--jobs J] [--scene NAME] [--seconds T]
- *   simulated_disk without [--seed S]             each sync that is left out must be found out
+ *   simulated_disk crashes [--crashes N] …   the power fails after an operation
+ *   simulated_disk without [--crashes N] …   each sync that is left out must be found out
+ *   simulated_disk faults  [--faults N] …    the n-th call of a command fails
+ *   … [--seed S] [--jobs J] [--scene NAME] [--only EIO|…] [--tell yes]
  */
 #include "crashes.h"
+#include "faults.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,8 @@ struct settings {
 	uint64_t count, seed;
 	unsigned jobs;
 	const char *scene;
+	bool tell;
+	enum fault only;
 };
 
 static double seconds(void)
@@ -118,6 +123,44 @@ static int without(const struct stage *s, const struct settings *set)
 	return missed != 0;
 }
 
+static int faults(const struct stage *s, const struct settings *set)
+{
+	uint64_t scenes_run = 0, all = 0, hit = 0, failed = 0;
+	double begun = seconds();
+
+	for (size_t i = 0; i < scene_count; i++)
+		scenes_run += !set->scene || !strcmp(set->scene, scenes[i].name);
+	for (size_t i = 0; i < scene_count; i++) {
+		struct fault_options o = { .faults = set->count / (scenes_run ? scenes_run : 1) + 1,
+			                   .seed = set->seed + i,
+			                   .jobs = set->jobs,
+			                   .only = set->only,
+			                   .tell = set->tell };
+		struct fault_report report;
+		struct recorded r;
+		double since = seconds();
+
+		if (set->scene && strcmp(set->scene, scenes[i].name) != 0)
+			continue;
+		scene_record(s, &scenes[i], &r);
+		faults_run(s, &r, &o, &report);
+		printf("%-12s %llu of %llu faults, %llu met, %llu commands failed, %.0f s\n", scenes[i].name,
+		       (unsigned long long)report.faults, (unsigned long long)report.possible,
+		       (unsigned long long)report.hit, (unsigned long long)report.failed, seconds() - since);
+		if (report.failures) {
+			printf("FAILED %llu: %s\n", (unsigned long long)report.failures, report.failure);
+			return 1;
+		}
+		all += report.faults;
+		hit += report.hit;
+		failed += report.failed;
+	}
+	printf("%llu faults, %llu met, %llu commands failed and said why: all good; %.0f s\n", (unsigned long long)all,
+	       (unsigned long long)hit, (unsigned long long)failed, seconds() - begun);
+	/* Threads make some calls come and go; but faults that nobody meets prove nothing. */
+	return hit * 10 < all * 8 || !failed;
+}
+
 static bool read_settings(int argc, char **argv, struct settings *out)
 {
 	for (int i = 2; i < argc; i += 2) {
@@ -131,6 +174,11 @@ static bool read_settings(int argc, char **argv, struct settings *out)
 			out->jobs = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--scene"))
 			out->scene = argv[i + 1];
+		else if (!strcmp(argv[i], "--tell"))
+			out->tell = argv[i + 1][0] == 'y';
+		else if (!strcmp(argv[i], "--only"))
+			for (enum fault f = FAULT_NONE; f < FAULT_KINDS; f++)
+				out->only = strcmp(argv[i + 1], fault_name(f)) ? out->only : f;
 		else
 			return false;
 	}
@@ -151,13 +199,16 @@ int main(int argc, char **argv)
 	if (set.jobs > 8)
 		set.jobs = 8;
 	if (argc < 2 || !read_settings(argc, argv, &set)) {
-		fputs("simulated_disk crashes|without [--crashes N] [--seed S] [--jobs J] [--scene NAME]\n", stderr);
+		fputs("simulated_disk crashes|without|faults [--crashes N] [--faults N] [--seed S] [--jobs J] [--scene "
+		      "NAME]\n",
+		      stderr);
 		return 2;
 	}
 	if (crypto_start(&e)) {
 		fprintf(stderr, "%s\n", e.text);
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	stage_open(&stage);
 	tape_start(roots);
 	printf("seed %llu (MAILHOLD_TEST_SEED or --seed repeats the choices)\n", (unsigned long long)set.seed);
@@ -165,9 +216,11 @@ int main(int argc, char **argv)
 		rc = crashes(&stage, &set);
 	else if (!strcmp(argv[1], "without"))
 		rc = without(&stage, &set);
+	else if (!strcmp(argv[1], "faults"))
+		rc = faults(&stage, &set);
 	else
 		rc = 2;
-	if (rc == 1 && !strcmp(argv[1], "crashes"))
+	if (rc == 1 && strcmp(argv[1], "without") != 0)
 		printf("kept: %s\n", stage.folder);
 	else
 		stage_close(&stage);

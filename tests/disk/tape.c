@@ -31,15 +31,20 @@ struct entry { /* followed by name, NUL, name2, NUL, data; padded to 8 bytes */
 /* Shared by all processes. */
 struct tape {
 	atomic_uint_least64_t used;
-	atomic_uint_least64_t calls; /* that the fault can hit */
-	char hit[256];               /* the first that was hit */
 	_Alignas(8) uint8_t bytes[TAPE_BYTES_MAX];
 };
 
+/* Shared by a process and its children. */
+struct faults {
+	atomic_uint_least64_t calls[FAULT_KINDS][DISK_COUNT]; /* that a fault can hit */
+	char hit[256];                                        /* the first that was hit */
+};
+
 static struct tape *tape;
+static struct faults *faults;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char roots[DISK_COUNT][PATH_BYTES];
-static bool recording, lacks_tmpfile, lacks_links;
+static bool recording, lacks_tmpfile, lacks_links, counting;
 static enum fault fault;
 static unsigned fault_disk;
 static uint64_t fault_at;
@@ -80,14 +85,27 @@ const char *tape_kind_name(enum tape_kind kind)
 	return names[kind];
 }
 
-void tape_start(const char *const given[DISK_COUNT])
+static void *shared_room(size_t bytes)
 {
-	tape = mmap(NULL, sizeof *tape, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (tape == MAP_FAILED) {
+	void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED) {
 		perror("no memory for the tape");
 		abort();
 	}
+	return room;
+}
+
+void tape_start(const char *const given[DISK_COUNT])
+{
+	tape = shared_room(sizeof *tape);
+	tape_own_faults();
 	tape_move(given);
+}
+
+void tape_own_faults(void)
+{
+	faults = shared_room(sizeof *faults);
 }
 
 void tape_move(const char *const given[DISK_COUNT])
@@ -258,24 +276,30 @@ void tape_fault(enum fault f, unsigned disk, uint64_t at)
 	fault = f;
 	fault_disk = disk;
 	fault_at = at;
-	atomic_store(&tape->calls, 0);
-	tape->hit[0] = 0;
+	counting = false;
+	memset(faults, 0, sizeof *faults);
 }
 
-uint64_t tape_fault_calls(void)
+void tape_count(void)
 {
-	return atomic_load(&tape->calls);
+	tape_fault(FAULT_NONE, 0, 0);
+	counting = true;
+}
+
+uint64_t tape_counted(enum fault f, unsigned disk)
+{
+	return atomic_load(&faults->calls[f][disk]);
 }
 
 const char *tape_fault_hit(void)
 {
-	return tape->hit;
+	return faults->hit;
 }
 
 /* LOOK: stat, access, listing. OPEN: of what is there. ROOM: makes a file, folder or name. TAKE: takes one away. */
-static bool can_hit(enum call call)
+static bool can_hit(enum fault f, enum call call)
 {
-	switch (fault) {
+	switch (f) {
 	case FAULT_EIO:
 	case FAULT_EIO_ON:
 		return true;
@@ -301,15 +325,18 @@ static bool hit(int disk, enum call call, const char *function, const char *path
 	bool once = fault == FAULT_EIO || fault == FAULT_EINTR;
 	uint64_t number;
 
-	if (fault == FAULT_NONE || disk != (int)fault_disk || !can_hit(call))
+	for (enum fault f = FAULT_NONE; counting && f < FAULT_KINDS; f++)
+		if (can_hit(f, call))
+			atomic_fetch_add(&faults->calls[f][disk], 1);
+	if (fault == FAULT_NONE || disk != (int)fault_disk || !can_hit(fault, call))
 		return false;
-	number = atomic_fetch_add(&tape->calls, 1);
+	number = atomic_fetch_add(&faults->calls[fault][disk], 1);
 	if (once ? number != fault_at : number < fault_at)
 		return false;
 	if (fault == FAULT_SHORT && (number - fault_at) % 3)
 		return false;
 	if (number == fault_at)
-		snprintf(tape->hit, sizeof tape->hit, "%s(%s)", function, path);
+		snprintf(faults->hit, sizeof faults->hit, "%s(%s)", function, path);
 	errno = numbers[fault];
 	return true;
 }
@@ -332,7 +359,7 @@ static bool hit_fd(int fd, enum call call, const char *function)
 	char path[PATH_BYTES];
 	int disk = disk_of_fd(fd);
 
-	return disk >= 0 && fault && hit(disk, call, function, fd_name(fd, path));
+	return disk >= 0 && (fault || counting) && hit(disk, call, function, fd_name(fd, path));
 }
 
 static bool hit_path(int dirfd, const char *path, enum call call, const char *function)

@@ -72,10 +72,14 @@ enum fault {
 	FAULT_KINDS
 };
 const char *fault_name(enum fault fault);
-/* Call number AT (from 0) of those on DISK that FAULT can hit fails, in this process and its children. */
+/* A process that makes children fail beside others calls it first: its counters are its own. */
+void tape_own_faults(void);
+/* Call number AT (from 0) of those on DISK that FAULT can hit fails, in this process and its children. Counts from 0. */
 void tape_fault(enum fault fault, unsigned disk, uint64_t at);
-/* How many calls could have been hit since tape_fault, and what the first one that was hit was ("" for none). */
-uint64_t tape_fault_calls(void);
+/* Nothing fails, all that FAULT could hit is counted for each FAULT and disk. */
+void tape_count(void);
+uint64_t tape_counted(enum fault fault, unsigned disk);
+/* What the first call was that was hit; "" for none. */
 const char *tape_fault_hit(void);
 
 #endif

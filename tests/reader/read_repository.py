@@ -27,6 +27,7 @@ except ImportError as missing:
 
 from mailhold_reader import features, keys as key_page
 from mailhold_reader.ledger import read_ledger
+from mailhold_reader.needs import print_needs, watch_records
 from mailhold_reader.pack import CLASS_NAMES, Chunks
 from mailhold_reader.pages import check_summary, read_details, read_snapshot, walk_rows
 from mailhold_reader.wire import Damaged, Refused, Unsupported
@@ -44,10 +45,11 @@ def arguments():
     p.add_argument("--list", action="store_true", help="list the snapshots")
     p.add_argument("--verify", action="store_true", help="open every chunk of every block, and every summary")
     p.add_argument("--cuts", action="store_true", help="with --out: also repeat the cuts of all parts (very slow)")
+    p.add_argument("--needs", action="store_true", help="tell which blocks each item needs, for tests that damage them")
     p.add_argument("--missing-features", action="store_true", help="tell what of the format the repository lacks")
     given = p.parse_args()
-    if not (given.out or given.list or given.verify or given.missing_features):
-        p.error("one of --out, --list, --verify and --missing-features is needed")
+    if not (given.out or given.list or given.verify or given.missing_features or given.needs):
+        p.error("one of --out, --list, --verify, --needs and --missing-features is needed")
     return given
 
 
@@ -125,15 +127,18 @@ def print_missing(keys, chunks, snapshots):
 def main():
     given = arguments()
     keys = open_repository(given)
+    announced = watch_records() if given.needs else None
     fold, records = read_ledger(given.repository, keys)
     snapshots = [s for s in fold.snapshots.values() if s.state in ("live", "trash")]
     if given.list:
         print_list(keys, snapshots)
-    if given.out or given.verify or given.missing_features:
+    if given.out or given.verify or given.missing_features or given.needs:
         chunks = Chunks(given.repository, keys, fold.packs)
         print(f"{records} records, {len(chunks.packs)} live packs, {len(chunks.places)} chunks", file=sys.stderr)
     if given.verify:
         verify(chunks, snapshots)
+    if given.needs:
+        print_needs(chunks, snapshots, *announced)
     if given.missing_features:
         print_missing(keys, chunks, snapshots)
     if given.out:

@@ -445,6 +445,11 @@ static void deleting_is_done_once_and_a_missing_object_is_fine(void **state)
 	OK(store_delete(s, "pack/aa/x", &err));
 	OK(store_delete(s, "never/was/there", &err));
 	OK(store_delete(s, "pack", &err)); /* a folder is no object, so there was nothing to delete */
+	OK(store_put(s, "full/x", SPAN_LIT("x"), &err));
+	store_drop_empty_folder(s, "full"); /* it is not empty */
+	reads_as(s, "full/x", SPAN_LIT("x"));
+	OK(store_delete(s, "full/x", &err));
+	store_drop_empty_folder(s, "full");
 	assert_int_equal(objects_in(s), 0);
 }
 

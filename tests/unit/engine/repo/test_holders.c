@@ -256,6 +256,27 @@ static void an_add_that_was_cut_short_opens_nothing_and_can_be_cleared(void **st
 	ok(opens(w, w->bob_key));
 }
 
+static void what_a_cut_add_left_is_not_in_the_way_of_the_same_add(void **state)
+{
+	struct world *w = *state;
+	struct slot_options slot = { .kind = SLOT_KEY_FILE, .label = SPAN_LIT("Bob") };
+	struct secret *other = key_of(8);
+	struct holder_id left, added, found;
+	struct keys *k;
+
+	ok(keys_new_holder(w->ann->keys, ROLE_FULL, &k, &err));
+	left = keys_holder(k);
+	ok(holder_objects_put(w->ann->store, w->ann->keys, k, w->bob_key, &slot, &err));
+	keys_free(&k);
+	ok(repo_key_find(w->ann, "Bob", &found, &err));
+	assert_memory_equal(&found, &left, sizeof left);
+	added = add(w, ROLE_FULL, other, "Bob");
+	ok(opens(w, other));
+	ok(repo_key_find(w->ann, "Bob", &found, &err));
+	assert_memory_equal(&found, &added, sizeof added);
+	secret_free(&other);
+}
+
 static void copy_object(struct world *w, const char *name, struct buf *out)
 {
 	ok(store_get(w->ann->store, name, BUNDLE_BYTES_MAX, out, &err));
@@ -380,6 +401,7 @@ int main(void)
 		STORY(the_last_full_holder_stays),
 		STORY(labels_and_secrets_are_not_given_twice),
 		STORY(an_add_that_was_cut_short_opens_nothing_and_can_be_cleared),
+		STORY(what_a_cut_add_left_is_not_in_the_way_of_the_same_add),
 		STORY(a_removal_that_was_cut_short_opens_nothing_and_can_be_ended),
 		STORY(a_change_that_was_cut_short_leaves_both_and_can_be_ended),
 		STORY(adding_without_memory_leaves_nothing_half),

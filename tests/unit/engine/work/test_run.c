@@ -445,6 +445,37 @@ static void a_stop_anywhere_leaves_the_rest_safe(void **state)
 	}
 }
 
+/*
+ * A rescan that is stopped leaves a partial snapshot with the rows of its base and a sum of bytes that lacks what was
+ * still to be read. The next run finds the same rows: the sum must be theirs.
+ */
+static void a_stopped_rescan_leaves_no_wrong_sum(void **state)
+{
+	static struct lab l;
+	struct fake_source *s = calloc(1, sizeof *s);
+	struct snapshot_report report;
+
+	(void)state;
+	assert_non_null(s);
+	random_start("a_stopped_rescan_leaves_no_wrong_sum");
+	lab_start(&l);
+	for (size_t i = 0; i < 500; i++)
+		item_new(&l, &l.now.folders[0], false);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	fake_source_init(s, &l.now);
+	s->stop_after = 200;
+	s->stop = &l.stop;
+	assert_int_equal(engine_snapshot(l.repo, &s->base,
+	                                 &(struct snapshot_options){ .account = "ann", .rescan = true }, &report, &err),
+	                 ERR_CANCELLED);
+	l.stop = 0;
+	s->stop_after = 0;
+	ok(engine_snapshot(l.repo, &s->base, &(struct snapshot_options){ .account = "ann" }, &report, &err));
+	same_snapshot(&l, &report.info.id, l.kept[0], 50);
+	free(s);
+	lab_end(&l);
+}
+
 /* A source that lost half while a run was cut short is still told. */
 static void a_source_that_shrank_is_told_after_an_interruption(void **state)
 {
@@ -664,6 +695,7 @@ int main(void)
 		cmocka_unit_test(nothing_stays_open_after_a_run),
 		cmocka_unit_test(an_interrupted_run_keeps_what_it_had),
 		cmocka_unit_test(a_stop_anywhere_leaves_the_rest_safe),
+		cmocka_unit_test(a_stopped_rescan_leaves_no_wrong_sum),
 		cmocka_unit_test(a_source_that_shrank_is_told_after_an_interruption),
 		cmocka_unit_test(nothing_counts_as_gone_because_a_run_was_interrupted),
 		cmocka_unit_test(restore_gives_back_what_was_kept),

@@ -1,0 +1,442 @@
+/*
+ * Copies between two repositories with other keys: what the copy holds against the model of its origin, what had to be
+ * read for it, and what becomes of interruptions, damage and memory that runs out.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "unit/engine/work/lab.h"
+
+struct pair {
+	struct snapshot_id from, to;
+	enum copy_verdict verdict;
+};
+struct pairs {
+	struct pair rows[SNAPSHOTS_KEPT];
+	size_t count;
+	size_t done;
+	size_t skipped;
+};
+
+static enum err_code note_pair(void *ctx, const struct copy_step *s, struct err *e)
+{
+	struct pairs *p = ctx;
+
+	(void)e;
+	assert_true(p->count < SNAPSHOTS_KEPT);
+	p->rows[p->count] = (struct pair){ .from = s->from->id, .verdict = s->verdict };
+	if (s->to)
+		p->rows[p->count].to = *s->to;
+	p->count++;
+	p->done += s->verdict == COPY_DONE;
+	return ERR_OK;
+}
+
+static void note_skipped(void *ctx, const char *what, const struct err *why)
+{
+	struct pairs *p = ctx;
+
+	printf("%s: %s\n", what, why->text); /* for who looks at a failed test */
+	p->skipped++;
+}
+
+static struct copy_options options_for(const struct lab *from, struct pairs *p)
+{
+	*p = (struct pairs){ .count = 0 };
+	return (struct copy_options){
+		.ids = from->ids, .count = from->count, .verify = true, .skipped = note_skipped, .skipped_ctx = p
+	};
+}
+
+struct shown {
+	struct snapshot_info info;
+	char words[200];
+};
+
+static void show(struct repo *r, const struct snapshot_id *id, struct shown *out)
+{
+	const struct snapshot_fact *fact = snapshot_find(r, id);
+	struct buf hold = BUF_EMPTY;
+
+	assert_non_null(fact);
+	ok(snapshot_show(r, fact, &hold, &out->info, &err));
+	snprintf(out->words, sizeof out->words, "%.*s|%.*s|%.*s|%.*s", (int)out->info.account.len,
+	         (const char *)out->info.account.ptr, (int)out->info.host.len, (const char *)out->info.host.ptr,
+	         (int)out->info.source.len, (const char *)out->info.source.ptr, (int)out->info.tags.len,
+	         out->info.tags.len ? (const char *)out->info.tags.ptr : "");
+	buf_release(&hold);
+}
+
+/* What the entry and the details of a copy say is what its origin says. */
+static void same_words(struct repo *from, struct repo *to, const struct pair *p)
+{
+	struct shown a, b;
+
+	show(from, &p->from, &a);
+	show(to, &p->to, &b);
+	assert_string_equal(a.words, b.words);
+	assert_int_equal(a.info.time_ms, b.info.time_ms);
+	assert_int_equal(a.info.zone_minutes, b.info.zone_minutes);
+	assert_int_equal(a.info.duration_ms, b.info.duration_ms);
+	assert_int_equal(a.info.items, b.info.items);
+	assert_int_equal(a.info.bytes, b.info.bytes);
+	assert_int_equal(a.info.collections, b.info.collections);
+	assert_int_equal(a.info.items_skipped, b.info.items_skipped);
+	assert_int_equal(a.info.flags | ENGINE_SNAPSHOT_COPIED, b.info.flags);
+}
+
+static void copies_equal(struct lab *from, struct lab *to, const struct pairs *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		assert_true(p->rows[i].verdict == COPY_DONE || p->rows[i].verdict == COPY_PRESENT);
+		same_words(from->repo, to->repo, &p->rows[i]);
+		for (size_t k = 0; k < from->count; k++)
+			if (!memcmp(&from->ids[k], &p->rows[i].from, sizeof from->ids[k]))
+				same_snapshot(to, &p->rows[i].to, from->kept[k], 10);
+	}
+}
+
+static void take_some(struct lab *l, size_t rounds)
+{
+	static const char *const tags[] = { "one", "two" };
+
+	for (size_t n = 0; n < rounds; n++) {
+		change_world(l, 60 + below(200));
+		run_whole(l, &(struct snapshot_options){ .source = "fake:ann", .tags = tags, .tag_count = below(3) });
+	}
+}
+
+static void copies_equal_their_origins(void **state)
+{
+	static struct lab a, b, c;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+
+	(void)state;
+	random_start("copies_equal_their_origins");
+	lab_start(&a);
+	lab_start(&b);
+	lab_start(&c);
+	take_some(&a, 4);
+	/* Some first, and not the oldest: the others are put before it later. */
+	o = options_for(&a, &p);
+	o.ids = a.ids + 1;
+	o.count = 2;
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.copied, 2);
+	copies_equal(&a, &b, &p);
+	take_some(&a, 4);
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.copied, 6);
+	assert_int_equal(report.present, 2);
+	assert_int_equal(report.items_differ, 0);
+	assert_int_equal(p.skipped, 0);
+	copies_equal(&a, &b, &p);
+	repository_is_good(&b);
+	/* Nothing is left to do, wherever it comes from. */
+	ok(engine_copy(a.repo, b.repo, &o, NULL, NULL, &report, &err));
+	assert_int_equal(report.present, 8);
+	assert_int_equal(report.items_read, 0);
+	for (size_t i = 0; i < p.count; i++)
+		b.ids[i] = p.rows[i].to;
+	b.count = p.count;
+	o = options_for(&b, &p);
+	ok(engine_copy(b.repo, a.repo, &o, NULL, NULL, &report, &err));
+	assert_int_equal(report.present, 8);
+	ok(engine_copy(b.repo, c.repo, &o, NULL, NULL, &report, &err));
+	assert_int_equal(report.copied, 8);
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, c.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.present, 8);
+	copies_equal(&a, &c, &p);
+	repository_is_good(&c);
+	b.count = 0; /* they have no models of their own */
+	lab_end(&a);
+	lab_end(&b);
+	lab_end(&c);
+}
+
+static void only_changes_are_read(void **state)
+{
+	static struct lab a, b;
+	struct fake_folder *f;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+
+	(void)state;
+	random_start("only_changes_are_read");
+	lab_start(&a);
+	lab_start(&b);
+	f = &a.now.folders[1];
+	for (size_t i = 0; i < 2000; i++)
+		item_new(&a, &a.now.folders[i % 4], false);
+	run_whole(&a, &(struct snapshot_options){ 0 });
+	o = options_for(&a, &p);
+	o.verify = false;
+	ok(engine_copy(a.repo, b.repo, &o, NULL, NULL, &report, &err));
+	assert_true(report.items_read >= 2000);
+	/* 3 new, 2 others under known keys, one gone, one moved with its bytes, some flags. */
+	for (size_t i = 0; i < 3; i++)
+		item_new(&a, f, false);
+	for (size_t i = 0; i < 2; i++) {
+		f->items[40 * i].seed += 1000003;
+		f->items[40 * i].size = 500;
+		f->items[40 * i].version = a.next_version++;
+	}
+	item_remove(f, 100);
+	item_move(&a, f, 200, &a.now.folders[2]);
+	for (size_t i = 0; i < 50; i++)
+		f->items[i * 7].flags++;
+	run_whole(&a, &(struct snapshot_options){ 0 });
+	run_whole(&a, &(struct snapshot_options){ 0 });
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.copied, 2);
+	assert_true(report.items_read >= 5 && report.items_read <= 6);
+	copies_equal(&a, &b, &p);
+	lab_end(&a);
+	lab_end(&b);
+}
+
+/* ---- interruptions ---- */
+
+struct stopper {
+	pthread_t thread;
+	volatile sig_atomic_t *flag;
+	unsigned wait_us;
+};
+
+static void *stop_later(void *ctx)
+{
+	struct stopper *s = ctx;
+
+	usleep(s->wait_us);
+	*s->flag = 1;
+	return NULL;
+}
+
+static void an_interrupted_copy_goes_on(void **state)
+{
+	static struct lab a, b;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+	size_t stopped = 0, unfinished = 0;
+	enum err_code rc = ERR_CANCELLED;
+
+	(void)state;
+	random_start("an_interrupted_copy_goes_on");
+	lab_start(&a);
+	lab_start(&b);
+	take_some(&a, 6);
+	for (unsigned n = 0; rc == ERR_CANCELLED && n < 400; n++) {
+		struct stopper s = { .flag = &b.stop, .wait_us = (unsigned)below(3000 + 400 * n) };
+
+		o = options_for(&a, &p);
+		o.verify = below(2);
+		o.partial_every_bytes = below(2);
+		b.stop = 0;
+		if (below(3) == 0)
+			lab_reopen(&b);
+		assert_int_equal(pthread_create(&s.thread, NULL, stop_later, &s), 0);
+		rc = engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err);
+		pthread_join(s.thread, NULL);
+		assert_int_equal(p.skipped, 0);
+		stopped += rc == ERR_CANCELLED;
+		for (size_t i = 0; i < ledger_snapshot_count(b.repo->ledger); i++)
+			unfinished += ledger_snapshot(b.repo->ledger, i)->entry.flags & SNAPSHOT_PARTIAL;
+	}
+	b.stop = 0;
+	ok(rc);
+	assert_true(stopped > 2);
+	assert_true(unfinished > 0);
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.present, a.count);
+	/* What interrupted copies left was replaced, each by the copy that it was the beginning of. */
+	for (size_t i = 0; i < ledger_snapshot_count(b.repo->ledger); i++)
+		assert_false(ledger_snapshot(b.repo->ledger, i)->entry.flags & SNAPSHOT_PARTIAL);
+	copies_equal(&a, &b, &p);
+	repository_is_good(&b);
+	lab_end(&a);
+	lab_end(&b);
+}
+
+/* ---- damage ---- */
+
+static char largest[1000];
+static off_t largest_bytes;
+
+static int note_largest(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)where;
+	if (type == FTW_F && st->st_size > largest_bytes) {
+		largest_bytes = st->st_size;
+		snprintf(largest, sizeof largest, "%s", path);
+	}
+	return 0;
+}
+
+/* The largest pack of L. */
+static void find_pack(const struct lab *l)
+{
+	char folder[200];
+
+	snprintf(folder, sizeof folder, "%s/pack", l->url);
+	largest_bytes = 0;
+	assert_int_equal(nftw(folder, note_largest, 8, FTW_PHYS), 0);
+	assert_true(largest_bytes > 0);
+}
+
+/* Flips a byte in that pack, or flips it back. */
+static void flip_pack(void)
+{
+	FILE *f;
+	int byte;
+
+	assert_int_equal(chmod(largest, 0600), 0);
+	f = fopen(largest, "r+b");
+	assert_non_null(f);
+	assert_int_equal(fseek(f, largest_bytes / 3, SEEK_SET), 0);
+	byte = fgetc(f);
+	assert_int_equal(fseek(f, largest_bytes / 3, SEEK_SET), 0);
+	fputc(byte ^ 0x40, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void damage_costs_what_it_hits(void **state)
+{
+	static struct lab a, b;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+	struct shown shown;
+
+	(void)state;
+	random_start("damage_costs_what_it_hits");
+	lab_start(&a);
+	lab_start(&b);
+	for (size_t i = 0; i < 1500; i++)
+		item_new(&a, &a.now.folders[i % 5], false);
+	run_whole(&a, &(struct snapshot_options){ 0 });
+	find_pack(&a);
+	flip_pack();
+	lab_reopen(&a);
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(p.done, 1);
+	assert_true(report.items_skipped > 0 && report.items_skipped < 1500);
+	assert_true(p.skipped > 0);
+	assert_int_equal(report.items_differ, 0);
+	show(b.repo, &p.rows[0].to, &shown);
+	assert_true(shown.info.flags & ENGINE_SNAPSHOT_GAPS);
+	assert_int_equal(shown.info.items + shown.info.items_skipped, 1500);
+	repository_is_good(&b);
+	/* The next snapshot has the lost items again, when they can be read. */
+	flip_pack();
+	lab_reopen(&a);
+	item_new(&a, any_folder(&a), false);
+	run_whole(&a, &(struct snapshot_options){ 0 });
+	o = options_for(&a, &p);
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.skipped, 0);
+	same_snapshot(&b, &p.rows[1].to, a.kept[1], 1);
+	/* And the first one can be copied again when the copy with gaps is forgotten. */
+	ok(engine_forget(b.repo, &p.rows[0].to, 1, false, &err));
+	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+	assert_int_equal(report.copied, 1);
+	same_snapshot(&b, &p.rows[p.count - 2].to, a.kept[0], 1);
+	lab_end(&a);
+	lab_end(&b);
+}
+
+/* ---- who may, and memory ---- */
+
+static void the_same_repository_is_refused(void **state)
+{
+	static struct lab a;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+
+	(void)state;
+	random_start("the_same_repository_is_refused");
+	lab_start(&a);
+	take_some(&a, 1);
+	o = options_for(&a, &p);
+	assert_int_equal(engine_copy(a.repo, a.repo, &o, NULL, NULL, &report, &err), ERR_USAGE);
+	lab_end(&a);
+}
+
+static void memory_may_run_out_in_a_copy(void **state)
+{
+	static struct lab a, b;
+	size_t failed = 0;
+	struct copy_report report;
+	struct pairs p;
+	struct copy_options o;
+
+	(void)state;
+	random_start("memory_may_run_out_in_a_copy");
+	lab_start(&a);
+	lab_start(&b);
+	for (uint64_t n = 1; n < 900; n += n < 40 ? 1 : 9 + below(60)) {
+		enum err_code rc;
+
+		item_new(&a, any_folder(&a), n == 30);
+		run_whole(&a, &(struct snapshot_options){ 0 });
+		o = options_for(&a, &p);
+		o.ids = a.ids + a.count - 1;
+		o.count = 1;
+		lab_reopen(&a);
+		lab_reopen(&b);
+		mem_fail_nth(n);
+		rc = engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err);
+		mem_fail_nth(0);
+		failed += rc != ERR_OK;
+		lab_reopen(&b);
+		if (rc || !p.count || p.rows[0].verdict == COPY_FAILED || p.skipped) {
+			/* An item that was lost to memory is an item that was not copied: never a silent gap. */
+			assert_true(rc != ERR_OK || p.skipped);
+			if (!rc && p.count)
+				ok(engine_forget(b.repo, &p.rows[0].to, 1, false, &err));
+			p = (struct pairs){ .count = 0 };
+			ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
+		}
+		copies_equal(&a, &b, &p);
+		if (a.count == SNAPSHOTS_KEPT - 1) {
+			free(a.kept[0]);
+			memmove(a.kept, a.kept + 1, (a.count - 1) * sizeof *a.kept);
+			memmove(a.ids, a.ids + 1, (a.count - 1) * sizeof *a.ids);
+			a.count--;
+		}
+	}
+	assert_true(failed > 30);
+	repository_is_good(&b);
+	lab_end(&a);
+	lab_end(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(copies_equal_their_origins),     cmocka_unit_test(only_changes_are_read),
+		cmocka_unit_test(an_interrupted_copy_goes_on),    cmocka_unit_test(damage_costs_what_it_hits),
+		cmocka_unit_test(the_same_repository_is_refused), cmocka_unit_test(memory_may_run_out_in_a_copy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
