@@ -59,13 +59,13 @@ enum err_code account_name_of_source(const char *source, struct buf *out, struct
 	static const char *const schemes[] = { "maildir:", "mbox:", "files:" };
 	const char *path = source;
 	enum err_code rc;
-	const char *at = strrchr(source, '@'), *user = strstr(source, "://");
+	const char *at = strchr(source, '@'), *user = strstr(source, "://");
 	struct buf plain = BUF_WITH_MAX(ACCOUNT_NAME_BYTES_MAX);
 	char *real;
 
-	/* At a server it is whoever logs in. */
+	/* At a server it is whoever logs in; what a ':' is doing there is told when the source is opened. */
 	if (user && at && at > user + 3) {
-		rc = text_unpercent(&plain, span_of(user + 3, (size_t)(at - user) - 3), e);
+		rc = text_unpercent(&plain, span_of(user + 3, strcspn(user + 3, ":@")), e);
 		if (!rc)
 			rc = buf_append(out, buf_span(&plain), e);
 		if (!rc)

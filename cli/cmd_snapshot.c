@@ -158,7 +158,9 @@ static enum err_code open_source(const struct values *v, const char *source, str
 	if (v->token_command && v->password_command)
 		given.password_file = given.password_command; /* too many: told there */
 	snprintf(prompt, sizeof prompt, "Password at %s: ", text_name(span_cstr(source)).text);
-	rc = secret_input_source(&given, prompt, &secret, e);
+	rc = connector_server_check(source, e);
+	if (!rc)
+		rc = secret_input_source(&given, prompt, &secret, e);
 	if (!rc) {
 		login.password = secret_span(secret);
 		rc = connector_server_open(source, &login, out, e);

@@ -19,6 +19,8 @@ MUST_CHECK enum err_code connector_source_open(const char *url, struct item_sour
 
 /* True when URL names a server, which one has to log in to: imaps://, imap://. */
 bool connector_is_server(const char *url);
+/* ERR_USAGE when it cannot be logged in to as it is written, so that nobody is asked for a password in vain. */
+MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
 /*
  * imaps://USER@HOST[:PORT]   an account at an IMAP server, with TLS from the first byte
  * imap://USER@HOST[:PORT]    the same with STARTTLS; without TLS nothing is sent
@@ -29,7 +31,7 @@ struct server_login {
 	const char *ca_file; /* PEM: the authorities to trust instead of the system's; NULL: these */
 	const volatile sig_atomic_t *stop;
 };
-/* Connects and logs in. ERR_WRONG_KEY when the server refuses the login, ERR_DENIED for a certificate that is not good. */
+/* Connects and logs in. ERR_DENIED when the server refuses the login, or its certificate is not good. */
 MUST_CHECK enum err_code connector_server_open(const char *url, const struct server_login *login,
                                                struct item_source **out, struct err *e);
 

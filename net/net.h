@@ -17,11 +17,11 @@
 struct net;
 
 struct net_options {
-	const char *host; /* name or address; also what the certificate must be for */
-	const char *port; /* number or service name */
-	bool tls;         /* from the first byte; else see net_start_tls */
-	const char *ca_file;     /* PEM; NULL: the system's authorities (or SSL_CERT_FILE) */
-	int64_t silence_ms;      /* 0: 60 s */
+	const char *host;                  /* name or address; also what the certificate must be for */
+	const char *port;                  /* number or service name */
+	bool tls;                          /* from the first byte; else see net_start_tls */
+	const char *ca_file;               /* PEM; NULL: the system's authorities (or SSL_CERT_FILE) */
+	int64_t silence_ms;                /* 0: 60 s */
 	const volatile sig_atomic_t *stop; /* may be NULL */
 };
 

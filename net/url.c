@@ -11,7 +11,8 @@ static enum err_code take_part(struct span text, char *out, size_t size, const c
 	enum err_code rc = text_unpercent(&plain, text, e);
 
 	if (!rc && (plain.len >= size || memchr(plain.ptr ? (const char *)plain.ptr : "", 0, plain.len)))
-		rc = err_set(e, ERR_USAGE, "the %s in the URL is longer than %zu bytes, or holds a NUL", what, size - 1);
+		rc = err_set(e, ERR_USAGE, "the %s in the URL is longer than %zu bytes, or holds a NUL", what,
+		             size - 1);
 	if (!rc) {
 		if (plain.len)
 			memcpy(out, plain.ptr, plain.len);

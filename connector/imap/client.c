@@ -19,7 +19,7 @@ struct imap_client {
 	unsigned done; /* come back */
 	unsigned capabilities;
 	bool has_capabilities;
-	bool broken; /* nothing more can be said over it */
+	bool broken;    /* nothing more can be said over it */
 	char host[300]; /* printable */
 };
 
@@ -27,8 +27,8 @@ struct imap_client {
 
 /* What reads, logs in or asks; nothing that stores, copies, moves, creates, deletes or expunges. */
 static const char *const reading_words[] = {
-	"AUTHENTICATE", "CAPABILITY", "ENABLE",  "EXAMINE",   "ID",  "LIST", "LOGIN",    "LOGOUT",
-	"LSUB",         "NAMESPACE",  "NOOP",    "STARTTLS",  "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
+	"AUTHENTICATE", "CAPABILITY", "ENABLE", "EXAMINE",  "ID",     "LIST",      "LOGIN",      "LOGOUT",
+	"LSUB",         "NAMESPACE",  "NOOP",   "STARTTLS", "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
 };
 
 static bool only_reads(struct span command)
@@ -127,8 +127,9 @@ static enum err_code read_net(void *ctx, uint8_t *dst, size_t len, size_t *got, 
 
 static bool status_of(struct span word, enum imap_status *out)
 {
-	static const char *const names[] = { [IMAP_OK] = "OK",   [IMAP_NO] = "NO",           [IMAP_BAD] = "BAD",
-		                             [IMAP_BYE] = "BYE", [IMAP_PREAUTH] = "PREAUTH" };
+	static const char *const names[] = {
+		[IMAP_OK] = "OK", [IMAP_NO] = "NO", [IMAP_BAD] = "BAD", [IMAP_BYE] = "BYE", [IMAP_PREAUTH] = "PREAUTH"
+	};
 
 	for (enum imap_status s = IMAP_OK; s <= IMAP_PREAUTH; s++)
 		if (text_equal_nocase(word, span_cstr(names[s]))) {
@@ -293,9 +294,9 @@ enum err_code imap_refused(const struct imap_response *r, struct err *e)
 		enum err_retry retry;
 	} known[] = {
 		{ "NONEXISTENT", ERR_NOT_FOUND, ERR_RETRY_NEVER },
-		{ "AUTHENTICATIONFAILED", ERR_WRONG_KEY, ERR_RETRY_NEVER },
-		{ "AUTHORIZATIONFAILED", ERR_WRONG_KEY, ERR_RETRY_NEVER },
-		{ "EXPIRED", ERR_WRONG_KEY, ERR_RETRY_NEVER },
+		{ "AUTHENTICATIONFAILED", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "AUTHORIZATIONFAILED", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "EXPIRED", ERR_DENIED, ERR_RETRY_NEVER },
 		{ "NOPERM", ERR_DENIED, ERR_RETRY_NEVER },
 		{ "LIMIT", ERR_LIMIT, ERR_RETRY_LATER },
 		{ "OVERQUOTA", ERR_LIMIT, ERR_RETRY_NEVER },
@@ -381,10 +382,11 @@ static enum err_code start_tls(struct imap_client *c, struct err *e)
 	enum err_code rc = need_capabilities(c, e);
 
 	if (!rc && !(c->capabilities & IMAP_START_TLS))
-		rc = err_set(e, ERR_UNSUPPORTED,
-		             "%s offers no STARTTLS on this port; use imaps:// (port 993). Without TLS mailhold sends no "
-		             "password",
-		             c->host);
+		rc = err_set(
+		        e, ERR_UNSUPPORTED,
+		        "%s offers no STARTTLS on this port; use imaps:// (port 993). Without TLS mailhold sends no "
+		        "password",
+		        c->host);
 	if (!rc)
 		rc = imap_send(c, &tag, e, "STARTTLS");
 	if (!rc)
@@ -409,12 +411,14 @@ static enum err_code sasl_message(const struct imap_client *c, const struct imap
 
 	if (l->is_token && (c->capabilities & IMAP_AUTH_OAUTHBEARER)) {
 		parts[0] = SPAN_LIT("n,a=");
-		parts[2] = SPAN_LIT(",\x01" "auth=Bearer ");
+		parts[2] = SPAN_LIT(",\x01"
+		                    "auth=Bearer ");
 		parts[4] = one;
 		parts[5] = one;
 	} else if (l->is_token) {
 		parts[0] = SPAN_LIT("user=");
-		parts[2] = SPAN_LIT("\x01" "auth=Bearer ");
+		parts[2] = SPAN_LIT("\x01"
+		                    "auth=Bearer ");
 		parts[4] = one;
 		parts[5] = one;
 	}
@@ -447,8 +451,8 @@ static enum err_code finish_login(struct imap_client *c, unsigned tag, struct sp
 			if (r.status == IMAP_OK)
 				return ERR_OK;
 			rc = imap_refused(&r, e);
-			if (!r.code.len || rc == ERR_WRONG_KEY)
-				rc = err_set(e, ERR_WRONG_KEY, "%s refuses the login: %s", c->host,
+			if (!r.code.len || rc == ERR_DENIED)
+				rc = err_set(e, ERR_DENIED, "%s refuses the login: %s", c->host,
 				             text_name(r.text).text);
 		}
 	}

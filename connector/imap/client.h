@@ -54,7 +54,7 @@ enum imap_capability {
 
 struct imap_client;
 
-/* ERR_WRONG_KEY when the server refuses the login; else as net_open. */
+/* ERR_DENIED when the server refuses the login; else as net_open. */
 MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_client **out, struct err *e);
 /* Says goodbye when there is nothing outstanding; never waits. */
 void imap_free(struct imap_client **c);
@@ -63,10 +63,10 @@ struct wire *imap_wire(struct imap_client *c);
 
 enum imap_status { IMAP_OK = 1, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
 enum imap_kind {
-	IMAP_DONE = 1,  /* a command's end: TAG, STATUS, CODE, TEXT */
-	IMAP_TOLD,      /* untagged OK, NO, BAD, BYE: STATUS, CODE, TEXT */
-	IMAP_DATA,      /* untagged: NUMBER when there is one, WORD in capitals; the rest of the line is still to be read */
-	IMAP_CONTINUE   /* '+': TEXT */
+	IMAP_DONE = 1, /* a command's end: TAG, STATUS, CODE, TEXT */
+	IMAP_TOLD,     /* untagged OK, NO, BAD, BYE: STATUS, CODE, TEXT */
+	IMAP_DATA, /* untagged: NUMBER when there is one, WORD in capitals; the rest of the line is still to be read */
+	IMAP_CONTINUE /* '+': TEXT */
 };
 struct imap_response {
 	enum imap_kind kind;

@@ -384,8 +384,9 @@ static enum err_code try_piece(struct fetch *f, uint32_t uid, uint64_t offset, s
 {
 	bool done = false;
 	unsigned tag;
-	enum err_code rc = imap_send(f->session->client, &tag, e, "UID FETCH %" PRIu32 " (UID BODY.PEEK[]<%" PRIu64 ".%u>)",
-	                             uid, offset, (unsigned)FETCH_PIECE_BYTES);
+	enum err_code rc =
+	        imap_send(f->session->client, &tag, e, "UID FETCH %" PRIu32 " (UID BODY.PEEK[]<%" PRIu64 ".%u>)", uid,
+	                  offset, (unsigned)FETCH_PIECE_BYTES);
 
 	f->piece_uid = uid;
 	f->piece_came = false;

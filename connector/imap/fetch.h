@@ -28,8 +28,8 @@ struct fetch_one {
 	uint32_t uid;
 	uint32_t bytes; /* expected; then what there is */
 	enum fetch_state state;
-	bool alone;     /* to be asked for without others */
-	unsigned tag;   /* of the command that asked */
+	bool alone;   /* to be asked for without others */
+	unsigned tag; /* of the command that asked */
 	struct buf body;
 };
 
@@ -37,9 +37,9 @@ struct fetch {
 	struct session *session;
 	struct fetch_one *ones; /* rising by uid */
 	size_t count, cap;
-	size_t first;    /* before it everything is taken */
-	size_t next;     /* before it everything was asked for at least once */
-	uint64_t held;   /* bytes asked for or here, not taken */
+	size_t first;  /* before it everything is taken */
+	size_t next;   /* before it everything was asked for at least once */
+	uint64_t held; /* bytes asked for or here, not taken */
 	struct buf incoming;
 	struct err refusal; /* the last one */
 	uint32_t piece_uid; /* a piece is being read of this one; 0: none */

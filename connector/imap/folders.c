@@ -29,13 +29,24 @@ static void name_key(struct span raw, uint8_t key[IDMAP_KEY_BYTES])
 
 /* ---- LIST ---- */
 
+/* What changes from day to day, or follows from the other folders: no part of what a folder is. */
+static bool is_fleeting(struct span word)
+{
+	static const char *const names[] = { "\\Marked", "\\Unmarked", "\\HasChildren", "\\HasNoChildren" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (text_equal_nocase(word, span_cstr(names[i])))
+			return true;
+	return false;
+}
+
 static void take_attribute(struct listed *l, struct span word)
 {
 	static const struct {
 		const char *name;
 		enum collection_role role;
 	} roles[] = {
-		{ "\\Sent", ROLE_SENT }, { "\\Drafts", ROLE_DRAFTS }, { "\\Trash", ROLE_TRASH },
+		{ "\\Sent", ROLE_SENT }, { "\\Drafts", ROLE_DRAFTS },   { "\\Trash", ROLE_TRASH },
 		{ "\\Junk", ROLE_JUNK }, { "\\Archive", ROLE_ARCHIVE },
 	};
 
@@ -61,6 +72,8 @@ static enum err_code read_attributes(struct wire *w, struct listed *l, struct er
 			break;
 		if (t.kind != WIRE_ATOM)
 			return err_set(e, ERR_CORRUPT, "the server listed a folder with strange attributes");
+		if (is_fleeting(t.text))
+			continue;
 		take_attribute(l, t.text);
 		if (l->attributes.len)
 			rc = buf_append(&l->attributes, SPAN_LIT(" "), e);

@@ -416,8 +416,8 @@ static bool is_complete(struct imap_source *s, size_t c, const struct item_listi
 	return false;
 }
 
-static enum err_code moved_since(struct imap_source *s, struct span raw, const struct folder_status *known,
-                                 bool *moved, struct err *e)
+static enum err_code moved_since(struct imap_source *s, struct span raw, const struct folder_status *known, bool *moved,
+                                 struct err *e)
 {
 	struct folder_status now;
 	enum err_code rc = ERR_OK;
@@ -663,7 +663,9 @@ enum err_code imap_source_open(const struct imap_login *login, struct item_sourc
 
 	if (!s)
 		return err_no_memory(e, sizeof *s);
-	s->base = (struct item_source){ .ops = &imap_ops, .world = "imap", .parallel_fetch = true, .keys_immutable = true };
+	s->base = (struct item_source){
+		.ops = &imap_ops, .world = "imap", .parallel_fetch = true, .keys_immutable = true
+	};
 	pthread_mutex_init(&s->lock, NULL);
 	fetch_init(&s->fetch, &s->session);
 	rc = keep_login(s, login, &own_login, e);

@@ -134,7 +134,7 @@ enum err_code session_again(struct session *s, const struct err *why, struct err
 		if (!(rc = reopen(s, e)))
 			return ERR_OK;
 	/* A server that is gone is gone for every message: nobody shall wait for each of them. */
-	if (rc == ERR_IO || rc == ERR_WRONG_KEY)
+	if (rc == ERR_IO || rc == ERR_DENIED)
 		s->death = *e;
 	return rc;
 }

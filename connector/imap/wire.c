@@ -3,9 +3,9 @@
 #include "base/num.h"
 #include "base/text.h"
 
-#define READ_BYTES    (64 * KIB)
-#define LITERAL_MAX   ((uint64_t)1 << 40)
-#define TOKENS_MAX    (1u << 22) /* of one response that is passed over */
+#define READ_BYTES  (64 * KIB)
+#define LITERAL_MAX ((uint64_t)1 << 40)
+#define TOKENS_MAX  (1u << 22) /* of one response that is passed over */
 
 void wire_init(struct wire *w, wire_read read, void *ctx)
 {

@@ -24,18 +24,18 @@ struct imap_server {
 	struct served messages[64];
 	size_t count;
 	/* faults */
-	size_t cut_every;        /* closes the connection after so many bytes; 0: never */
-	size_t cuts_left;        /* so often */
-	size_t piece;            /* at most so many bytes a read; 0: all */
-	uint32_t refuse_uid;     /* answers NO to what asks for it */
-	uint32_t vanished_uid;   /* lists it and does not give it */
-	uint32_t nil_uid;        /* gives it as NIL */
-	bool hides_last;         /* counts a message that it does not list */
-	bool backwards;          /* gives messages in the other order, UID behind the body */
-	bool chatter;            /* news nobody asked for, in between */
+	size_t cut_every;      /* closes the connection after so many bytes; 0: never */
+	size_t cuts_left;      /* so often */
+	size_t piece;          /* at most so many bytes a read; 0: all */
+	uint32_t refuse_uid;   /* answers NO to what asks for it */
+	uint32_t vanished_uid; /* lists it and does not give it */
+	uint32_t nil_uid;      /* gives it as NIL */
+	bool hides_last;       /* counts a message that it does not list */
+	bool backwards;        /* gives messages in the other order, UID behind the body */
+	bool chatter;          /* news nobody asked for, in between */
 	bool literal8;
-	const char *greeting;    /* NULL: a good one */
-	const char *listing;     /* instead of its answer to LIST; NULL: INBOX */
+	const char *greeting; /* NULL: a good one */
+	const char *listing;  /* instead of its answer to LIST; NULL: INBOX */
 	/* state */
 	struct buf in, out;
 	size_t at, sent;
@@ -62,11 +62,11 @@ static inline void serve_release(struct imap_server *s)
 	buf_release(&s->out);
 }
 
-#define SAY(s, ...)                                                   \
-	do {                                                          \
-		struct err say_e;                                     \
-		if (buf_printf(&(s)->out, &say_e, __VA_ARGS__))       \
-			abort();                                      \
+#define SAY(s, ...)                                                                                                    \
+	do {                                                                                                           \
+		struct err say_e;                                                                                      \
+		if (buf_printf(&(s)->out, &say_e, __VA_ARGS__))                                                        \
+			abort();                                                                                       \
 	} while (0)
 
 static inline bool in_set(const char *set, uint32_t uid, uint32_t last)
@@ -123,7 +123,8 @@ static inline void serve_message(struct imap_server *s, size_t i, const char *it
 	const struct served *m = &s->messages[i];
 
 	if (s->chatter)
-		SAY(s, "* %zu EXISTS\r\n* OK [X-NEWS (odd)] all is well\r\n* %zu FETCH (FLAGS (\\Seen))\r\n", s->count, i + 1);
+		SAY(s, "* %zu EXISTS\r\n* OK [X-NEWS (odd)] all is well\r\n* %zu FETCH (FLAGS (\\Seen))\r\n", s->count,
+		    i + 1);
 	SAY(s, "* %zu FETCH (", i + 1);
 	if (!s->backwards)
 		SAY(s, "UID %u ", m->uid);
@@ -189,11 +190,10 @@ static inline void serve_line(struct imap_server *s, char *line)
 		SAY(s, "%s %s\r\n", tag,
 		    !strcmp(word + 19, "AG51bgBnZWhlaW0=") ? "OK in" : "NO [AUTHENTICATIONFAILED] not you");
 	} else if (!strncmp(word, "LIST ", 5)) {
-		SAY(s, "%s%s OK\r\n",
-		    s->listing ? s->listing : "* LIST (\\HasNoChildren) \"/\" INBOX\r\n", tag);
+		SAY(s, "%s%s OK\r\n", s->listing ? s->listing : "* LIST (\\HasNoChildren) \"/\" INBOX\r\n", tag);
 	} else if (!strncmp(word, "STATUS ", 7)) {
-		SAY(s, "* STATUS INBOX (MESSAGES %zu UIDNEXT %u UIDVALIDITY %u HIGHESTMODSEQ %u)\r\n%s OK\r\n", s->count,
-		    next, serve_validity(s), s->mod_seq, tag);
+		SAY(s, "* STATUS INBOX (MESSAGES %zu UIDNEXT %u UIDVALIDITY %u HIGHESTMODSEQ %u)\r\n%s OK\r\n",
+		    s->count, next, serve_validity(s), s->mod_seq, tag);
 	} else if (!strncmp(word, "EXAMINE ", 8)) {
 		s->examined = true;
 		SAY(s,

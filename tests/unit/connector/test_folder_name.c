@@ -33,13 +33,13 @@ static void names_of_the_rfc(void **state)
 static void what_is_no_modified_utf_7_stays(void **state)
 {
 	(void)state;
-	expect("R&D", '/', "R&D");              /* no end */
+	expect("R&D", '/', "R&D"); /* no end */
 	expect("R&D.x", '.', "R&D/x");
-	expect("&!!-", '/', "&!!-");            /* no base64 */
-	expect("&AGEA-", '/', "&AGEA-");        /* ASCII in base64 */
-	expect("&2D0-", '/', "&2D0-");          /* half of a pair */
-	expect("&3gA-", '/', "&3gA-");          /* the other half */
-	expect("&AAA-", '/', "&AAA-");          /* a NUL */
+	expect("&!!-", '/', "&!!-");                /* no base64 */
+	expect("&AGEA-", '/', "&AGEA-");            /* ASCII in base64 */
+	expect("&2D0-", '/', "&2D0-");              /* half of a pair */
+	expect("&3gA-", '/', "&3gA-");              /* the other half */
+	expect("&AAA-", '/', "&AAA-");              /* a NUL */
 	expect("Entw\xc3\xbcrfe", '/', "Entwürfe"); /* plain UTF-8, as some servers send it */
 	expect("", '/', "");
 }

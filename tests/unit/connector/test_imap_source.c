@@ -16,7 +16,9 @@ static unsigned reports;
 static int setup(void **state)
 {
 	(void)state;
-	server = (struct imap_server){ .capabilities = "SASL-IR AUTH=PLAIN CONDSTORE", .uid_validity = 77, .mod_seq = 9 };
+	server = (struct imap_server){ .capabilities = "SASL-IR AUTH=PLAIN CONDSTORE",
+		                       .uid_validity = 77,
+		                       .mod_seq = 9 };
 	reports = 0;
 	return 0;
 }
@@ -47,7 +49,9 @@ static struct imap_login login_of(void)
 {
 	static struct imap_transport transport = { &server, serve_read, serve_write };
 
-	return (struct imap_login){ .host = "test", .port = "", .user = "nun", .password = SPAN_LIT("geheim"), .transport = &transport };
+	return (struct imap_login){
+		.host = "test", .port = "", .user = "nun", .password = SPAN_LIT("geheim"), .transport = &transport
+	};
 }
 
 static struct item_source *open_source(void)
@@ -353,7 +357,7 @@ static void a_wrong_password_is_told_as_such(void **state)
 
 	(void)state;
 	login.password = SPAN_LIT("falsch");
-	assert_int_equal(imap_source_open(&login, &s, &e), ERR_WRONG_KEY);
+	assert_int_equal(imap_source_open(&login, &s, &e), ERR_DENIED);
 	assert_null(s);
 	assert_null(strstr(e.text, "falsch"));
 	assert_int_equal(server.logins, 1);
@@ -382,9 +386,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_has_not_moved_is_not_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(odd_but_legal_answers_are_understood, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_broken_connection_is_made_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_server_that_is_gone_is_not_waited_for_again_and_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_server_that_is_gone_is_not_waited_for_again_and_again, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(one_message_that_cannot_be_had_stops_no_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_listing_that_lacks_messages_is_told_and_not_remembered, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_listing_that_lacks_messages_is_told_and_not_remembered, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(large_messages_come_in_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_folder_that_was_made_anew_gives_no_wrong_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wrong_password_is_told_as_such, setup, teardown),

@@ -41,9 +41,20 @@ static void passwords_in_urls_are_refused_and_not_repeated(void **state)
 
 static void bad_urls_are_told(void **state)
 {
-	static const char *const bad[] = { "",           "imaps",        "imaps:",       "imaps:/host",    "://host",
-		                           "imaps://",   "imaps://a@",   "imaps://h:",   "imaps://h:0",    "imaps://h:99999",
-		                           "imaps://h:x", "imaps://[::1", "imaps://[::1]x", "imaps://%00@h",
+	static const char *const bad[] = { "",
+		                           "imaps",
+		                           "imaps:",
+		                           "imaps:/host",
+		                           "://host",
+		                           "imaps://",
+		                           "imaps://a@",
+		                           "imaps://h:",
+		                           "imaps://h:0",
+		                           "imaps://h:99999",
+		                           "imaps://h:x",
+		                           "imaps://[::1",
+		                           "imaps://[::1]x",
+		                           "imaps://%00@h",
 		                           "averyveryverylongscheme://h" };
 	struct net_url u;
 	struct err e;
