@@ -579,6 +579,8 @@ static enum err_code source_fetch(struct item_source *base, size_t c, const stru
 	(void)c;
 	pthread_mutex_lock(&s->lock);
 	rc = session_examine(&s->session, l->raw, false, e);
+	if (!rc && s->session.status.uid_validity != l->uid_validity)
+		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile", text_name(l->raw).text);
 	if (!rc)
 		rc = give_message(s, entry, to, &bytes, e);
 	pthread_mutex_unlock(&s->lock);

@@ -119,9 +119,11 @@ static enum err_code reopen(struct session *s, struct err *e)
 	if (rc || !s->raw.len)
 		return rc;
 	rc = examine(s, buf_span(&s->raw), &status, e);
-	if (!rc && status.uid_validity != s->status.uid_validity)
+	if (!rc && status.uid_validity != s->status.uid_validity) {
 		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile",
 		             text_name(buf_span(&s->raw)).text);
+		buf_clear(&s->raw);
+	}
 	return rc;
 }
 
@@ -134,7 +136,7 @@ enum err_code session_again(struct session *s, const struct err *why, struct err
 		if (!(rc = reopen(s, e)))
 			return ERR_OK;
 	/* A server that is gone is gone for every message: nobody shall wait for each of them. */
-	if (rc == ERR_IO || rc == ERR_DENIED)
+	if (rc == ERR_IO || !s->client)
 		s->death = *e;
 	return rc;
 }

@@ -343,6 +343,7 @@ static void a_folder_that_was_made_anew_gives_no_wrong_message(void **state)
 	server.cut_every = 1;
 	server.cuts_left = 1;
 	assert_int_equal(fetch_one(s, l, 0, &got, &e), ERR_VANISHED);
+	assert_int_equal(fetch_one(s, l, 1, &got, &e), ERR_VANISHED);
 	s->ops->listing_free(&l);
 	buf_release(&cursor);
 	buf_release(&got.body);
