@@ -59,8 +59,22 @@ enum err_code account_name_of_source(const char *source, struct buf *out, struct
 	static const char *const schemes[] = { "maildir:", "mbox:", "files:" };
 	const char *path = source;
 	enum err_code rc;
+	const char *at = strchr(source, '@'), *user = strstr(source, "://");
+	struct buf plain = BUF_WITH_MAX(ACCOUNT_NAME_BYTES_MAX);
 	char *real;
 
+	/* At a server it is whoever logs in; what a ':' is doing there is told when the source is opened. */
+	if (user && at && at > user + 3) {
+		rc = text_unpercent(&plain, span_of(user + 3, strcspn(user + 3, ":@")), e);
+		if (!rc)
+			rc = buf_append(out, buf_span(&plain), e);
+		if (!rc)
+			rc = buf_append(out, span_of("", 1), e);
+		if (!rc)
+			out->len--;
+		buf_release(&plain);
+		return rc ? rc : account_name_check((const char *)out->ptr, e);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
 		if (!strncmp(source, schemes[i], strlen(schemes[i])))
 			path = source + strlen(schemes[i]);

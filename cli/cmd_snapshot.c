@@ -1,16 +1,21 @@
 #include "command.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "account_name.h"
 #include "base/text.h"
 #include "connector/connector.h"
+#include "secret_input.h"
 
 struct values {
 	const char *account, *compression;
+	const char *password_file, *password_command, *token_command, *ca_file; /* of a source at a server */
 	struct text_list tags;
 	bool rescan, dry_run, no_parent;
 };
+
+#define NET_PROMPT_BYTES 400
 
 #define AT(field) offsetof(struct values, field)
 static const struct option_def options[] = {
@@ -21,6 +26,13 @@ static const struct option_def options[] = {
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "read and count, store nothing", AT(dry_run) },
 	{ 0, "no-parent", OPTION_FLAG, NULL, "read everything, as if there were no snapshot yet", AT(no_parent) },
 	{ 0, "compression", OPTION_TEXT, "LEVEL", "fast, default or max", AT(compression) },
+	{ 0, "source-password-file", OPTION_TEXT, "FILE", "first line: the password at the source's server",
+	  AT(password_file) },
+	{ 0, "source-password-command", OPTION_TEXT, "CMD", "prints that password", AT(password_command) },
+	{ 0, "source-token-command", OPTION_TEXT, "CMD", "prints an OAuth 2 access token for it instead",
+	  AT(token_command) },
+	{ 0, "source-ca", OPTION_TEXT, "FILE", "PEM: authorities to trust at that server instead of the system's",
+	  AT(ca_file) },
 };
 
 static enum err_code compression_level(const char *name, int *out, struct err *e)
@@ -130,14 +142,41 @@ static enum err_code put_report(struct cli *c, const struct snapshot_report *r, 
 	return put_words(r, account, dry_run, skipped, e);
 }
 
-static enum err_code take_one(struct cli *c, const char *source, const char *account,
+/* Opens SOURCE, and logs in where it is a server. */
+static enum err_code open_source(const struct values *v, const char *source, struct item_source **out, struct err *e)
+{
+	struct secret_options given = { .password_file = v->password_file,
+		                        .password_command = v->token_command ? v->token_command : v->password_command,
+		                        .stop = &cli_stop };
+	struct server_login login = { .is_token = v->token_command, .ca_file = v->ca_file, .stop = &cli_stop };
+	struct secret *secret = NULL;
+	char prompt[NET_PROMPT_BYTES];
+	enum err_code rc;
+
+	if (!connector_is_server(source))
+		return connector_source_open(source, out, e);
+	if (v->token_command && v->password_command)
+		given.password_file = given.password_command; /* too many: told there */
+	snprintf(prompt, sizeof prompt, "Password at %s: ", text_name(span_cstr(source)).text);
+	rc = connector_server_check(source, e);
+	if (!rc)
+		rc = secret_input_source(&given, prompt, &secret, e);
+	if (!rc) {
+		login.password = secret_span(secret);
+		rc = connector_server_open(source, &login, out, e);
+	}
+	secret_free(&secret);
+	return rc;
+}
+
+static enum err_code take_one(struct cli *c, const struct values *v, const char *source, const char *account,
                               const struct snapshot_options *base, struct err *e)
 {
 	struct snapshot_options o = *base;
 	struct snapshot_report report = { 0 };
 	struct item_source *from = NULL;
 	uint64_t before = c->reports;
-	enum err_code rc = connector_source_open(source, &from, e);
+	enum err_code rc = open_source(v, source, &from, e);
 
 	if (rc)
 		return rc;
@@ -159,13 +198,13 @@ static bool ends_run(enum err_code rc)
 	       rc == ERR_OUTCOME_UNKNOWN;
 }
 
-static enum err_code take_all(struct cli *c, const struct text_list *sources, const struct buf *accounts,
-                              const struct snapshot_options *o, struct err *e)
+static enum err_code take_all(struct cli *c, const struct values *v, const struct text_list *sources,
+                              const struct buf *accounts, const struct snapshot_options *o, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
 	for (size_t i = 0; i < sources->count; i++) {
-		rc = take_one(c, sources->items[i], (const char *)accounts[i].ptr, o, e);
+		rc = take_one(c, v, sources->items[i], (const char *)accounts[i].ptr, o, e);
 		if (!rc)
 			continue;
 		if (ends_run(rc) || i + 1 == sources->count)
@@ -236,7 +275,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	if (!rc)
 		rc = cli_open(c, e);
 	if (!rc)
-		rc = take_all(c, words, accounts, &o, e);
+		rc = take_all(c, v, words, accounts, &o, e);
 	for (size_t i = 0; i < SOURCES_MAX; i++)
 		buf_release(&accounts[i]);
 	return rc;
@@ -247,14 +286,14 @@ const struct command command_snapshot = {
 	.alias = "backup",
 	.words = "SOURCE...",
 	.summary = "take what a source holds now into the repository",
-	.details = "SOURCE is a path, whose kind is found out (a Maildir, an mbox file or a folder of them, a tree of "
-	           ".eml,\n"
-	           ".ics, .vcf and .sieve files), or maildir:PATH, mbox:PATH, files:PATH. It is only read. Only what "
-	           "changed\n"
-	           "since the account's last snapshot is read and stored. Without --account the account is named after "
-	           "the\n"
-	           "last part of the path, or the one before for names like Maildir: /home/ann/Maildir is ann.\n"
-	           "Items that cannot be read are told and left out, and the exit code is 3.\n",
+	.details =
+	        "SOURCE is a path, whose kind is found out (a Maildir, an mbox file or a folder of them, a tree of "
+	        ".eml,\n"
+	        ".ics, .vcf and .sieve files), or maildir:PATH, mbox:PATH, files:PATH, or imaps://USER@HOST[:PORT]\n"
+	        "(imap:// with STARTTLS). It is only read. Only what changed since the account's last snapshot is\n"
+	        "read and stored. Without --account the account is named after the last part of the path, or the one\n"
+	        "before for names like Maildir: /home/ann/Maildir is ann; at a server after its user.\n"
+	        "Items that cannot be read are told and left out, and the exit code is 3.\n",
 	.examples = "mailhold snapshot ~/Maildir\nmailhold snapshot --account ann@example.org --tag monthly "
 	            "maildir:/var/mail/ann",
 	.options = options,

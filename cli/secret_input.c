@@ -363,3 +363,24 @@ enum err_code secret_input_new(const struct secret_options *o, struct secret_got
 	out->asked = true;
 	return ask_twice(o->stop, &out->secret, e);
 }
+
+enum err_code secret_input_source(const struct secret_options *o, const char *prompt, struct secret **out,
+                                  struct err *e)
+{
+	struct secret_options from = *o;
+
+	if (from.password_file && from.password_command)
+		return err_set(
+		        e, ERR_USAGE,
+		        "give one of --source-password-file, --source-password-command and --source-token-command");
+	if (!from.password_file && !from.password_command) {
+		from.password_file = getenv("MAILHOLD_SOURCE_PASSWORD_FILE");
+		if (!from.password_file)
+			from.password_command = getenv("MAILHOLD_SOURCE_PASSWORD_COMMAND");
+	}
+	if (from.password_file)
+		return read_file(from.password_file, password_first_line, out, e);
+	if (from.password_command)
+		return run_command(from.password_command, out, e);
+	return ask(prompt, from.stop, out, e);
+}

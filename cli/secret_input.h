@@ -39,6 +39,13 @@ MUST_CHECK enum err_code secret_input(const struct secret_options *o, struct sec
  */
 MUST_CHECK enum err_code secret_input_new(const struct secret_options *o, struct secret_got *out, struct err *e);
 
+/*
+ * What logs in to a source: from O's password_file or password_command, else from MAILHOLD_SOURCE_PASSWORD_FILE or
+ * MAILHOLD_SOURCE_PASSWORD_COMMAND, else the terminal is asked with PROMPT.
+ */
+MUST_CHECK enum err_code secret_input_source(const struct secret_options *o, const char *prompt, struct secret **out,
+                                             struct err *e);
+
 /* Reads MAILHOLD_PASSWORD and MAILHOLD_TO_PASSWORD out of the environment and wipes them there: once, early, before any child is started. */
 MUST_CHECK enum err_code secret_take_environment(struct err *e);
 void secret_drop_environment(void);

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "files/worlds.h"
+#include "imap/imap_source.h"
+#include "net/net.h"
 
 struct world {
 	const char *name;
@@ -54,6 +57,48 @@ static enum err_code take_apart(const char *url, const struct world **world, con
 	if (!**path)
 		return err_set(e, ERR_USAGE, "'%s' names no path", url);
 	return ERR_OK;
+}
+
+bool connector_is_server(const char *url)
+{
+	return !strncmp(url, "imaps://", 8) || !strncmp(url, "imap://", 7);
+}
+
+static enum err_code server_url(const char *url, struct net_url *out, struct err *e)
+{
+	enum err_code rc = net_url_parse(url, out, e);
+
+	if (!rc && !*out->user)
+		rc = err_set(e, ERR_USAGE, "%s names no user: write imaps://USER@%s (a '@' in the user's name as %%40)",
+		             text_name(span_cstr(url)).text, out->host);
+	if (!rc && *out->path)
+		rc = err_set(e, ERR_USAGE, "an account's URL has no path; --include picks folders at the restore");
+	return rc;
+}
+
+enum err_code connector_server_check(const char *url, struct err *e)
+{
+	struct net_url parts;
+
+	return server_url(url, &parts, e);
+}
+
+enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
+                                    struct err *e)
+{
+	struct imap_login imap = {
+		.password = login->password, .is_token = login->is_token, .ca_file = login->ca_file, .stop = login->stop
+	};
+	struct net_url parts;
+	enum err_code rc = server_url(url, &parts, e);
+
+	if (rc)
+		return rc;
+	imap.host = parts.host;
+	imap.port = parts.port;
+	imap.user = parts.user;
+	imap.start_tls = !strcmp(parts.scheme, "imap");
+	return imap_source_open(&imap, out, e);
 }
 
 static enum err_code detect(const char *path, const struct stat *st, const struct world **world, struct err *e)

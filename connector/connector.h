@@ -9,11 +9,31 @@
 #ifndef MAILHOLD_CONNECTOR_CONNECTOR_H
 #define MAILHOLD_CONNECTOR_CONNECTOR_H
 
+#include <signal.h>
+
 #include "item/item.h"
 
 /* ERR_USAGE for an unknown scheme, ERR_NOT_FOUND when nothing is there, ERR_UNSUPPORTED when the kind cannot be told.
  */
 MUST_CHECK enum err_code connector_source_open(const char *url, struct item_source **out, struct err *e);
+
+/* True when URL names a server, which one has to log in to: imaps://, imap://. */
+bool connector_is_server(const char *url);
+/* ERR_USAGE when it cannot be logged in to as it is written, so that nobody is asked for a password in vain. */
+MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
+/*
+ * imaps://USER@HOST[:PORT]   an account at an IMAP server, with TLS from the first byte
+ * imap://USER@HOST[:PORT]    the same with STARTTLS; without TLS nothing is sent
+ */
+struct server_login {
+	struct span password; /* or an OAuth 2 access token; borrowed for the call */
+	bool is_token;
+	const char *ca_file; /* PEM: the authorities to trust instead of the system's; NULL: these */
+	const volatile sig_atomic_t *stop;
+};
+/* Connects and logs in. ERR_DENIED when the server refuses the login, or its certificate is not good. */
+MUST_CHECK enum err_code connector_server_open(const char *url, const struct server_login *login,
+                                               struct item_source **out, struct err *e);
 
 struct sink_options {
 	const char *into; /* a folder below the sink to put everything in, or NULL */

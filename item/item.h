@@ -157,6 +157,13 @@ struct item_source_ops {
 	void (*listing_get)(const struct item_listing *l, size_t i, struct item_entry *out);
 	void (*listing_free)(struct item_listing **l);
 	/*
+	 * May be NULL. Tells which PLACES of L will be fetched, each once, in key order over all calls, so that a source far
+	 * away can send for them meanwhile. Told by the thread that lists, before the first of them is fetched; not all
+	 * of them need be. They are forgotten with the next list().
+	 */
+	enum err_code (*ahead)(struct item_source *s, size_t c, const struct item_listing *l, const uint64_t *places,
+	                       size_t count, struct err *e);
+	/*
 	 * Reads one item: its streams go to TO, its facts (encoded fields, without the anchor) are appended to FACTS.
 	 * ERR_VANISHED when it is gone; it is then not part of this snapshot. Thread-safe when parallel_fetch.
 	 */

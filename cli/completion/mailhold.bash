@@ -10,7 +10,8 @@ _mailhold_options()
 	case $1 in
 	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
-		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression $global" ;;
+		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
+			--source-password-command --source-token-command --source-ca $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
 	ls) printf '%s ' "-l --long $global" ;;
 	cat) printf '%s ' "--stream $global" ;;

@@ -16,7 +16,7 @@
 #include "dir_scan.h"
 #include "maildir_name.h"
 #include "names.h"
-#include "outline.h"
+#include "connector/outline.h"
 #include "put_file.h"
 #include "safe_name.h"
 #include "stamp.h"

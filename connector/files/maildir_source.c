@@ -24,7 +24,7 @@
 #include "feed.h"
 #include "maildir_name.h"
 #include "names.h"
-#include "outline.h"
+#include "connector/outline.h"
 #include "safe_name.h"
 #include "stamp.h"
 

@@ -19,7 +19,7 @@
 #include "mbox_index.h"
 #include "mbox_split.h"
 #include "names.h"
-#include "outline.h"
+#include "connector/outline.h"
 #include "safe_name.h"
 #include "stamp.h"
 

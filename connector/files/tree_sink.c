@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "outline.h"
+#include "connector/outline.h"
 #include "put_file.h"
 #include "safe_name.h"
 #include "stamp.h"

@@ -15,7 +15,7 @@
 #include "dir_scan.h"
 #include "feed.h"
 #include "names.h"
-#include "outline.h"
+#include "connector/outline.h"
 #include "safe_name.h"
 
 #define DEPTH_MAX     64

@@ -11,6 +11,7 @@
 #define REFETCH     0x80000000u /* the item is known, but its bytes may have changed */
 #define ROW_MASK    0x7fffffffu
 #define CHECK_EVERY 64
+#define AHEAD       256 /* items that a source hears of before they are fetched */
 
 /* Where each entry of the listing was in the base: 1 + its row there, or OLD_NONE; REFETCH beside it. */
 struct merge {
@@ -26,6 +27,8 @@ struct merge {
 	size_t page_number; /* which one; SIZE_MAX: none loaded */
 	size_t cursor;      /* pages before it are behind us */
 	size_t submitted, ring_first, ring_used;
+	size_t told;         /* entries before it were told to the source, if they are to be fetched */
+	size_t told_waiting; /* of them not submitted yet */
 };
 
 static void entry_at(const struct merge *m, size_t i, struct item_entry *out)
@@ -118,14 +121,36 @@ static bool must_fetch(const struct merge *m, size_t i)
 	return m->old[i] == OLD_NONE || (m->old[i] & REFETCH);
 }
 
-static void submit_ahead(struct merge *m)
+/* Keeps the source informed of at least half of AHEAD, so that it is told in batches. */
+static enum err_code tell_source(struct merge *m, struct err *e)
+{
+	const struct item_source_ops *ops = m->run->source->ops;
+	uint64_t places[AHEAD];
+	size_t count = 0;
+
+	if (!ops->ahead || m->told_waiting >= AHEAD / 2)
+		return ERR_OK;
+	for (; m->told < m->count && m->told_waiting + count < AHEAD; m->told++) {
+		struct item_entry entry;
+
+		if (!must_fetch(m, m->told))
+			continue;
+		entry_at(m, m->told, &entry);
+		places[count++] = entry.place;
+	}
+	m->told_waiting += count;
+	return count ? ops->ahead(m->run->source, m->c, m->listing, places, count, e) : ERR_OK;
+}
+
+static enum err_code submit_ahead(struct merge *m, struct err *e)
 {
 	struct run *r = m->run;
 
 	/* A source that is not thread-safe has one item in work, and its owner waits for it before the next call. */
 	size_t most = r->source->parallel_fetch ? RUN_RING : 1;
+	enum err_code rc = tell_source(m, e);
 
-	for (; m->submitted < m->count && m->ring_used < most; m->submitted++) {
+	for (; !rc && m->submitted < m->count && m->ring_used < most; m->submitted++) {
 		struct item_job *j;
 		struct item_entry entry;
 
@@ -141,8 +166,10 @@ static void submit_ahead(struct merge *m)
 		j->key = entry.key;
 		j->kind = r->collections[m->c].kind;
 		m->ring_used++;
+		m->told_waiting -= m->told_waiting > 0;
 		pool_submit(r->pool, &j->job);
 	}
+	return rc;
 }
 
 static void ring_pop(struct merge *m)
@@ -419,9 +446,10 @@ static enum err_code build(struct merge *m, struct err *e)
 			i += whole;
 			continue;
 		}
-		submit_ahead(m);
+		rc = submit_ahead(m, e);
 		entry_at(m, i, &entry);
-		rc = must_fetch(m, i) ? add_new(m, i, &entry, e) : add_old(m, i, &entry, e);
+		if (!rc)
+			rc = must_fetch(m, i) ? add_new(m, i, &entry, e) : add_old(m, i, &entry, e);
 		i++;
 	}
 	ring_drain(m);

@@ -3,8 +3,8 @@
  * place until outline_release. Bounded: at most OUTLINE_BYTES_MAX of names and values and OUTLINE_COUNT_MAX
  * collections, then ERR_LIMIT.
  */
-#ifndef MAILHOLD_CONNECTOR_FILES_OUTLINE_H
-#define MAILHOLD_CONNECTOR_FILES_OUTLINE_H
+#ifndef MAILHOLD_CONNECTOR_OUTLINE_H
+#define MAILHOLD_CONNECTOR_OUTLINE_H
 
 #include "item/item.h"
 

@@ -1,0 +1,594 @@
+#include "client.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "net/net.h"
+
+#define COMMAND_BYTES_MAX (64 * KIB)
+#define TOLD_MAX          100000 /* responses while waiting for a login: more is no server */
+
+struct imap_client {
+	struct net *net; /* NULL: TRANSPORT instead */
+	const struct imap_transport *transport;
+	struct wire wire;
+	unsigned tags; /* given */
+	unsigned done; /* come back */
+	unsigned capabilities;
+	bool has_capabilities;
+	bool broken;    /* nothing more can be said over it */
+	char host[300]; /* printable */
+};
+
+/* ---- sending ---- */
+
+/* What reads, logs in or asks; nothing that stores, copies, moves, creates, deletes or expunges. */
+static const char *const reading_words[] = {
+	"AUTHENTICATE", "CAPABILITY", "ENABLE", "EXAMINE",  "ID",     "LIST",      "LOGIN",      "LOGOUT",
+	"LSUB",         "NAMESPACE",  "NOOP",   "STARTTLS", "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
+};
+
+static bool only_reads(struct span command)
+{
+	for (size_t i = 0; i < ARRAY_LEN(reading_words); i++) {
+		struct span word = span_cstr(reading_words[i]);
+
+		if (span_starts(command, word) && (command.len == word.len || command.ptr[word.len] == ' '))
+			return true;
+	}
+	return false;
+}
+
+static enum err_code send_bytes(struct imap_client *c, struct span bytes, struct err *e)
+{
+	return c->net ? net_write(c->net, bytes, e) : c->transport->write(c->transport->ctx, bytes, e);
+}
+
+static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span command, struct err *e)
+{
+	struct buf line = BUF_WITH_MAX(COMMAND_BYTES_MAX + 64);
+	enum err_code rc;
+
+	if (!only_reads(command))
+		return err_set(e, ERR_STATE, "not a reading command");
+	*tag = ++c->tags;
+	rc = buf_printf(&line, e, "A%u ", *tag);
+	if (!rc)
+		rc = buf_append(&line, command, e);
+	if (!rc)
+		rc = buf_append(&line, SPAN_LIT("\r\n"), e);
+	if (!rc)
+		rc = send_bytes(c, buf_span(&line), e);
+	c->broken |= rc != ERR_OK;
+	buf_wipe(&line);
+	return rc;
+}
+
+enum err_code imap_send(struct imap_client *c, unsigned *tag, struct err *e, const char *fmt, ...)
+{
+	char *text = mem_alloc(COMMAND_BYTES_MAX);
+	enum err_code rc;
+	va_list args;
+	int n;
+
+	if (!text)
+		return err_no_memory(e, COMMAND_BYTES_MAX);
+	va_start(args, fmt);
+	n = vsnprintf(text, COMMAND_BYTES_MAX, fmt, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= COMMAND_BYTES_MAX)
+		rc = err_set(e, ERR_LIMIT, "a command of more than %u bytes", (unsigned)COMMAND_BYTES_MAX);
+	else
+		rc = send_line(c, tag, span_of(text, (size_t)n), e);
+	mem_free(text);
+	return rc;
+}
+
+enum err_code imap_string(const struct imap_client *c, struct span name, struct buf *out, struct err *e)
+{
+	bool quotable = true;
+	enum err_code rc;
+
+	for (size_t i = 0; i < name.len; i++) {
+		uint8_t b = name.ptr[i];
+
+		if (b == 0)
+			return err_set(e, ERR_UNSUPPORTED, "a name with a NUL cannot be asked for");
+		quotable &= b >= ' ' && b < 0x7f;
+	}
+	if (!quotable && !(c->capabilities & IMAP_LITERAL_PLUS))
+		return err_set(e, ERR_UNSUPPORTED, "the name '%s' cannot be asked for at this server",
+		               text_name(name).text);
+	if (!quotable) {
+		rc = buf_printf(out, e, "{%zu+}\r\n", name.len);
+		return rc ? rc : buf_append(out, name, e);
+	}
+	rc = buf_append(out, SPAN_LIT("\""), e);
+	for (size_t i = 0; !rc && i < name.len; i++) {
+		if (name.ptr[i] == '"' || name.ptr[i] == '\\')
+			rc = buf_append(out, SPAN_LIT("\\"), e);
+		if (!rc)
+			rc = buf_append(out, span_of(name.ptr + i, 1), e);
+	}
+	return rc ? rc : buf_append(out, SPAN_LIT("\""), e);
+}
+
+/* ---- reading ---- */
+
+static enum err_code read_net(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e)
+{
+	struct imap_client *c = ctx;
+
+	return c->net ? net_read(c->net, dst, len, got, e) : c->transport->read(c->transport->ctx, dst, len, got, e);
+}
+
+static bool status_of(struct span word, enum imap_status *out)
+{
+	static const char *const names[] = {
+		[IMAP_OK] = "OK", [IMAP_NO] = "NO", [IMAP_BAD] = "BAD", [IMAP_BYE] = "BYE", [IMAP_PREAUTH] = "PREAUTH"
+	};
+
+	for (enum imap_status s = IMAP_OK; s <= IMAP_PREAUTH; s++)
+		if (text_equal_nocase(word, span_cstr(names[s]))) {
+			*out = s;
+			return true;
+		}
+	return false;
+}
+
+/* "[CODE …] text": a code may hold anything but a line end; the first ']' ends it. */
+static enum err_code take_told(struct imap_client *c, struct imap_response *r, struct err *e)
+{
+	const uint8_t *end;
+	enum err_code rc = wire_line(&c->wire, &r->text, e);
+
+	if (rc || !r->text.len || r->text.ptr[0] != '[')
+		return rc;
+	end = memchr(r->text.ptr, ']', r->text.len);
+	if (!end)
+		return ERR_OK;
+	r->code = span_of(r->text.ptr + 1, (size_t)(end - r->text.ptr) - 1);
+	r->text = span_skip(r->text, r->code.len + 2);
+	if (r->text.len && r->text.ptr[0] == ' ')
+		r->text = span_skip(r->text, 1);
+	return ERR_OK;
+}
+
+static const struct {
+	const char *name;
+	enum imap_capability bit;
+} capability_names[] = {
+	{ "SASL-IR", IMAP_SASL_IR },
+	{ "SPECIAL-USE", IMAP_SPECIAL_USE },
+	{ "LIST-EXTENDED", IMAP_LIST_EXTENDED },
+	{ "LIST-STATUS", IMAP_LIST_STATUS },
+	{ "CONDSTORE", IMAP_CONDSTORE },
+	{ "QRESYNC", IMAP_QRESYNC },
+	{ "ENABLE", IMAP_ENABLE },
+	{ "ESEARCH", IMAP_ESEARCH },
+	{ "OBJECTID", IMAP_OBJECTID },
+	{ "X-GM-EXT-1", IMAP_GMAIL },
+	{ "AUTH=PLAIN", IMAP_AUTH_PLAIN },
+	{ "AUTH=XOAUTH2", IMAP_AUTH_XOAUTH2 },
+	{ "AUTH=OAUTHBEARER", IMAP_AUTH_OAUTHBEARER },
+	{ "STARTTLS", IMAP_START_TLS },
+	{ "LOGINDISABLED", IMAP_LOGIN_DISABLED },
+	{ "LITERAL+", IMAP_LITERAL_PLUS },
+};
+
+static void add_capabilities(struct imap_client *c, struct span list)
+{
+	while (list.len) {
+		struct span word = list;
+
+		word.len = 0;
+		while (word.len < list.len && list.ptr[word.len] != ' ')
+			word.len++;
+		for (size_t i = 0; i < ARRAY_LEN(capability_names); i++)
+			if (text_equal_nocase(word, span_cstr(capability_names[i].name)))
+				c->capabilities |= capability_names[i].bit;
+		list = span_skip(list, word.len + (word.len < list.len));
+	}
+	c->has_capabilities = true;
+}
+
+static void new_capabilities(struct imap_client *c, struct span list)
+{
+	c->capabilities = 0;
+	add_capabilities(c, list);
+}
+
+static enum err_code take_untagged(struct imap_client *c, struct imap_response *r, struct err *e)
+{
+	struct wire_token t;
+	uint64_t number;
+	enum err_code rc = wire_next(&c->wire, &t, e);
+
+	if (!rc && t.kind == WIRE_ATOM && text_number(t.text, UINT32_MAX, &number)) {
+		r->number = (uint32_t)number;
+		rc = wire_next(&c->wire, &t, e);
+	}
+	if (rc)
+		return rc;
+	if (t.kind != WIRE_ATOM || t.text.len >= sizeof r->word)
+		return err_set(e, ERR_CORRUPT, "the server sent a response without a name");
+	if (status_of(t.text, &r->status)) {
+		r->kind = IMAP_TOLD;
+		return take_told(c, r, e);
+	}
+	r->kind = IMAP_DATA;
+	for (size_t i = 0; i < t.text.len; i++) {
+		uint8_t b = t.text.ptr[i];
+
+		r->word[i] = (char)(b >= 'a' && b <= 'z' ? b - 'a' + 'A' : b);
+	}
+	return ERR_OK;
+}
+
+static enum err_code take_tagged(struct imap_client *c, struct span tag, struct imap_response *r, struct err *e)
+{
+	struct wire_token t;
+	uint64_t number;
+	enum err_code rc;
+
+	if (tag.len < 2 || tag.ptr[0] != 'A' || !text_number(span_skip(tag, 1), c->tags, &number))
+		return err_set(e, ERR_CORRUPT, "the server sent '%s' where a response belongs", text_name(tag).text);
+	r->kind = IMAP_DONE;
+	r->tag = (unsigned)number;
+	rc = wire_next(&c->wire, &t, e);
+	if (rc)
+		return rc;
+	if (t.kind != WIRE_ATOM || !status_of(t.text, &r->status))
+		return err_set(e, ERR_CORRUPT, "the server ended a command with '%s'", text_name(t.text).text);
+	c->done++;
+	return take_told(c, r, e);
+}
+
+static enum err_code read_response(struct imap_client *c, struct imap_response *r, struct err *e)
+{
+	struct wire_token t;
+	enum err_code rc;
+
+	do
+		rc = wire_next(&c->wire, &t, e);
+	while (!rc && t.kind == WIRE_END); /* an empty line harms nobody */
+	if (rc)
+		return rc;
+	if (t.kind != WIRE_ATOM)
+		return err_set(e, ERR_CORRUPT, "the server sent no response");
+	if (span_equal(t.text, SPAN_LIT("*")))
+		return take_untagged(c, r, e);
+	if (span_equal(t.text, SPAN_LIT("+"))) {
+		r->kind = IMAP_CONTINUE;
+		return wire_line(&c->wire, &r->text, e);
+	}
+	return take_tagged(c, t.text, r, e);
+}
+
+enum err_code imap_next(struct imap_client *c, struct imap_response *out, struct err *e)
+{
+	enum err_code rc;
+
+	*out = (struct imap_response){ 0 };
+	rc = read_response(c, out, e);
+	if (!rc && (out->kind == IMAP_DONE || out->kind == IMAP_TOLD) &&
+	    span_starts(out->code, SPAN_LIT("CAPABILITY ")))
+		new_capabilities(c, span_skip(out->code, 11));
+	if (!rc && out->kind == IMAP_TOLD && out->status == IMAP_BYE) {
+		err_set(e, ERR_IO, "%s: the server says goodbye: %s", c->host, text_name(out->text).text);
+		e->retry = ERR_RETRY_LATER;
+		rc = ERR_IO;
+	}
+	c->broken |= rc != ERR_OK;
+	return rc;
+}
+
+enum err_code imap_refused(const struct imap_response *r, struct err *e)
+{
+	static const struct {
+		const char *code;
+		enum err_code rc;
+		enum err_retry retry;
+	} known[] = {
+		{ "NONEXISTENT", ERR_NOT_FOUND, ERR_RETRY_NEVER },
+		{ "AUTHENTICATIONFAILED", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "AUTHORIZATIONFAILED", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "EXPIRED", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "NOPERM", ERR_DENIED, ERR_RETRY_NEVER },
+		{ "LIMIT", ERR_LIMIT, ERR_RETRY_LATER },
+		{ "OVERQUOTA", ERR_LIMIT, ERR_RETRY_NEVER },
+		{ "UNAVAILABLE", ERR_IO, ERR_RETRY_LATER },
+		{ "INUSE", ERR_IO, ERR_RETRY_LATER },
+		{ "THROTTLED", ERR_IO, ERR_RETRY_LATER },
+	};
+	enum err_code rc = ERR_IO;
+	enum err_retry retry = ERR_RETRY_NEVER;
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (text_equal_nocase(r->code, span_cstr(known[i].code))) {
+			rc = known[i].rc;
+			retry = known[i].retry;
+		}
+	err_set(e, rc, "the server refuses: %s", text_name(r->text).text);
+	e->retry = retry;
+	return rc;
+}
+
+enum err_code imap_wait(struct imap_client *c, unsigned tag, imap_handler handler, void *ctx, struct err *e)
+{
+	struct imap_response r;
+	enum err_code rc;
+
+	for (;;) {
+		rc = imap_next(c, &r, e);
+		if (rc)
+			return rc;
+		if (r.kind == IMAP_DONE && r.tag == tag)
+			return r.status == IMAP_OK ? ERR_OK : imap_refused(&r, e);
+		if (handler && (r.kind == IMAP_DATA || r.kind == IMAP_TOLD))
+			rc = handler(ctx, c, &r, e);
+		else if (r.kind == IMAP_DATA)
+			rc = wire_skip_line(&c->wire, e);
+		if (rc) {
+			c->broken = true;
+			return rc;
+		}
+	}
+}
+
+bool imap_code_number(struct span code, const char *name, uint64_t *out)
+{
+	struct span want = span_cstr(name);
+
+	return code.len > want.len + 1 && text_equal_nocase(span_first(code, want.len), want) &&
+	       code.ptr[want.len] == ' ' && text_number(span_skip(code, want.len + 1), UINT64_MAX, out);
+}
+
+/* ---- login ---- */
+
+static enum err_code take_capability(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
+{
+	struct span list;
+	enum err_code rc;
+
+	(void)ctx;
+	if (r->kind != IMAP_DATA)
+		return ERR_OK;
+	if (strcmp(r->word, "CAPABILITY") != 0)
+		return wire_skip_line(&c->wire, e);
+	rc = wire_line(&c->wire, &list, e);
+	if (!rc)
+		new_capabilities(c, list);
+	return rc;
+}
+
+static enum err_code need_capabilities(struct imap_client *c, struct err *e)
+{
+	unsigned tag;
+	enum err_code rc;
+
+	if (c->has_capabilities)
+		return ERR_OK;
+	rc = imap_send(c, &tag, e, "CAPABILITY");
+	return rc ? rc : imap_wait(c, tag, take_capability, NULL, e);
+}
+
+static enum err_code start_tls(struct imap_client *c, struct err *e)
+{
+	unsigned tag;
+	enum err_code rc = need_capabilities(c, e);
+
+	if (!rc && !(c->capabilities & IMAP_START_TLS))
+		rc = err_set(
+		        e, ERR_UNSUPPORTED,
+		        "%s offers no STARTTLS on this port; use imaps:// (port 993). Without TLS mailhold sends no "
+		        "password",
+		        c->host);
+	if (!rc)
+		rc = imap_send(c, &tag, e, "STARTTLS");
+	if (!rc)
+		rc = imap_wait(c, tag, take_capability, NULL, e);
+	if (!rc && !wire_is_empty(&c->wire))
+		rc = err_set(e, ERR_DENIED, "%s sent something before TLS began", c->host);
+	if (!rc && c->net)
+		rc = net_start_tls(c->net, e);
+	/* What was said in clear counts for nothing (RFC 9051, 6.2.1). */
+	c->has_capabilities = false;
+	c->capabilities = 0;
+	return rc;
+}
+
+/* The initial response of a mechanism, before base64. */
+static enum err_code sasl_message(const struct imap_client *c, const struct imap_login *l, struct buf *out,
+                                  struct err *e)
+{
+	struct span nul = span_of("", 1), one = SPAN_LIT("\x01");
+	struct span parts[7] = { nul, span_cstr(l->user), nul, l->password };
+	enum err_code rc = ERR_OK;
+
+	if (l->is_token && (c->capabilities & IMAP_AUTH_OAUTHBEARER)) {
+		parts[0] = SPAN_LIT("n,a=");
+		parts[2] = SPAN_LIT(",\x01"
+		                    "auth=Bearer ");
+		parts[4] = one;
+		parts[5] = one;
+	} else if (l->is_token) {
+		parts[0] = SPAN_LIT("user=");
+		parts[2] = SPAN_LIT("\x01"
+		                    "auth=Bearer ");
+		parts[4] = one;
+		parts[5] = one;
+	}
+	for (size_t i = 0; !rc && i < ARRAY_LEN(parts); i++)
+		rc = buf_append(out, parts[i], e);
+	return rc;
+}
+
+static enum err_code send_raw(struct imap_client *c, struct span line, struct err *e)
+{
+	enum err_code rc = send_bytes(c, line, e);
+
+	return rc ? rc : send_bytes(c, SPAN_LIT("\r\n"), e);
+}
+
+/* Waits for TAG; answers each '+' with the message, once, and then with nothing (which ends a refused OAuth). */
+static enum err_code finish_login(struct imap_client *c, unsigned tag, struct span message, struct err *e)
+{
+	struct imap_response r;
+	enum err_code rc = ERR_OK;
+
+	for (unsigned i = 0; !rc && i < TOLD_MAX; i++) {
+		rc = imap_next(c, &r, e);
+		if (!rc && r.kind == IMAP_CONTINUE) {
+			rc = send_raw(c, message, e);
+			message = SPAN_EMPTY;
+		} else if (!rc && r.kind == IMAP_DATA) {
+			rc = take_capability(NULL, c, &r, e);
+		} else if (!rc && r.kind == IMAP_DONE && r.tag == tag) {
+			if (r.status == IMAP_OK)
+				return ERR_OK;
+			rc = imap_refused(&r, e);
+			if (!r.code.len || rc == ERR_DENIED)
+				rc = err_set(e, ERR_DENIED, "%s refuses the login: %s", c->host,
+				             text_name(r.text).text);
+		}
+	}
+	return rc ? rc : err_set(e, ERR_CORRUPT, "%s never answers the login", c->host);
+}
+
+static enum err_code authenticate(struct imap_client *c, const struct imap_login *l, struct err *e)
+{
+	const char *mechanism = !l->is_token                                ? "PLAIN"
+	                        : (c->capabilities & IMAP_AUTH_OAUTHBEARER) ? "OAUTHBEARER"
+	                                                                    : "XOAUTH2";
+	struct buf plain = BUF_EMPTY, coded = BUF_EMPTY;
+	bool at_once = c->capabilities & IMAP_SASL_IR;
+	unsigned tag = 0;
+	enum err_code rc = sasl_message(c, l, &plain, e);
+
+	if (!rc)
+		rc = net_base64(buf_span(&plain), &coded, e);
+	if (!rc && at_once)
+		rc = imap_send(c, &tag, e, "AUTHENTICATE %s %.*s", mechanism, (int)coded.len, (const char *)coded.ptr);
+	else if (!rc)
+		rc = imap_send(c, &tag, e, "AUTHENTICATE %s", mechanism);
+	if (!rc)
+		rc = finish_login(c, tag, at_once ? SPAN_EMPTY : buf_span(&coded), e);
+	buf_wipe(&plain);
+	buf_wipe(&coded);
+	return rc;
+}
+
+/* The oldest way, for servers without AUTH=PLAIN. */
+static enum err_code login_command(struct imap_client *c, const struct imap_login *l, struct err *e)
+{
+	struct buf line = BUF_EMPTY;
+	unsigned tag = 0;
+	enum err_code rc = buf_append(&line, SPAN_LIT("LOGIN "), e);
+
+	if (!rc)
+		rc = imap_string(c, span_cstr(l->user), &line, e);
+	if (!rc)
+		rc = buf_append(&line, SPAN_LIT(" "), e);
+	if (!rc)
+		rc = imap_string(c, l->password, &line, e);
+	if (rc == ERR_UNSUPPORTED)
+		rc = err_set(e, ERR_UNSUPPORTED, "%s cannot take a user or password with such characters", c->host);
+	if (!rc)
+		rc = send_line(c, &tag, buf_span(&line), e);
+	if (!rc)
+		rc = finish_login(c, tag, SPAN_EMPTY, e);
+	buf_wipe(&line);
+	return rc;
+}
+
+static enum err_code log_in(struct imap_client *c, const struct imap_login *l, struct err *e)
+{
+	unsigned oauth = IMAP_AUTH_XOAUTH2 | IMAP_AUTH_OAUTHBEARER;
+	enum err_code rc = need_capabilities(c, e);
+
+	if (rc)
+		return rc;
+	if (l->is_token && !(c->capabilities & oauth))
+		return err_set(e, ERR_UNSUPPORTED, "%s takes no OAuth 2 tokens", c->host);
+	if (!l->is_token && !(c->capabilities & IMAP_AUTH_PLAIN) && (c->capabilities & IMAP_LOGIN_DISABLED))
+		return err_set(e, ERR_UNSUPPORTED, "%s takes no passwords; an OAuth 2 token may do", c->host);
+	c->has_capabilities = false;
+	rc = l->is_token || (c->capabilities & IMAP_AUTH_PLAIN) ? authenticate(c, l, e) : login_command(c, l, e);
+	/* After the login it offers other things; most servers tell unasked. */
+	return rc ? rc : need_capabilities(c, e);
+}
+
+static enum err_code greet(struct imap_client *c, bool *logged_in, struct err *e)
+{
+	struct imap_response r;
+	enum err_code rc = imap_next(c, &r, e);
+
+	if (!rc && (r.kind != IMAP_TOLD || (r.status != IMAP_OK && r.status != IMAP_PREAUTH)))
+		rc = err_set(e, ERR_UNSUPPORTED, "%s does not greet like an IMAP server", c->host);
+	*logged_in = !rc && r.status == IMAP_PREAUTH;
+	return rc;
+}
+
+enum err_code imap_open(const struct imap_login *l, struct imap_client **out, struct err *e)
+{
+	const char *port = *l->port ? l->port : l->start_tls ? "143" : "993";
+	struct net_options o = { .host = l->host,
+		                 .port = port,
+		                 .tls = !l->start_tls,
+		                 .ca_file = l->ca_file,
+		                 .silence_ms = l->silence_ms,
+		                 .stop = l->stop };
+	struct imap_client *c = mem_zalloc(1, sizeof *c);
+	bool logged_in = false;
+	enum err_code rc;
+
+	if (!c)
+		return err_no_memory(e, sizeof *c);
+	snprintf(c->host, sizeof c->host, "%s", text_name(span_cstr(l->host)).text);
+	wire_init(&c->wire, read_net, c);
+	c->transport = l->transport;
+	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
+	if (!rc)
+		rc = greet(c, &logged_in, e);
+	if (!rc && l->start_tls && logged_in)
+		rc = err_set(e, ERR_DENIED, "%s logs in without TLS", c->host);
+	if (!rc && l->start_tls)
+		rc = start_tls(c, e);
+	if (!rc)
+		rc = logged_in ? need_capabilities(c, e) : log_in(c, l, e);
+	if (rc) {
+		c->broken = true;
+		imap_free(&c);
+		return rc;
+	}
+	*out = c;
+	return ERR_OK;
+}
+
+void imap_free(struct imap_client **c)
+{
+	unsigned tag;
+
+	if (!*c)
+		return;
+	if (!(*c)->broken && (*c)->tags == (*c)->done)
+		(void)!imap_send(*c, &tag, &(struct err){ 0 }, "LOGOUT");
+	net_free(&(*c)->net);
+	wire_release(&(*c)->wire);
+	mem_free(*c);
+	*c = NULL;
+}
+
+unsigned imap_capabilities(const struct imap_client *c)
+{
+	return c->capabilities;
+}
+
+struct wire *imap_wire(struct imap_client *c)
+{
+	return &c->wire;
+}

@@ -1,0 +1,98 @@
+/*
+ * client: one connection to an IMAP server (RFC 9051, RFC 3501): greeting, TLS, login, capabilities, tagged commands and the
+ * responses to them. What a response holds is taken apart by whoever asked for it (wire.h).
+ * Harm     this header has no door for a command that changes a mailbox: imap_send refuses every word that is not in its
+ *          list of reading commands.
+ * Secrets  password and token go to the server only, after TLS began, and are wiped from what was sent.
+ * Thread   one at a time.
+ */
+#ifndef MAILHOLD_CONNECTOR_IMAP_CLIENT_H
+#define MAILHOLD_CONNECTOR_IMAP_CLIENT_H
+
+#include <signal.h>
+
+#include "base/buf.h"
+#include "wire.h"
+
+/* Instead of a connection, for tests: bytes come from READ, what is sent goes to WRITE. */
+struct imap_transport {
+	void *ctx;
+	wire_read read;
+	enum err_code (*write)(void *ctx, struct span bytes, struct err *e);
+};
+
+struct imap_login {
+	const char *host, *port; /* port "": 993, or 143 with STARTTLS */
+	bool start_tls;          /* else TLS from the first byte */
+	const char *ca_file;     /* NULL: the system's */
+	const char *user;
+	struct span password; /* or an OAuth 2 access token */
+	bool is_token;
+	int64_t silence_ms; /* 0: net's own */
+	const volatile sig_atomic_t *stop;
+	const struct imap_transport *transport; /* NULL: connect to HOST */
+};
+
+enum imap_capability {
+	IMAP_SASL_IR = 1 << 0,
+	IMAP_SPECIAL_USE = 1 << 1,
+	IMAP_LIST_EXTENDED = 1 << 2,
+	IMAP_LIST_STATUS = 1 << 3,
+	IMAP_CONDSTORE = 1 << 4,
+	IMAP_QRESYNC = 1 << 5,
+	IMAP_ENABLE = 1 << 6,
+	IMAP_ESEARCH = 1 << 7,
+	IMAP_OBJECTID = 1 << 8,
+	IMAP_GMAIL = 1 << 9,
+	IMAP_AUTH_PLAIN = 1 << 10,
+	IMAP_AUTH_XOAUTH2 = 1 << 11,
+	IMAP_AUTH_OAUTHBEARER = 1 << 12,
+	IMAP_START_TLS = 1 << 13,
+	IMAP_LOGIN_DISABLED = 1 << 14,
+	IMAP_LITERAL_PLUS = 1 << 15
+};
+
+struct imap_client;
+
+/* ERR_DENIED when the server refuses the login; else as net_open. */
+MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_client **out, struct err *e);
+/* Says goodbye when there is nothing outstanding; never waits. */
+void imap_free(struct imap_client **c);
+unsigned imap_capabilities(const struct imap_client *c); /* enum imap_capability */
+struct wire *imap_wire(struct imap_client *c);
+
+enum imap_status { IMAP_OK = 1, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
+enum imap_kind {
+	IMAP_DONE = 1, /* a command's end: TAG, STATUS, CODE, TEXT */
+	IMAP_TOLD,     /* untagged OK, NO, BAD, BYE: STATUS, CODE, TEXT */
+	IMAP_DATA, /* untagged: NUMBER when there is one, WORD in capitals; the rest of the line is still to be read */
+	IMAP_CONTINUE /* '+': TEXT */
+};
+struct imap_response {
+	enum imap_kind kind;
+	unsigned tag;
+	enum imap_status status;
+	uint32_t number;
+	char word[24];
+	struct span code; /* of "[CODE …]", without the brackets */
+	struct span text; /* both good until the next read */
+};
+
+/* Sends "TAG command"; *TAG names it. The words that change nothing: see above. */
+MUST_CHECK enum err_code imap_send(struct imap_client *c, unsigned *tag, struct err *e, const char *fmt, ...)
+        PRINTF_LIKE(4, 5);
+/* Reads up to where IMAP_DATA's data begins, or a whole response of another kind. */
+MUST_CHECK enum err_code imap_next(struct imap_client *c, struct imap_response *out, struct err *e);
+
+/* Gets what comes while a command is on its way; IMAP_DATA must be read to its line's end. */
+typedef enum err_code (*imap_handler)(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e);
+/* Reads until TAG is done. HANDLER may be NULL: everything is passed over. Not OK is an error: imap_refused. */
+MUST_CHECK enum err_code imap_wait(struct imap_client *c, unsigned tag, imap_handler handler, void *ctx, struct err *e);
+/* Sets E from a NO or BAD: ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT or ERR_IO by its code, with what the server said. */
+enum err_code imap_refused(const struct imap_response *r, struct err *e);
+/* The number behind NAME in a response code ("UIDVALIDITY 12"); false when it is another code. */
+bool imap_code_number(struct span code, const char *name, uint64_t *out);
+/* Appends NAME as a quoted string or, when it cannot be one, as a non-synchronising literal or ERR_UNSUPPORTED. */
+MUST_CHECK enum err_code imap_string(const struct imap_client *c, struct span name, struct buf *out, struct err *e);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * folders: the mailboxes of an account: one LIST (RFC 9051, 6.3.9; roles RFC 6154, status RFC 5819), or the older commands
+ * where a server has only these.
+ */
+#ifndef MAILHOLD_CONNECTOR_IMAP_FOLDERS_H
+#define MAILHOLD_CONNECTOR_IMAP_FOLDERS_H
+
+#include "base/idmap.h"
+#include "client.h"
+#include "connector/outline.h"
+
+/* What STATUS or EXAMINE says of a mailbox; 0 where a server does not tell. */
+struct folder_status {
+	uint32_t uid_validity, uid_next, messages;
+	uint64_t mod_seq;
+};
+
+struct folders {
+	struct outline outline; /* raws: names as the server writes them */
+	struct buf statuses;    /* struct folder_status */
+	struct idmap by_name;   /* hash of a raw name → its place in STATUSES; those that LIST told */
+};
+
+/* REPORT is told of mailboxes that cannot be read. */
+MUST_CHECK enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e);
+void folders_release(struct folders *f);
+/* False when LIST did not tell. */
+bool folders_status(const struct folders *f, struct span raw, struct folder_status *out);
+/* Asks for one; for servers without LIST-STATUS. */
+MUST_CHECK enum err_code folder_ask_status(struct imap_client *c, struct span raw, struct folder_status *out,
+                                           struct err *e);
+
+#endif

@@ -1,0 +1,368 @@
+/*
+ * The socket never blocks; whoever has to wait polls, so that silence ends and Ctrl-C is heard. OpenSSL lives here and
+ * nowhere else.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+/* OpenSSL has a type of this name; nobody here needs it. */
+#define ERR_STATE OPENSSL_ERR_STATE
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#undef ERR_STATE
+
+#define SILENCE_MS 60000
+#define LOOK_MS    250 /* how often the stop flag is looked at, should a signal come between look and poll */
+
+struct net {
+	int fd;
+	SSL_CTX *context;
+	SSL *tls; /* NULL: plain */
+	char *host, *ca_file;
+	int64_t silence_ms;
+	const volatile sig_atomic_t *stop;
+};
+
+static enum err_code io_error(struct err *e, enum err_retry retry, const char *host, const char *what)
+{
+	err_set(e, ERR_IO, "%s: %s", text_name(span_cstr(host)).text, what);
+	e->retry = retry;
+	return ERR_IO;
+}
+
+/* Waits until FD is ready for EVENTS. */
+static enum err_code wait_for(struct net *n, short events, struct err *e)
+{
+	int64_t end = clock_monotonic_ms() + n->silence_ms;
+
+	for (;;) {
+		struct pollfd p = { .fd = n->fd, .events = events };
+		int64_t left = end - clock_monotonic_ms();
+		int ready;
+
+		if (n->stop && *n->stop)
+			return err_set(e, ERR_CANCELLED, "interrupted");
+		if (left <= 0)
+			return io_error(e, ERR_RETRY_LATER, n->host, "the server has gone silent");
+		ready = poll(&p, 1, (int)(left < LOOK_MS ? left : LOOK_MS));
+		if (ready > 0)
+			return ERR_OK;
+		if (ready < 0 && errno != EINTR)
+			return err_sys(e, errno, "cannot wait for %s", text_name(span_cstr(n->host)).text);
+	}
+}
+
+/* ---- connecting ---- */
+
+static enum err_code connect_one(struct net *n, const struct addrinfo *a, struct err *e)
+{
+	int yes = 1, failure = 0;
+	socklen_t len = sizeof failure;
+	enum err_code rc = ERR_OK;
+
+	n->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+	if (n->fd < 0)
+		return err_sys(e, errno, "cannot make a socket");
+	(void)setsockopt(n->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	(void)setsockopt(n->fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	if (connect(n->fd, a->ai_addr, a->ai_addrlen) < 0) {
+		if (errno != EINPROGRESS)
+			failure = errno;
+		else
+			rc = wait_for(n, POLLOUT, e);
+	}
+	if (!rc && !failure && getsockopt(n->fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
+		failure = errno;
+	if (!rc && failure) {
+		rc = err_sys(e, failure, "cannot connect to %s", text_name(span_cstr(n->host)).text);
+		e->code = rc = ERR_IO;
+		e->retry = ERR_RETRY_LATER;
+	}
+	if (rc) {
+		close(n->fd);
+		n->fd = -1;
+	}
+	return rc;
+}
+
+static enum err_code connect_any(struct net *n, const char *port, struct err *e)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	struct addrinfo *all = NULL;
+	enum err_code rc;
+	int no = getaddrinfo(n->host, port, &hints, &all);
+
+	if (no)
+		return io_error(e, no == EAI_AGAIN ? ERR_RETRY_LATER : ERR_RETRY_NEVER, n->host, gai_strerror(no));
+	rc = io_error(e, ERR_RETRY_NEVER, n->host, "has no address");
+	for (const struct addrinfo *a = all; a && rc && rc != ERR_CANCELLED; a = a->ai_next)
+		rc = connect_one(n, a, e);
+	freeaddrinfo(all);
+	return rc;
+}
+
+/* ---- TLS ---- */
+
+static enum err_code tls_failed(struct net *n, const char *doing, struct err *e)
+{
+	long verify = n->tls ? SSL_get_verify_result(n->tls) : X509_V_OK;
+	unsigned long code = ERR_peek_error();
+	const char *why = code ? ERR_reason_error_string(code) : NULL;
+
+	ERR_clear_error();
+	if (verify != X509_V_OK)
+		return err_set(e, ERR_DENIED,
+		               "%s: its certificate is not good: %s; when it is your own authority's, name its file",
+		               text_name(span_cstr(n->host)).text, X509_verify_cert_error_string(verify));
+	err_set(e, ERR_IO, "%s: TLS: %s: %s", text_name(span_cstr(n->host)).text, doing,
+	        why ? why : "the connection was closed");
+	e->retry = ERR_RETRY_LATER;
+	return ERR_IO;
+}
+
+/* After a call of OpenSSL that gave RESULT: waits for what it wants. *DONE: nothing more will come. */
+static enum err_code tls_wait(struct net *n, int result, const char *doing, bool *done, struct err *e)
+{
+	switch (SSL_get_error(n->tls, result)) {
+	case SSL_ERROR_WANT_READ:
+		return wait_for(n, POLLIN, e);
+	case SSL_ERROR_WANT_WRITE:
+		return wait_for(n, POLLOUT, e);
+	case SSL_ERROR_ZERO_RETURN:
+		*done = true;
+		return ERR_OK;
+	default:
+		return tls_failed(n, doing, e);
+	}
+}
+
+static enum err_code context_open(struct net *n, struct err *e)
+{
+	n->context = SSL_CTX_new(TLS_client_method());
+	if (!n->context)
+		return err_no_memory(e, sizeof *n);
+	if (!SSL_CTX_set_min_proto_version(n->context, TLS1_2_VERSION))
+		return tls_failed(n, "setting it up", e);
+	SSL_CTX_set_verify(n->context, SSL_VERIFY_PEER, NULL);
+	if (n->ca_file ? !SSL_CTX_load_verify_locations(n->context, n->ca_file, NULL)
+	               : !SSL_CTX_set_default_verify_paths(n->context)) {
+		ERR_clear_error();
+		return err_set(e, ERR_USAGE, "cannot read certificates from %s",
+		               n->ca_file ? text_name(span_cstr(n->ca_file)).text : "the system's folder");
+	}
+	return ERR_OK;
+}
+
+static bool is_address(const char *host)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST }, *found = NULL;
+	bool yes = !getaddrinfo(host, NULL, &hints, &found);
+
+	if (yes)
+		freeaddrinfo(found);
+	return yes;
+}
+
+static bool name_host(struct net *n)
+{
+	if (is_address(n->host))
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(n->tls), n->host) == 1;
+	return SSL_set1_host(n->tls, n->host) == 1 && SSL_set_tlsext_host_name(n->tls, n->host) == 1;
+}
+
+enum err_code net_start_tls(struct net *n, struct err *e)
+{
+	enum err_code rc = context_open(n, e);
+	bool closed = false;
+	uint8_t early;
+
+	/* What came before TLS began was not protected by it: nothing may have. */
+	if (!rc && recv(n->fd, &early, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && early != 0x16)
+		return err_set(e, ERR_DENIED, "%s sent something before TLS began", text_name(span_cstr(n->host)).text);
+	if (rc)
+		return rc;
+	n->tls = SSL_new(n->context);
+	if (!n->tls || SSL_set_fd(n->tls, n->fd) != 1 || !name_host(n))
+		return tls_failed(n, "setting it up", e);
+	while (!rc && !closed) {
+		int result = SSL_connect(n->tls);
+
+		if (result == 1)
+			return ERR_OK;
+		rc = tls_wait(n, result, "shaking hands", &closed, e);
+	}
+	return rc ? rc : tls_failed(n, "shaking hands", e);
+}
+
+/* ---- the connection ---- */
+
+static char *copy_of(const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *out = mem_alloc(n);
+
+	if (out)
+		memcpy(out, s, n);
+	return out;
+}
+
+enum err_code net_open(const struct net_options *o, struct net **out, struct err *e)
+{
+	struct net *n = mem_zalloc(1, sizeof *n);
+	enum err_code rc;
+
+	if (!n)
+		return err_no_memory(e, sizeof *n);
+	n->fd = -1;
+	n->host = copy_of(o->host);
+	n->ca_file = o->ca_file ? copy_of(o->ca_file) : NULL;
+	n->silence_ms = o->silence_ms ? o->silence_ms : SILENCE_MS;
+	n->stop = o->stop;
+	rc = n->host && (n->ca_file || !o->ca_file) ? connect_any(n, o->port, e) : err_no_memory(e, strlen(o->host));
+	if (!rc && o->tls)
+		rc = net_start_tls(n, e);
+	if (rc) {
+		net_free(&n);
+		return rc;
+	}
+	*out = n;
+	return ERR_OK;
+}
+
+static enum err_code read_tls(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+	bool closed = false;
+
+	while (!rc && !closed) {
+		int result = SSL_read_ex(n->tls, dst, len, got);
+
+		if (result == 1)
+			return ERR_OK;
+		rc = tls_wait(n, result, "reading", &closed, e);
+	}
+	*got = 0;
+	return rc;
+}
+
+enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)
+{
+	enum err_code rc;
+
+	if (n->tls)
+		return read_tls(n, dst, len, got, e);
+	for (;;) {
+		ssize_t r = recv(n->fd, dst, len, 0);
+
+		if (r >= 0) {
+			*got = (size_t)r;
+			return ERR_OK;
+		}
+		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+			err_sys(e, errno, "cannot read from %s", text_name(span_cstr(n->host)).text);
+			e->code = ERR_IO;
+			e->retry = ERR_RETRY_NOW;
+			return ERR_IO;
+		}
+		rc = wait_for(n, POLLIN, e);
+		if (rc)
+			return rc;
+	}
+}
+
+static enum err_code write_some(struct net *n, struct span bytes, size_t *wrote, struct err *e)
+{
+	bool closed = false;
+	enum err_code rc;
+
+	*wrote = 0;
+	if (n->tls) {
+		int result = SSL_write_ex(n->tls, bytes.ptr, bytes.len, wrote);
+
+		if (result == 1)
+			return ERR_OK;
+		*wrote = 0;
+		rc = tls_wait(n, result, "writing", &closed, e);
+		return closed ? tls_failed(n, "writing", e) : rc;
+	}
+	ssize_t r = send(n->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+
+	if (r >= 0) {
+		*wrote = (size_t)r;
+		return ERR_OK;
+	}
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		return wait_for(n, POLLOUT, e);
+	err_sys(e, errno, "cannot write to %s", text_name(span_cstr(n->host)).text);
+	e->code = ERR_IO;
+	e->retry = ERR_RETRY_NOW;
+	return ERR_IO;
+}
+
+enum err_code net_write(struct net *n, struct span bytes, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && bytes.len) {
+		size_t wrote;
+
+		rc = write_some(n, bytes, &wrote, e);
+		bytes = span_skip(bytes, wrote);
+	}
+	return rc;
+}
+
+enum err_code net_base64(struct span bytes, struct buf *out, struct err *e)
+{
+	uint8_t *to;
+	enum err_code rc;
+
+	if (bytes.len > MIB)
+		return err_set(e, ERR_LIMIT, "%zu bytes are too many for base64 in one line", bytes.len);
+	/* OpenSSL writes a NUL behind. */
+	rc = buf_extend(out, (bytes.len + 2) / 3 * 4 + 1, &to, e);
+	if (rc)
+		return rc;
+	EVP_EncodeBlock(to, bytes.ptr, (int)bytes.len);
+	out->len--;
+	return ERR_OK;
+}
+
+bool net_is_secure(const struct net *n)
+{
+	return n->tls != NULL;
+}
+
+void net_free(struct net **n)
+{
+	if (!*n)
+		return;
+	if ((*n)->tls) {
+		/* Tells the other side; whether it hears does not matter any more. */
+		ERR_clear_error();
+		(void)SSL_shutdown((*n)->tls);
+		SSL_free((*n)->tls);
+		ERR_clear_error();
+	}
+	SSL_CTX_free((*n)->context);
+	if ((*n)->fd >= 0)
+		close((*n)->fd);
+	mem_free((*n)->host);
+	mem_free((*n)->ca_file);
+	mem_free(*n);
+	*n = NULL;
+}
