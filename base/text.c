@@ -180,3 +180,27 @@ bool text_number(struct span s, uint64_t max, uint64_t *out)
 	*out = value;
 	return true;
 }
+
+size_t text_utf8(uint32_t code, uint8_t out[4])
+{
+	if (code < 0x80) {
+		out[0] = (uint8_t)code;
+		return 1;
+	}
+	if (code < 0x800) {
+		out[0] = (uint8_t)(0xc0 | code >> 6);
+		out[1] = (uint8_t)(0x80 | (code & 63));
+		return 2;
+	}
+	if (code < 0x10000) {
+		out[0] = (uint8_t)(0xe0 | code >> 12);
+		out[1] = (uint8_t)(0x80 | (code >> 6 & 63));
+		out[2] = (uint8_t)(0x80 | (code & 63));
+		return 3;
+	}
+	out[0] = (uint8_t)(0xf0 | code >> 18);
+	out[1] = (uint8_t)(0x80 | (code >> 12 & 63));
+	out[2] = (uint8_t)(0x80 | (code >> 6 & 63));
+	out[3] = (uint8_t)(0x80 | (code & 63));
+	return 4;
+}

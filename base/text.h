@@ -17,6 +17,8 @@ MUST_CHECK enum err_code text_percent(struct buf *out, struct span bytes, const 
 /* The way back. ERR_USAGE when a '%' is not followed by two hex digits. */
 MUST_CHECK enum err_code text_unpercent(struct buf *out, struct span text, struct err *e);
 
+/* CODE (a code point, no surrogate) as UTF-8; returns the length, 1 to 4. */
+size_t text_utf8(uint32_t code, uint8_t out[4]);
 /* True when S is valid UTF-8 (no surrogates, no overlong forms). */
 bool text_is_utf8(struct span s);
 

@@ -27,30 +27,6 @@ void clean_end(struct clean *c, struct buf *out)
 	out->len += c->len;
 }
 
-static size_t encode_utf8(uint32_t code, uint8_t out[4])
-{
-	if (code < 0x80) {
-		out[0] = (uint8_t)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (uint8_t)(0xc0 | code >> 6);
-		out[1] = (uint8_t)(0x80 | (code & 63));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (uint8_t)(0xe0 | code >> 12);
-		out[1] = (uint8_t)(0x80 | (code >> 6 & 63));
-		out[2] = (uint8_t)(0x80 | (code & 63));
-		return 3;
-	}
-	out[0] = (uint8_t)(0xf0 | code >> 18);
-	out[1] = (uint8_t)(0x80 | (code >> 12 & 63));
-	out[2] = (uint8_t)(0x80 | (code >> 6 & 63));
-	out[3] = (uint8_t)(0x80 | (code & 63));
-	return 4;
-}
-
 void clean_code_point(struct clean *c, uint32_t code)
 {
 	uint8_t bytes[4];
@@ -62,7 +38,7 @@ void clean_code_point(struct clean *c, uint32_t code)
 	}
 	if (c->full || code < 0x20 || (code >= 0x7f && code < 0xa0))
 		return;
-	n = encode_utf8(code, bytes);
+	n = text_utf8(code, bytes);
 	if (c->len + c->space + n > c->limit) {
 		c->full = true;
 		return;

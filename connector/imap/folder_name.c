@@ -10,30 +10,6 @@ static int base64_digit(uint8_t c)
 	return at ? (int)(at - digits) : -1;
 }
 
-static size_t put_utf8(uint32_t c, uint8_t out[4])
-{
-	if (c < 0x80) {
-		out[0] = (uint8_t)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (uint8_t)(0xc0 | c >> 6);
-		out[1] = (uint8_t)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (uint8_t)(0xe0 | c >> 12);
-		out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (uint8_t)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (uint8_t)(0xf0 | c >> 18);
-	out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (uint8_t)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* UTF-16 units as they come out of a base64 run. */
 struct units {
 	uint32_t bits, high; /* HIGH: a first surrogate that waits for its second */
@@ -59,7 +35,7 @@ static enum err_code put_unit(struct units *u, uint32_t unit, struct buf *out, s
 		/* Printable ASCII has no business in base64, and a NUL none anywhere. */
 		u->bad |= u->high || (unit >= 0x20 && unit < 0x7f) || !unit;
 	}
-	return u->bad ? ERR_OK : buf_append(out, span_of(bytes, put_utf8(c, bytes)), e);
+	return u->bad ? ERR_OK : buf_append(out, span_of(bytes, text_utf8(c, bytes)), e);
 }
 
 /* The run behind a '&' at *AT, up to and with its '-'. *GOOD false: it is none. */

@@ -315,10 +315,12 @@ static int by_uid(const void *a, const void *b)
 static void finish_listing(struct item_listing *l)
 {
 	size_t count = listing_count(l), kept = 0;
-	struct entry *all = entry_of(l, 0);
+	struct entry *all;
 
-	if (count)
-		qsort(all, count, sizeof *all, by_uid);
+	if (!count)
+		return;
+	all = entry_of(l, 0);
+	qsort(all, count, sizeof *all, by_uid);
 	for (size_t i = 0; i < count; i++) {
 		if (kept && all[kept - 1].uid == all[i].uid) {
 			int64_t date_s = all[kept - 1].date_s;
