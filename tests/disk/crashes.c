@@ -148,7 +148,7 @@ struct judge {
 	unsigned step;
 	bool settled;
 	struct roots roots;
-	char name[16];
+	char name[24];
 };
 
 static void play_to(struct judge *j, uint64_t at, bool settled)

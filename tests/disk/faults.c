@@ -150,7 +150,7 @@ struct worker {
 	struct apart *apart;
 	struct run *run;
 	unsigned number;
-	char name[16];
+	char name[24];
 	struct task task;
 	struct roots roots;
 	struct recorded now; /* with what this run made */
