@@ -18,7 +18,9 @@ struct imap_client {
 	unsigned tags; /* given */
 	unsigned done; /* come back */
 	unsigned capabilities;
+	uint64_t append_limit;
 	bool has_capabilities;
+	bool changes;   /* may be made */
 	bool broken;    /* nothing more can be said over it */
 	char host[300]; /* printable */
 };
@@ -31,15 +33,26 @@ static const char *const reading_words[] = {
 	"LSUB",         "NAMESPACE",  "NOOP",   "STARTTLS", "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
 };
 
-static bool only_reads(struct span command)
+/* What a sink needs besides. Nothing that renames or copies, and no EXPUNGE but that of named messages. */
+static const char *const changing_words[] = {
+	"APPEND", "CREATE", "DELETE", "SELECT", "SUBSCRIBE", "UID EXPUNGE", "UID STORE", "UNSUBSCRIBE",
+};
+
+static bool is_one_of(struct span command, const char *const *words, size_t count)
 {
-	for (size_t i = 0; i < ARRAY_LEN(reading_words); i++) {
-		struct span word = span_cstr(reading_words[i]);
+	for (size_t i = 0; i < count; i++) {
+		struct span word = span_cstr(words[i]);
 
 		if (span_starts(command, word) && (command.len == word.len || command.ptr[word.len] == ' '))
 			return true;
 	}
 	return false;
+}
+
+static bool may_send(const struct imap_client *c, struct span command)
+{
+	return is_one_of(command, reading_words, ARRAY_LEN(reading_words)) ||
+	       (c->changes && is_one_of(command, changing_words, ARRAY_LEN(changing_words)));
 }
 
 static enum err_code send_bytes(struct imap_client *c, struct span bytes, struct err *e)
@@ -52,7 +65,7 @@ static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span
 	struct buf line = BUF_WITH_MAX(COMMAND_BYTES_MAX + 64);
 	enum err_code rc;
 
-	if (!only_reads(command))
+	if (!may_send(c, command))
 		return err_set(e, ERR_STATE, "not a reading command");
 	*tag = ++c->tags;
 	rc = buf_printf(&line, e, "A%u ", *tag);
@@ -84,6 +97,17 @@ enum err_code imap_send(struct imap_client *c, unsigned *tag, struct err *e, con
 	else
 		rc = send_line(c, tag, span_of(text, (size_t)n), e);
 	mem_free(text);
+	return rc;
+}
+
+enum err_code imap_send_more(struct imap_client *c, struct span bytes, struct err *e)
+{
+	enum err_code rc;
+
+	if (!c->changes)
+		return err_set(e, ERR_STATE, "not a reading command");
+	rc = send_bytes(c, bytes, e);
+	c->broken |= rc != ERR_OK;
 	return rc;
 }
 
@@ -177,6 +201,11 @@ static const struct {
 	{ "STARTTLS", IMAP_START_TLS },
 	{ "LOGINDISABLED", IMAP_LOGIN_DISABLED },
 	{ "LITERAL+", IMAP_LITERAL_PLUS },
+	{ "LITERAL-", IMAP_LITERAL_MINUS },
+	{ "MULTIAPPEND", IMAP_MULTIAPPEND },
+	{ "UIDPLUS", IMAP_UIDPLUS },
+	{ "CREATE-SPECIAL-USE", IMAP_CREATE_SPECIAL_USE },
+	{ "NAMESPACE", IMAP_NAMESPACE },
 };
 
 static void add_capabilities(struct imap_client *c, struct span list)
@@ -190,6 +219,8 @@ static void add_capabilities(struct imap_client *c, struct span list)
 		for (size_t i = 0; i < ARRAY_LEN(capability_names); i++)
 			if (text_equal_nocase(word, span_cstr(capability_names[i].name)))
 				c->capabilities |= capability_names[i].bit;
+		if (word.len > 12 && text_equal_nocase(span_first(word, 12), SPAN_LIT("APPENDLIMIT=")))
+			(void)text_number(span_skip(word, 12), UINT64_MAX, &c->append_limit);
 		list = span_skip(list, word.len + (word.len < list.len));
 	}
 	c->has_capabilities = true;
@@ -198,6 +229,7 @@ static void add_capabilities(struct imap_client *c, struct span list)
 static void new_capabilities(struct imap_client *c, struct span list)
 {
 	c->capabilities = 0;
+	c->append_limit = 0;
 	add_capabilities(c, list);
 }
 
@@ -551,6 +583,7 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 	snprintf(c->host, sizeof c->host, "%s", text_name(span_cstr(l->host)).text);
 	wire_init(&c->wire, read_net, c);
 	c->transport = l->transport;
+	c->changes = l->changes;
 	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
 	if (!rc)
 		rc = greet(c, &logged_in, e);
@@ -586,6 +619,11 @@ void imap_free(struct imap_client **c)
 unsigned imap_capabilities(const struct imap_client *c)
 {
 	return c->capabilities;
+}
+
+uint64_t imap_append_limit(const struct imap_client *c)
+{
+	return c->append_limit;
 }
 
 struct wire *imap_wire(struct imap_client *c)

@@ -1,8 +1,8 @@
 /*
  * client: one connection to an IMAP server (RFC 9051, RFC 3501): greeting, TLS, login, capabilities, tagged commands and the
  * responses to them. What a response holds is taken apart by whoever asked for it (wire.h).
- * Harm     this header has no door for a command that changes a mailbox: imap_send refuses every word that is not in its
- *          list of reading commands.
+ * Harm     imap_send refuses every word that is not in its list of reading commands, unless the login was opened to
+ *          change (imap_login.changes): only the sink does that, and only the few words that it needs are added.
  * Secrets  password and token go to the server only, after TLS began, and are wiped from what was sent.
  * Thread   one at a time.
  */
@@ -30,6 +30,7 @@ struct imap_login {
 	bool is_token;
 	int64_t silence_ms; /* 0: net's own */
 	const volatile sig_atomic_t *stop;
+	bool changes; /* a sink's: SELECT, CREATE, SUBSCRIBE, DELETE, APPEND, UID STORE and UID EXPUNGE may be sent, too */
 	const struct imap_transport *transport; /* NULL: connect to HOST */
 };
 
@@ -49,7 +50,12 @@ enum imap_capability {
 	IMAP_AUTH_OAUTHBEARER = 1 << 12,
 	IMAP_START_TLS = 1 << 13,
 	IMAP_LOGIN_DISABLED = 1 << 14,
-	IMAP_LITERAL_PLUS = 1 << 15
+	IMAP_LITERAL_PLUS = 1 << 15,
+	IMAP_LITERAL_MINUS = 1 << 16,
+	IMAP_MULTIAPPEND = 1 << 17,
+	IMAP_UIDPLUS = 1 << 18,
+	IMAP_CREATE_SPECIAL_USE = 1 << 19,
+	IMAP_NAMESPACE = 1 << 20
 };
 
 struct imap_client;
@@ -59,6 +65,8 @@ MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_c
 /* Says goodbye when there is nothing outstanding; never waits. */
 void imap_free(struct imap_client **c);
 unsigned imap_capabilities(const struct imap_client *c); /* enum imap_capability */
+/* The largest message that the server takes (APPENDLIMIT=N, RFC 7889); 0: it does not say. */
+uint64_t imap_append_limit(const struct imap_client *c);
 struct wire *imap_wire(struct imap_client *c);
 
 enum imap_status { IMAP_OK = 1, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
@@ -81,6 +89,8 @@ struct imap_response {
 /* Sends "TAG command"; *TAG names it. The words that change nothing: see above. */
 MUST_CHECK enum err_code imap_send(struct imap_client *c, unsigned *tag, struct err *e, const char *fmt, ...)
         PRINTF_LIKE(4, 5);
+/* Sends what belongs to a command that was begun: a literal, or the line's rest. Only where changes are allowed. */
+MUST_CHECK enum err_code imap_send_more(struct imap_client *c, struct span bytes, struct err *e);
 /* Reads up to where IMAP_DATA's data begins, or a whole response of another kind. */
 MUST_CHECK enum err_code imap_next(struct imap_client *c, struct imap_response *out, struct err *e);
 

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rd.h"
 #include "base/text.h"
 #include "base/wr.h"
 #include "fetch.h"
+#include "message_data.h"
 
 #define KEY_BYTES      21
 #define CURSOR_VERSION 1
@@ -124,51 +124,6 @@ struct listing_run {
 	struct buf names[64];
 };
 
-static int compare_words(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-
-	return span_compare(*x, *y);
-}
-
-/* "(\Seen $Forwarded)": sorted, so that the same flags are the same bytes; without \Recent, which is the session's. */
-static enum err_code read_flags(struct wire *w, struct buf *out, struct err *e)
-{
-	struct buf bytes = BUF_WITH_MAX(ITEM_STATE_BYTES_MAX);
-	struct span words[256];
-	size_t ends[256], count = 0;
-	struct wire_token t;
-	enum err_code rc = wire_next(w, &t, e);
-
-	buf_clear(out);
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent flags without their list");
-	while (!rc) {
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			rc = err_set(e, ERR_CORRUPT, "the server sent a strange flag");
-		else if (count < ARRAY_LEN(words) && !text_equal_nocase(t.text, SPAN_LIT("\\Recent")) &&
-		         bytes.len + t.text.len < ITEM_STATE_BYTES_MAX / 2) {
-			rc = buf_append(&bytes, t.text, e);
-			ends[count++] = bytes.len;
-		}
-	}
-	for (size_t i = 0; i < count; i++)
-		words[i] = span_of(bytes.ptr + (i ? ends[i - 1] : 0), ends[i] - (i ? ends[i - 1] : 0));
-	if (count)
-		qsort(words, count, sizeof *words, compare_words);
-	for (size_t i = 0; !rc && i < count; i++) {
-		if (i)
-			rc = buf_append(out, SPAN_LIT(" "), e);
-		if (!rc)
-			rc = buf_append(out, words[i], e);
-	}
-	buf_release(&bytes);
-	return rc;
-}
-
 /* Puts the entry's state, of which there are few different ones in a mailbox. */
 static enum err_code keep_state(struct listing_run *k, struct entry *entry, struct err *e)
 {
@@ -195,44 +150,6 @@ static enum err_code keep_state(struct listing_run *k, struct entry *entry, stru
 	return rc ? rc : idmap_put(&l->state_by_hash, hash, entry->state, e);
 }
 
-/* "17-Jul-1996 02:44:25 -0700"; the day may have a blank in front. */
-static void take_date(struct span text, struct entry *entry)
-{
-	static const char months[] = "janfebmaraprmayjunjulaugsepoctnovdec";
-	char line[40], month[4], sign;
-	unsigned day, year, hour, minute, second, zone;
-	const char *at;
-	int64_t ms;
-	int offset;
-
-	snprintf(line, sizeof line, "%.*s", (int)text.len, (const char *)text.ptr);
-	if (sscanf(line, " %2u-%3[A-Za-z]-%4u %2u:%2u:%2u %c%4u", &day, month, &year, &hour, &minute, &second, &sign,
-	           &zone) != 8 ||
-	    (sign != '+' && sign != '-'))
-		return;
-	for (char *c = month; *c; c++)
-		*c = (char)text_lower((uint8_t)*c);
-	at = strstr(months, month);
-	if (!at || (at - months) % 3 || strlen(month) != 3)
-		return;
-	offset = (int)(zone / 100 * 60 + zone % 100) * (sign == '-' ? -1 : 1);
-	if (!clock_civil((int)year, (int)(at - months) / 3 + 1, (int)day, (int)hour, (int)minute, (int)second, offset,
-	                 &ms))
-		return;
-	entry->date_s = ms / 1000;
-	entry->zone_minutes = (int16_t)offset;
-}
-
-static enum err_code read_number(struct wire *w, uint64_t *out, struct err *e)
-{
-	struct wire_token t;
-	enum err_code rc = wire_next(w, &t, e);
-
-	if (!rc && (t.kind != WIRE_ATOM || !text_number(t.text, UINT64_MAX, out)))
-		rc = err_set(e, ERR_CORRUPT, "the server sent '%s' where a number belongs", text_name(t.text).text);
-	return rc;
-}
-
 static enum err_code read_entry_item(struct listing_run *k, struct wire *w, struct span name, struct entry *entry,
                                      bool *flags, struct err *e)
 {
@@ -243,16 +160,16 @@ static enum err_code read_entry_item(struct listing_run *k, struct wire *w, stru
 	enum err_code rc;
 
 	if (text_equal_nocase(name, SPAN_LIT("UID"))) {
-		rc = read_number(w, &number, e);
+		rc = message_number(w, &number, e);
 		entry->uid = (uint32_t)(number <= UINT32_MAX ? number : 0);
 		return rc;
 	}
 	if (text_equal_nocase(name, SPAN_LIT("FLAGS"))) {
 		*flags = true;
-		return read_flags(w, &k->flags, e);
+		return message_flags(w, &k->flags, e);
 	}
 	if (text_equal_nocase(name, SPAN_LIT("RFC822.SIZE"))) {
-		rc = read_number(w, &number, e);
+		rc = message_number(w, &number, e);
 		entry->bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
 		return rc;
 	}
@@ -261,7 +178,7 @@ static enum err_code read_entry_item(struct listing_run *k, struct wire *w, stru
 		return rc ? rc : wire_skip_value(w, &t, e);
 	rc = wire_text(w, &t, &text, &is_nil, e);
 	if (!rc)
-		take_date(text, entry);
+		message_date(text, &entry->date_s, &entry->zone_minutes);
 	return rc;
 }
 

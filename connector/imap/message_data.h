@@ -1,0 +1,18 @@
+/*
+ * message_data: the values of FETCH responses (RFC 9051, 7.5.2) that source and sink both read.
+ */
+#ifndef MAILHOLD_CONNECTOR_IMAP_MESSAGE_DATA_H
+#define MAILHOLD_CONNECTOR_IMAP_MESSAGE_DATA_H
+
+#include "wire.h"
+
+/*
+ * Reads "(\Seen $Forwarded)" into OUT (cleared before): in memcmp order with a space between, so that the same flags are the
+ * same bytes; without \Recent, which is the session's.
+ */
+MUST_CHECK enum err_code message_flags(struct wire *w, struct buf *out, struct err *e);
+MUST_CHECK enum err_code message_number(struct wire *w, uint64_t *out, struct err *e);
+/* "17-Jul-1996 02:44:25 -0700"; the day may have a blank in front. False, and nothing set, when TEXT is no date. */
+bool message_date(struct span text, int64_t *date_s, int16_t *zone_minutes);
+
+#endif
