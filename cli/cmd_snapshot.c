@@ -10,7 +10,7 @@
 
 struct values {
 	const char *account, *compression;
-	const char *password_file, *password_command, *token_command, *ca_file; /* of a source at a server */
+	const char *password_file, *password_command, *token_command, *ca_file, *compress; /* of a source at a server */
 	struct text_list tags;
 	bool rescan, dry_run, no_parent;
 };
@@ -33,6 +33,8 @@ static const struct option_def options[] = {
 	  AT(token_command) },
 	{ 0, "source-ca", OPTION_TEXT, "FILE", "PEM: authorities to trust at that server instead of the system's",
 	  AT(ca_file) },
+	{ 0, "source-compress", OPTION_TEXT, "WHEN", "compress the line to it: far (the default), always or never",
+	  AT(compress) },
 };
 
 static enum err_code compression_level(const char *name, int *out, struct err *e)
@@ -148,7 +150,9 @@ static enum err_code open_source(const struct values *v, const char *source, str
 	struct secret_options given = { .password_file = v->password_file,
 		                        .password_command = v->token_command ? v->token_command : v->password_command,
 		                        .stop = &cli_stop };
-	struct server_login login = { .is_token = v->token_command, .ca_file = v->ca_file, .stop = &cli_stop };
+	struct server_login login = {
+		.is_token = v->token_command, .ca_file = v->ca_file, .compress = v->compress, .stop = &cli_stop
+	};
 	struct secret *secret = NULL;
 	char prompt[NET_PROMPT_BYTES];
 	enum err_code rc;

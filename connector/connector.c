@@ -83,6 +83,20 @@ enum err_code connector_server_check(const char *url, struct err *e)
 	return server_url(url, &parts, e);
 }
 
+static enum err_code compress_named(const char *name, enum imap_compress *out, struct err *e)
+{
+	static const char *const names[] = {
+		[IMAP_COMPRESS_FAR] = "far", [IMAP_COMPRESS_ALWAYS] = "always", [IMAP_COMPRESS_NEVER] = "never"
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && name; i++)
+		if (!strcmp(name, names[i])) {
+			*out = (enum imap_compress)i;
+			return ERR_OK;
+		}
+	return name ? err_set(e, ERR_USAGE, "a connection is compressed far, always or never") : ERR_OK;
+}
+
 enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
                                     struct err *e)
 {
@@ -92,6 +106,8 @@ enum err_code connector_server_open(const char *url, const struct server_login *
 	struct net_url parts;
 	enum err_code rc = server_url(url, &parts, e);
 
+	if (!rc)
+		rc = compress_named(login->compress, &imap.compress, e);
 	if (rc)
 		return rc;
 	imap.host = parts.host;

@@ -28,7 +28,8 @@ MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
 struct server_login {
 	struct span password; /* or an OAuth 2 access token; borrowed for the call */
 	bool is_token;
-	const char *ca_file; /* PEM: the authorities to trust instead of the system's; NULL: these */
+	const char *ca_file;  /* PEM: the authorities to trust instead of the system's; NULL: these */
+	const char *compress; /* "far" (also NULL), "always", "never": the line, where the server can */
 	const volatile sig_atomic_t *stop;
 };
 /* Connects and logs in. ERR_DENIED when the server refuses the login, or its certificate is not good. */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "deflate.h"
 
 /* OpenSSL has a type of this name; nobody here needs it. */
 #define ERR_STATE OPENSSL_ERR_STATE
@@ -31,7 +32,8 @@
 struct net {
 	int fd;
 	SSL_CTX *context;
-	SSL *tls; /* NULL: plain */
+	SSL *tls;                /* NULL: plain */
+	struct deflate *deflate; /* NULL: not compressed */
 	char *host, *ca_file;
 	int64_t silence_ms;
 	const volatile sig_atomic_t *stop;
@@ -259,8 +261,9 @@ static enum err_code read_tls(struct net *n, uint8_t *dst, size_t len, size_t *g
 	return rc;
 }
 
-enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)
+static enum err_code read_below(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e)
 {
+	struct net *n = ctx;
 	enum err_code rc;
 
 	if (n->tls)
@@ -282,6 +285,11 @@ enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, str
 		if (rc)
 			return rc;
 	}
+}
+
+enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)
+{
+	return n->deflate ? deflate_read(n->deflate, read_below, n, dst, len, got, e) : read_below(n, dst, len, got, e);
 }
 
 static enum err_code write_some(struct net *n, struct span bytes, size_t *wrote, struct err *e)
@@ -313,8 +321,9 @@ static enum err_code write_some(struct net *n, struct span bytes, size_t *wrote,
 	return ERR_IO;
 }
 
-enum err_code net_write(struct net *n, struct span bytes, struct err *e)
+static enum err_code write_below(void *ctx, struct span bytes, struct err *e)
 {
+	struct net *n = ctx;
 	enum err_code rc = ERR_OK;
 
 	while (!rc && bytes.len) {
@@ -324,6 +333,25 @@ enum err_code net_write(struct net *n, struct span bytes, struct err *e)
 		bytes = span_skip(bytes, wrote);
 	}
 	return rc;
+}
+
+enum err_code net_write(struct net *n, struct span bytes, struct err *e)
+{
+	return n->deflate ? deflate_write(n->deflate, write_below, n, bytes, e) : write_below(n, bytes, e);
+}
+
+enum err_code net_start_deflate(struct net *n, struct span early, struct err *e)
+{
+	return n->deflate ? err_set(e, ERR_STATE, "the connection is compressed already")
+	                  : deflate_open(early, &n->deflate, e);
+}
+
+int64_t net_round_trip_us(const struct net *n)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof info;
+
+	return getsockopt(n->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -1 : (int64_t)info.tcpi_rtt;
 }
 
 enum err_code net_base64(struct span bytes, struct buf *out, struct err *e)
@@ -358,6 +386,7 @@ void net_free(struct net **n)
 		SSL_free((*n)->tls);
 		ERR_clear_error();
 	}
+	deflate_free(&(*n)->deflate);
 	SSL_CTX_free((*n)->context);
 	if ((*n)->fd >= 0)
 		close((*n)->fd);

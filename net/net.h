@@ -33,6 +33,10 @@ MUST_CHECK enum err_code net_start_tls(struct net *n, struct err *e);
 MUST_CHECK enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e);
 /* All of BYTES. */
 MUST_CHECK enum err_code net_write(struct net *n, struct span bytes, struct err *e);
+/* From now on both directions are raw DEFLATE (RFC 4978). EARLY: bytes that were read already and are compressed. */
+MUST_CHECK enum err_code net_start_deflate(struct net *n, struct span early, struct err *e);
+/* How long a round trip takes, as the system measured it; -1: it does not know. */
+int64_t net_round_trip_us(const struct net *n);
 bool net_is_secure(const struct net *n);
 /* Closes without waiting for the other side. */
 void net_free(struct net **n);

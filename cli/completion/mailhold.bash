@@ -11,7 +11,7 @@ _mailhold_options()
 	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
 		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
-			--source-password-command --source-token-command --source-ca $global" ;;
+			--source-password-command --source-token-command --source-ca --source-compress $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
 	ls) printf '%s ' "-l --long $global" ;;
 	cat) printf '%s ' "--stream $global" ;;

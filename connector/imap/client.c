@@ -10,6 +10,7 @@
 
 #define COMMAND_BYTES_MAX (64 * KIB)
 #define TOLD_MAX          100000 /* responses while waiting for a login: more is no server */
+#define LITERAL_MINUS_MAX 4096   /* RFC 7888, 5 */
 
 struct imap_client {
 	struct net *net; /* NULL: TRANSPORT instead */
@@ -29,8 +30,9 @@ struct imap_client {
 
 /* What reads, logs in or asks; nothing that stores, copies, moves, creates, deletes or expunges. */
 static const char *const reading_words[] = {
-	"AUTHENTICATE", "CAPABILITY", "ENABLE", "EXAMINE",  "ID",     "LIST",      "LOGIN",      "LOGOUT",
-	"LSUB",         "NAMESPACE",  "NOOP",   "STARTTLS", "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
+	"AUTHENTICATE", "CAPABILITY", "COMPRESS", "ENABLE", "EXAMINE",   "GETACL",     "GETMETADATA",
+	"GETQUOTAROOT", "ID",         "LIST",     "LOGIN",  "LOGOUT",    "LSUB",       "MYRIGHTS",
+	"NOOP",         "NAMESPACE",  "STARTTLS", "STATUS", "UID FETCH", "UID SEARCH", "UNSELECT",
 };
 
 /* What a sink needs besides. Nothing that renames or copies, and no EXPUNGE but that of named messages. */
@@ -60,6 +62,51 @@ static enum err_code send_bytes(struct imap_client *c, struct span bytes, struct
 	return c->net ? net_write(c->net, bytes, e) : c->transport->write(c->transport->ctx, bytes, e);
 }
 
+/* How much of LINE goes before the server has to ask for more: all of it, or up to and with a "{12}" and its line end. */
+static size_t part_length(struct span line)
+{
+	for (size_t i = 3; i < line.len; i++)
+		if (line.ptr[i] == '\n' && line.ptr[i - 2] == '}' && line.ptr[i - 3] >= '0' && line.ptr[i - 3] <= '9')
+			return i + 1;
+	return line.len;
+}
+
+static enum err_code await_go_ahead(struct imap_client *c, unsigned tag, struct err *e)
+{
+	struct imap_response r;
+	enum err_code rc = ERR_OK;
+
+	if (c->tags != c->done + 1)
+		return err_set(e, ERR_STATE, "a literal while other commands are on their way");
+	for (unsigned i = 0; !rc && i < TOLD_MAX; i++) {
+		rc = imap_next(c, &r, e);
+		if (!rc && r.kind == IMAP_CONTINUE)
+			return ERR_OK;
+		if (!rc && r.kind == IMAP_DONE)
+			return r.tag == tag && r.status != IMAP_OK
+			               ? imap_refused(&r, e)
+			               : err_set(e, ERR_CORRUPT, "the server did not wait for a literal");
+		if (!rc && r.kind == IMAP_DATA)
+			rc = wire_skip_line(&c->wire, e);
+	}
+	return rc ? rc : err_set(e, ERR_CORRUPT, "the server never asks for a literal");
+}
+
+static enum err_code send_parts(struct imap_client *c, unsigned tag, struct span line, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && line.len) {
+		size_t n = part_length(line);
+
+		rc = send_bytes(c, span_first(line, n), e);
+		line = span_skip(line, n);
+		if (!rc && line.len)
+			rc = await_go_ahead(c, tag, e);
+	}
+	return rc;
+}
+
 static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span command, struct err *e)
 {
 	struct buf line = BUF_WITH_MAX(COMMAND_BYTES_MAX + 64);
@@ -74,7 +121,7 @@ static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span
 	if (!rc)
 		rc = buf_append(&line, SPAN_LIT("\r\n"), e);
 	if (!rc)
-		rc = send_bytes(c, buf_span(&line), e);
+		rc = send_parts(c, *tag, buf_span(&line), e);
 	c->broken |= rc != ERR_OK;
 	buf_wipe(&line);
 	return rc;
@@ -113,7 +160,8 @@ enum err_code imap_send_more(struct imap_client *c, struct span bytes, struct er
 
 enum err_code imap_string(const struct imap_client *c, struct span name, struct buf *out, struct err *e)
 {
-	bool quotable = true;
+	bool quotable = true, at_once = (c->capabilities & IMAP_LITERAL_PLUS) ||
+	                                ((c->capabilities & IMAP_LITERAL_MINUS) && name.len <= LITERAL_MINUS_MAX);
 	enum err_code rc;
 
 	for (size_t i = 0; i < name.len; i++) {
@@ -123,11 +171,8 @@ enum err_code imap_string(const struct imap_client *c, struct span name, struct 
 			return err_set(e, ERR_UNSUPPORTED, "a name with a NUL cannot be asked for");
 		quotable &= b >= ' ' && b < 0x7f;
 	}
-	if (!quotable && !(c->capabilities & IMAP_LITERAL_PLUS))
-		return err_set(e, ERR_UNSUPPORTED, "the name '%s' cannot be asked for at this server",
-		               text_name(name).text);
 	if (!quotable) {
-		rc = buf_printf(out, e, "{%zu+}\r\n", name.len);
+		rc = buf_printf(out, e, "{%zu%s}\r\n", name.len, at_once ? "+" : "");
 		return rc ? rc : buf_append(out, name, e);
 	}
 	rc = buf_append(out, SPAN_LIT("\""), e);
@@ -206,6 +251,10 @@ static const struct {
 	{ "UIDPLUS", IMAP_UIDPLUS },
 	{ "CREATE-SPECIAL-USE", IMAP_CREATE_SPECIAL_USE },
 	{ "NAMESPACE", IMAP_NAMESPACE },
+	{ "COMPRESS=DEFLATE", IMAP_COMPRESS_DEFLATE },
+	{ "ACL", IMAP_ACL },
+	{ "QUOTA", IMAP_QUOTA },
+	{ "METADATA", IMAP_METADATA },
 };
 
 static void add_capabilities(struct imap_client *c, struct span list)
@@ -318,6 +367,23 @@ enum err_code imap_next(struct imap_client *c, struct imap_response *out, struct
 	return rc;
 }
 
+/* Servers that send no code say it in words: Exchange, Gmail, Yahoo, Dovecot's limits. */
+static bool sounds_like_later(struct span text)
+{
+	static const char *const signs[] = { "throttl",     "try again",     "try later",  "too many", "temporar",
+		                             "unavailable", "backoff time",  "rate limit", "timeout",  "timed out",
+		                             "overloaded",  "not connected", "busy" };
+
+	for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
+		struct span sign = span_cstr(signs[i]);
+
+		for (size_t at = 0; at + sign.len <= text.len; at++)
+			if (text_equal_nocase(span_of(text.ptr + at, sign.len), sign))
+				return true;
+	}
+	return false;
+}
+
 enum err_code imap_refused(const struct imap_response *r, struct err *e)
 {
 	static const struct {
@@ -330,7 +396,7 @@ enum err_code imap_refused(const struct imap_response *r, struct err *e)
 		{ "AUTHORIZATIONFAILED", ERR_DENIED, ERR_RETRY_NEVER },
 		{ "EXPIRED", ERR_DENIED, ERR_RETRY_NEVER },
 		{ "NOPERM", ERR_DENIED, ERR_RETRY_NEVER },
-		{ "LIMIT", ERR_LIMIT, ERR_RETRY_LATER },
+		{ "LIMIT", ERR_IO, ERR_RETRY_LATER },
 		{ "OVERQUOTA", ERR_LIMIT, ERR_RETRY_NEVER },
 		{ "UNAVAILABLE", ERR_IO, ERR_RETRY_LATER },
 		{ "INUSE", ERR_IO, ERR_RETRY_LATER },
@@ -338,12 +404,16 @@ enum err_code imap_refused(const struct imap_response *r, struct err *e)
 	};
 	enum err_code rc = ERR_IO;
 	enum err_retry retry = ERR_RETRY_NEVER;
+	bool named = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (text_equal_nocase(r->code, span_cstr(known[i].code))) {
 			rc = known[i].rc;
 			retry = known[i].retry;
+			named = true;
 		}
+	if (!named && sounds_like_later(r->text))
+		retry = ERR_RETRY_LATER;
 	err_set(e, rc, "the server refuses: %s", text_name(r->text).text);
 	e->retry = retry;
 	return rc;
@@ -554,6 +624,25 @@ static enum err_code log_in(struct imap_client *c, const struct imap_login *l, s
 	return rc ? rc : need_capabilities(c, e);
 }
 
+/* Compressing costs both sides more than a near line costs. */
+static enum err_code begin_compression(struct imap_client *c, const struct imap_login *l, struct err *e)
+{
+	struct span early;
+	unsigned tag;
+	enum err_code rc;
+
+	if (!c->net || !(c->capabilities & IMAP_COMPRESS_DEFLATE) || l->compress == IMAP_COMPRESS_NEVER ||
+	    (l->compress == IMAP_COMPRESS_FAR && net_round_trip_us(c->net) < IMAP_FAR_US))
+		return ERR_OK;
+	rc = imap_send(c, &tag, e, "COMPRESS DEFLATE");
+	if (!rc)
+		rc = imap_wait(c, tag, NULL, NULL, e);
+	if (rc)
+		return c->broken ? rc : ERR_OK; /* refused: then not */
+	early = wire_waiting(&c->wire);
+	return net_start_deflate(c->net, early, e);
+}
+
 static enum err_code greet(struct imap_client *c, bool *logged_in, struct err *e)
 {
 	struct imap_response r;
@@ -593,6 +682,8 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 		rc = start_tls(c, e);
 	if (!rc)
 		rc = logged_in ? need_capabilities(c, e) : log_in(c, l, e);
+	if (!rc)
+		rc = begin_compression(c, l, e);
 	if (rc) {
 		c->broken = true;
 		imap_free(&c);
@@ -624,6 +715,16 @@ unsigned imap_capabilities(const struct imap_client *c)
 uint64_t imap_append_limit(const struct imap_client *c)
 {
 	return c->append_limit;
+}
+
+bool imap_is_broken(const struct imap_client *c)
+{
+	return c->broken;
+}
+
+void imap_cannot(struct imap_client *c, enum imap_capability which)
+{
+	c->capabilities &= ~(unsigned)which;
 }
 
 struct wire *imap_wire(struct imap_client *c)

@@ -21,6 +21,9 @@ struct imap_transport {
 	enum err_code (*write)(void *ctx, struct span bytes, struct err *e);
 };
 
+enum imap_compress { IMAP_COMPRESS_FAR = 0, IMAP_COMPRESS_ALWAYS, IMAP_COMPRESS_NEVER };
+#define IMAP_FAR_US 4000 /* from this round trip on a line is worth more than a processor */
+
 struct imap_login {
 	const char *host, *port; /* port "": 993, or 143 with STARTTLS */
 	bool start_tls;          /* else TLS from the first byte */
@@ -28,7 +31,8 @@ struct imap_login {
 	const char *user;
 	struct span password; /* or an OAuth 2 access token */
 	bool is_token;
-	int64_t silence_ms; /* 0: net's own */
+	int64_t silence_ms;          /* 0: net's own */
+	enum imap_compress compress; /* COMPRESS=DEFLATE where it is offered: to far servers, always, never */
 	const volatile sig_atomic_t *stop;
 	bool changes; /* a sink's: SELECT, CREATE, SUBSCRIBE, DELETE, APPEND, UID STORE and UID EXPUNGE may be sent, too */
 	const struct imap_transport *transport; /* NULL: connect to HOST */
@@ -55,7 +59,11 @@ enum imap_capability {
 	IMAP_MULTIAPPEND = 1 << 17,
 	IMAP_UIDPLUS = 1 << 18,
 	IMAP_CREATE_SPECIAL_USE = 1 << 19,
-	IMAP_NAMESPACE = 1 << 20
+	IMAP_NAMESPACE = 1 << 20,
+	IMAP_COMPRESS_DEFLATE = 1 << 21,
+	IMAP_ACL = 1 << 22,
+	IMAP_QUOTA = 1 << 23,
+	IMAP_METADATA = 1 << 24
 };
 
 struct imap_client;
@@ -64,9 +72,13 @@ struct imap_client;
 MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_client **out, struct err *e);
 /* Says goodbye when there is nothing outstanding; never waits. */
 void imap_free(struct imap_client **c);
+/* Nothing more can be said over it: after ERR_IO and ERR_CORRUPT from any call, but not after what the server refused. */
+bool imap_is_broken(const struct imap_client *c);
 unsigned imap_capabilities(const struct imap_client *c); /* enum imap_capability */
 /* The largest message that the server takes (APPENDLIMIT=N, RFC 7889); 0: it does not say. */
 uint64_t imap_append_limit(const struct imap_client *c);
+/* A server that announces WHICH cannot do it after all. */
+void imap_cannot(struct imap_client *c, enum imap_capability which);
 struct wire *imap_wire(struct imap_client *c);
 
 enum imap_status { IMAP_OK = 1, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
@@ -86,7 +98,10 @@ struct imap_response {
 	struct span text; /* both good until the next read */
 };
 
-/* Sends "TAG command"; *TAG names it. The words that change nothing: see above. */
+/*
+ * Sends "TAG command"; *TAG names it. The words that change nothing: see above. Where the command holds a synchronising
+ * literal (imap_string), it waits for the server to ask for the rest: then nothing else may be on its way.
+ */
 MUST_CHECK enum err_code imap_send(struct imap_client *c, unsigned *tag, struct err *e, const char *fmt, ...)
         PRINTF_LIKE(4, 5);
 /* Sends what belongs to a command that was begun: a literal, or the line's rest. Only where changes are allowed. */
@@ -98,11 +113,14 @@ MUST_CHECK enum err_code imap_next(struct imap_client *c, struct imap_response *
 typedef enum err_code (*imap_handler)(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e);
 /* Reads until TAG is done. HANDLER may be NULL: everything is passed over. Not OK is an error: imap_refused. */
 MUST_CHECK enum err_code imap_wait(struct imap_client *c, unsigned tag, imap_handler handler, void *ctx, struct err *e);
-/* Sets E from a NO or BAD: ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT or ERR_IO by its code, with what the server said. */
+/*
+ * Sets E from a NO or BAD: ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT or ERR_IO by its code, with what the server said. What sounds
+ * like "later" has E->retry ERR_RETRY_LATER: the connection is good, the same command may work after a pause.
+ */
 enum err_code imap_refused(const struct imap_response *r, struct err *e);
 /* The number behind NAME in a response code ("UIDVALIDITY 12"); false when it is another code. */
 bool imap_code_number(struct span code, const char *name, uint64_t *out);
-/* Appends NAME as a quoted string or, when it cannot be one, as a non-synchronising literal or ERR_UNSUPPORTED. */
+/* Appends NAME as a quoted string or, when it cannot be one, as a literal. ERR_UNSUPPORTED: it holds a NUL. */
 MUST_CHECK enum err_code imap_string(const struct imap_client *c, struct span name, struct buf *out, struct err *e);
 
 #endif

@@ -23,6 +23,14 @@ bool wire_is_empty(const struct wire *w)
 	return w->at == w->in.len && !w->literal_left;
 }
 
+struct span wire_waiting(struct wire *w)
+{
+	struct span out = span_of(w->in.ptr + w->at, w->in.len - w->at);
+
+	w->at = w->in.len;
+	return out;
+}
+
 /* There is at least one byte at AT afterwards. */
 static enum err_code fill(struct wire *w, struct err *e)
 {

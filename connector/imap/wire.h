@@ -43,6 +43,8 @@ void wire_init(struct wire *w, wire_read read, void *ctx);
 void wire_release(struct wire *w);
 /* True when everything that came was used: nothing stands between what came and what will. */
 bool wire_is_empty(const struct wire *w);
+/* Takes out what came and was not used; good until the next read. */
+struct span wire_waiting(struct wire *w);
 
 /* The next piece; spaces between are passed over. ERR_IO at the end of the connection, ERR_CORRUPT for what is no IMAP. */
 MUST_CHECK enum err_code wire_next(struct wire *w, struct wire_token *out, struct err *e);
