@@ -10,7 +10,8 @@
 
 struct values {
 	const char *account, *compression;
-	const char *password_file, *password_command, *token_command, *ca_file, *compress; /* of a source at a server */
+	const char *password_file, *password_command, *token_command, *ca_file, *auth,
+	        *compress; /* of a source at a server */
 	struct text_list tags;
 	bool rescan, dry_run, no_parent;
 };
@@ -31,6 +32,8 @@ static const struct option_def options[] = {
 	{ 0, "source-password-command", OPTION_TEXT, "CMD", "prints that password", AT(password_command) },
 	{ 0, "source-token-command", OPTION_TEXT, "CMD", "prints an OAuth 2 access token for it instead",
 	  AT(token_command) },
+	{ 0, "source-auth", OPTION_TEXT, "WAY", "how to log in there: scram-sha-256, plain …; else the best there is",
+	  AT(auth) },
 	{ 0, "source-ca", OPTION_TEXT, "FILE", "PEM: authorities to trust at that server instead of the system's",
 	  AT(ca_file) },
 	{ 0, "source-compress", OPTION_TEXT, "WHEN", "compress the line to it: far (the default), always or never",
@@ -150,9 +153,11 @@ static enum err_code open_source(const struct values *v, const char *source, str
 	struct secret_options given = { .password_file = v->password_file,
 		                        .password_command = v->token_command ? v->token_command : v->password_command,
 		                        .stop = &cli_stop };
-	struct server_login login = {
-		.is_token = v->token_command, .ca_file = v->ca_file, .compress = v->compress, .stop = &cli_stop
-	};
+	struct server_login login = { .is_token = v->token_command,
+		                      .mechanism = v->auth,
+		                      .ca_file = v->ca_file,
+		                      .compress = v->compress,
+		                      .stop = &cli_stop };
 	struct secret *secret = NULL;
 	char prompt[NET_PROMPT_BYTES];
 	enum err_code rc;

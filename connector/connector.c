@@ -7,6 +7,7 @@
 #include "files/worlds.h"
 #include "imap/imap_source.h"
 #include "net/net.h"
+#include "net/sasl/sasl.h"
 
 struct world {
 	const char *name;
@@ -97,6 +98,24 @@ static enum err_code compress_named(const char *name, enum imap_compress *out, s
 	return name ? err_set(e, ERR_USAGE, "a connection is compressed far, always or never") : ERR_OK;
 }
 
+const char *connector_mechanisms(void)
+{
+	return SASL_NAMES;
+}
+
+static enum err_code mechanism_of(const struct server_login *login, unsigned *out, struct err *e)
+{
+	*out = login->mechanism ? sasl_named(span_cstr(login->mechanism)) : 0;
+	if (login->mechanism && !*out)
+		return err_set(e, ERR_USAGE, "'%s' is no way to log in: it may be %s",
+		               text_name(span_cstr(login->mechanism)).text, SASL_NAMES);
+	if (*out && sasl_takes_token(*out) != login->is_token)
+		return err_set(e, ERR_USAGE, "%s takes %s", sasl_name(*out),
+		               login->is_token ? "a password, and there is a token"
+		                               : "an OAuth 2 token, and there is a password");
+	return ERR_OK;
+}
+
 enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
                                     struct err *e)
 {
@@ -108,6 +127,8 @@ enum err_code connector_server_open(const char *url, const struct server_login *
 
 	if (!rc)
 		rc = compress_named(login->compress, &imap.compress, e);
+	if (!rc)
+		rc = mechanism_of(login, &imap.mechanism, e);
 	if (rc)
 		return rc;
 	imap.host = parts.host;

@@ -28,11 +28,14 @@ MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
 struct server_login {
 	struct span password; /* or an OAuth 2 access token; borrowed for the call */
 	bool is_token;
-	const char *ca_file;  /* PEM: the authorities to trust instead of the system's; NULL: these */
-	const char *compress; /* "far" (also NULL), "always", "never": the line, where the server can */
+	const char *mechanism; /* of SASL: connector_mechanisms; NULL: the best that the server offers */
+	const char *ca_file;   /* PEM: the authorities to trust instead of the system's; NULL: these */
+	const char *compress;  /* "far" (also NULL), "always", "never": the line, where the server can */
 	const volatile sig_atomic_t *stop;
 };
-/* Connects and logs in. ERR_DENIED when the server refuses the login, or its certificate is not good. */
+/* "scram-sha-256, plain, …": what MECHANISM may be. */
+const char *connector_mechanisms(void);
+/* Connects and logs in. ERR_USAGE for an unknown mechanism, or one that takes no such secret; ERR_DENIED when the server refuses the login, or its certificate is not good. */
 MUST_CHECK enum err_code connector_server_open(const char *url, const struct server_login *login,
                                                struct item_source **out, struct err *e);
 

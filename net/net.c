@@ -21,7 +21,6 @@
 /* OpenSSL has a type of this name; nobody here needs it. */
 #define ERR_STATE OPENSSL_ERR_STATE
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #undef ERR_STATE
@@ -352,22 +351,6 @@ int64_t net_round_trip_us(const struct net *n)
 	socklen_t len = sizeof info;
 
 	return getsockopt(n->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -1 : (int64_t)info.tcpi_rtt;
-}
-
-enum err_code net_base64(struct span bytes, struct buf *out, struct err *e)
-{
-	uint8_t *to;
-	enum err_code rc;
-
-	if (bytes.len > MIB)
-		return err_set(e, ERR_LIMIT, "%zu bytes are too many for base64 in one line", bytes.len);
-	/* OpenSSL writes a NUL behind. */
-	rc = buf_extend(out, (bytes.len + 2) / 3 * 4 + 1, &to, e);
-	if (rc)
-		return rc;
-	EVP_EncodeBlock(to, bytes.ptr, (int)bytes.len);
-	out->len--;
-	return ERR_OK;
 }
 
 bool net_is_secure(const struct net *n)

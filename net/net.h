@@ -41,9 +41,6 @@ bool net_is_secure(const struct net *n);
 /* Closes without waiting for the other side. */
 void net_free(struct net **n);
 
-/* Appends BYTES in base64 (RFC 4648), without line ends. */
-MUST_CHECK enum err_code net_base64(struct span bytes, struct buf *out, struct err *e);
-
 /* ---- URLs: SCHEME://[USER@]HOST[:PORT][/PATH] ---- */
 
 #define NET_URL_BYTES_MAX 2048

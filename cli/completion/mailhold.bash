@@ -11,7 +11,7 @@ _mailhold_options()
 	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
 		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
-			--source-password-command --source-token-command --source-ca --source-compress $global" ;;
+			--source-password-command --source-token-command --source-auth --source-ca --source-compress $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
 	ls) printf '%s ' "-l --long $global" ;;
 	cat) printf '%s ' "--stream $global" ;;
@@ -69,6 +69,9 @@ _mailhold()
 		return ;;
 	--compression)
 		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
+		return ;;
+	--source-auth)
+		mapfile -t COMPREPLY < <(compgen -W 'scram-sha-256 scram-sha-1 plain login oauthbearer xoauth2' -- "$word")
 		return ;;
 	--role)
 		mapfile -t COMPREPLY < <(compgen -W 'full deposit keeper' -- "$word")

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "net/net.h"
+#include "net/sasl/sasl.h"
 
 #define COMMAND_BYTES_MAX (64 * KIB)
 #define TOLD_MAX          100000 /* responses while waiting for a login: more is no server */
@@ -20,6 +21,7 @@ struct imap_client {
 	unsigned done; /* come back */
 	unsigned capabilities;
 	uint64_t append_limit;
+	unsigned mechanisms; /* of SASL */
 	bool has_capabilities;
 	bool changes;   /* may be made */
 	bool broken;    /* nothing more can be said over it */
@@ -240,9 +242,6 @@ static const struct {
 	{ "ESEARCH", IMAP_ESEARCH },
 	{ "OBJECTID", IMAP_OBJECTID },
 	{ "X-GM-EXT-1", IMAP_GMAIL },
-	{ "AUTH=PLAIN", IMAP_AUTH_PLAIN },
-	{ "AUTH=XOAUTH2", IMAP_AUTH_XOAUTH2 },
-	{ "AUTH=OAUTHBEARER", IMAP_AUTH_OAUTHBEARER },
 	{ "STARTTLS", IMAP_START_TLS },
 	{ "LOGINDISABLED", IMAP_LOGIN_DISABLED },
 	{ "LITERAL+", IMAP_LITERAL_PLUS },
@@ -270,6 +269,8 @@ static void add_capabilities(struct imap_client *c, struct span list)
 				c->capabilities |= capability_names[i].bit;
 		if (word.len > 12 && text_equal_nocase(span_first(word, 12), SPAN_LIT("APPENDLIMIT=")))
 			(void)text_number(span_skip(word, 12), UINT64_MAX, &c->append_limit);
+		if (word.len > 5 && text_equal_nocase(span_first(word, 5), SPAN_LIT("AUTH=")))
+			c->mechanisms |= sasl_named(span_skip(word, 5));
 		list = span_skip(list, word.len + (word.len < list.len));
 	}
 	c->has_capabilities = true;
@@ -277,7 +278,7 @@ static void add_capabilities(struct imap_client *c, struct span list)
 
 static void new_capabilities(struct imap_client *c, struct span list)
 {
-	c->capabilities = 0;
+	c->capabilities = c->mechanisms = 0;
 	c->append_limit = 0;
 	add_capabilities(c, list);
 }
@@ -499,33 +500,7 @@ static enum err_code start_tls(struct imap_client *c, struct err *e)
 		rc = net_start_tls(c->net, e);
 	/* What was said in clear counts for nothing (RFC 9051, 6.2.1). */
 	c->has_capabilities = false;
-	c->capabilities = 0;
-	return rc;
-}
-
-/* The initial response of a mechanism, before base64. */
-static enum err_code sasl_message(const struct imap_client *c, const struct imap_login *l, struct buf *out,
-                                  struct err *e)
-{
-	struct span nul = span_of("", 1), one = SPAN_LIT("\x01");
-	struct span parts[7] = { nul, span_cstr(l->user), nul, l->password };
-	enum err_code rc = ERR_OK;
-
-	if (l->is_token && (c->capabilities & IMAP_AUTH_OAUTHBEARER)) {
-		parts[0] = SPAN_LIT("n,a=");
-		parts[2] = SPAN_LIT(",\x01"
-		                    "auth=Bearer ");
-		parts[4] = one;
-		parts[5] = one;
-	} else if (l->is_token) {
-		parts[0] = SPAN_LIT("user=");
-		parts[2] = SPAN_LIT("\x01"
-		                    "auth=Bearer ");
-		parts[4] = one;
-		parts[5] = one;
-	}
-	for (size_t i = 0; !rc && i < ARRAY_LEN(parts); i++)
-		rc = buf_append(out, parts[i], e);
+	c->capabilities = c->mechanisms = 0;
 	return rc;
 }
 
@@ -536,8 +511,34 @@ static enum err_code send_raw(struct imap_client *c, struct span line, struct er
 	return rc ? rc : send_bytes(c, SPAN_LIT("\r\n"), e);
 }
 
-/* Waits for TAG; answers each '+' with the message, once, and then with nothing (which ends a refused OAuth). */
-static enum err_code finish_login(struct imap_client *c, unsigned tag, struct span message, struct err *e)
+/* Says the next thing of S (NULL: of the LOGIN command, which has nothing to say) to CHALLENGE. */
+static enum err_code answer_challenge(struct imap_client *c, struct sasl *s, struct span challenge, struct err *e)
+{
+	struct buf answer = BUF_EMPTY;
+	enum err_code rc = s ? sasl_step(s, challenge, &answer, e) : ERR_OK;
+
+	if (!rc)
+		rc = send_raw(c, buf_span(&answer), e);
+	buf_wipe(&answer);
+	return rc;
+}
+
+static enum err_code login_refused(const struct imap_client *c, const struct sasl *s, const struct imap_response *r,
+                                   struct err *e)
+{
+	struct span why = s ? sasl_refusal(s) : SPAN_EMPTY;
+	enum err_code rc = imap_refused(r, e);
+
+	if (r->code.len && rc != ERR_DENIED)
+		return rc;
+	err_set(e, ERR_DENIED, "%s refuses the login: %s", c->host, text_name(r->text).text);
+	if (why.len)
+		err_note(e, "about the token it says %s", text_name(why).text);
+	return ERR_DENIED;
+}
+
+/* Waits for TAG and answers each '+'. SPOKE: the first message of S is sent already. */
+static enum err_code finish_login(struct imap_client *c, unsigned tag, struct sasl *s, bool spoke, struct err *e)
 {
 	struct imap_response r;
 	enum err_code rc = ERR_OK;
@@ -545,46 +546,61 @@ static enum err_code finish_login(struct imap_client *c, unsigned tag, struct sp
 	for (unsigned i = 0; !rc && i < TOLD_MAX; i++) {
 		rc = imap_next(c, &r, e);
 		if (!rc && r.kind == IMAP_CONTINUE) {
-			rc = send_raw(c, message, e);
-			message = SPAN_EMPTY;
+			/* What a server says before a client that speaks first has spoken means nothing. */
+			rc = answer_challenge(c, s, spoke ? r.text : SPAN_EMPTY, e);
+			spoke = true;
 		} else if (!rc && r.kind == IMAP_DATA) {
 			rc = take_capability(NULL, c, &r, e);
 		} else if (!rc && r.kind == IMAP_DONE && r.tag == tag) {
-			if (r.status == IMAP_OK)
-				return ERR_OK;
-			rc = imap_refused(&r, e);
-			if (!r.code.len || rc == ERR_DENIED)
-				rc = err_set(e, ERR_DENIED, "%s refuses the login: %s", c->host,
-				             text_name(r.text).text);
+			if (r.status != IMAP_OK)
+				return login_refused(c, s, &r, e);
+			return s ? sasl_finish(s, e) : ERR_OK;
 		}
 	}
-	return rc ? rc : err_set(e, ERR_CORRUPT, "%s never answers the login", c->host);
+	if (rc)
+		return err_note(e, "logging in to %s", c->host);
+	return err_set(e, ERR_CORRUPT, "%s never answers the login", c->host);
 }
 
-static enum err_code authenticate(struct imap_client *c, const struct imap_login *l, struct err *e)
+/* "AUTHENTICATE NAME", and with SASL-IR the first message at once. */
+static enum err_code send_authenticate(struct imap_client *c, struct sasl *s, const char *name, bool at_once,
+                                       unsigned *tag, struct err *e)
 {
-	const char *mechanism = !l->is_token                                ? "PLAIN"
-	                        : (c->capabilities & IMAP_AUTH_OAUTHBEARER) ? "OAUTHBEARER"
-	                                                                    : "XOAUTH2";
-	struct buf plain = BUF_EMPTY, coded = BUF_EMPTY;
-	bool at_once = c->capabilities & IMAP_SASL_IR;
-	unsigned tag = 0;
-	enum err_code rc = sasl_message(c, l, &plain, e);
+	struct buf line = BUF_EMPTY;
+	enum err_code rc = buf_reserve(&line, COMMAND_BYTES_MAX, e); /* it never moves, so that wiping it is enough */
 
 	if (!rc)
-		rc = net_base64(buf_span(&plain), &coded, e);
+		rc = buf_printf(&line, e, "AUTHENTICATE %s%s", name, at_once ? " " : "");
 	if (!rc && at_once)
-		rc = imap_send(c, &tag, e, "AUTHENTICATE %s %.*s", mechanism, (int)coded.len, (const char *)coded.ptr);
-	else if (!rc)
-		rc = imap_send(c, &tag, e, "AUTHENTICATE %s", mechanism);
+		rc = sasl_step(s, SPAN_EMPTY, &line, e);
+	if (!rc && line.len > COMMAND_BYTES_MAX)
+		rc = err_set(e, ERR_LIMIT, "the password or token is too long for %s", c->host);
 	if (!rc)
-		rc = finish_login(c, tag, at_once ? SPAN_EMPTY : buf_span(&coded), e);
-	buf_wipe(&plain);
-	buf_wipe(&coded);
+		rc = send_line(c, tag, buf_span(&line), e);
+	buf_wipe(&line);
 	return rc;
 }
 
-/* The oldest way, for servers without AUTH=PLAIN. */
+static enum err_code authenticate(struct imap_client *c, const struct imap_login *l, unsigned mechanism, struct err *e)
+{
+	struct sasl_login login = { .user = l->user, .secret = l->password, .host = l->host, .port = l->port };
+	bool client_first = sasl_client_first(mechanism), at_once = client_first && (c->capabilities & IMAP_SASL_IR);
+	struct sasl *s = NULL;
+	unsigned tag = 0;
+	enum err_code rc = sasl_open(mechanism, &login, &s, e);
+
+	if (!rc)
+		rc = send_authenticate(c, s, sasl_name(mechanism), at_once, &tag, e);
+	if (!rc)
+		rc = finish_login(c, tag, s, at_once || !client_first, e);
+	sasl_free(&s);
+	if (rc == ERR_DENIED && (mechanism & (SASL_SCRAM_SHA_1 | SASL_SCRAM_SHA_256)))
+		err_note(e, "by %s (a server that offers it without having what it takes lets in by PLAIN)",
+		         sasl_name(mechanism));
+	return rc;
+}
+
+/* The oldest way, for servers that offer no mechanism that takes a password. */
 static enum err_code login_command(struct imap_client *c, const struct imap_login *l, struct err *e)
 {
 	struct buf line = BUF_EMPTY;
@@ -602,24 +618,36 @@ static enum err_code login_command(struct imap_client *c, const struct imap_logi
 	if (!rc)
 		rc = send_line(c, &tag, buf_span(&line), e);
 	if (!rc)
-		rc = finish_login(c, tag, SPAN_EMPTY, e);
+		rc = finish_login(c, tag, NULL, true, e);
 	buf_wipe(&line);
 	return rc;
 }
 
+/* 0: the LOGIN command. */
+static enum err_code choose_mechanism(const struct imap_client *c, const struct imap_login *l, unsigned *out,
+                                      struct err *e)
+{
+	*out = l->mechanism ? l->mechanism & c->mechanisms : sasl_best(c->mechanisms, l->is_token);
+	if (*out || (!l->mechanism && !l->is_token && !(c->capabilities & IMAP_LOGIN_DISABLED)))
+		return ERR_OK;
+	if (l->mechanism)
+		return err_set(e, ERR_UNSUPPORTED, "%s offers no login by %s", c->host, sasl_name(l->mechanism));
+	if (l->is_token)
+		return err_set(e, ERR_UNSUPPORTED, "%s takes no OAuth 2 tokens", c->host);
+	return err_set(e, ERR_UNSUPPORTED, "%s takes no passwords; an OAuth 2 token may do", c->host);
+}
+
 static enum err_code log_in(struct imap_client *c, const struct imap_login *l, struct err *e)
 {
-	unsigned oauth = IMAP_AUTH_XOAUTH2 | IMAP_AUTH_OAUTHBEARER;
+	unsigned mechanism;
 	enum err_code rc = need_capabilities(c, e);
 
+	if (!rc)
+		rc = choose_mechanism(c, l, &mechanism, e);
 	if (rc)
 		return rc;
-	if (l->is_token && !(c->capabilities & oauth))
-		return err_set(e, ERR_UNSUPPORTED, "%s takes no OAuth 2 tokens", c->host);
-	if (!l->is_token && !(c->capabilities & IMAP_AUTH_PLAIN) && (c->capabilities & IMAP_LOGIN_DISABLED))
-		return err_set(e, ERR_UNSUPPORTED, "%s takes no passwords; an OAuth 2 token may do", c->host);
 	c->has_capabilities = false;
-	rc = l->is_token || (c->capabilities & IMAP_AUTH_PLAIN) ? authenticate(c, l, e) : login_command(c, l, e);
+	rc = mechanism ? authenticate(c, l, mechanism, e) : login_command(c, l, e);
 	/* After the login it offers other things; most servers tell unasked. */
 	return rc ? rc : need_capabilities(c, e);
 }

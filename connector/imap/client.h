@@ -31,6 +31,7 @@ struct imap_login {
 	const char *user;
 	struct span password; /* or an OAuth 2 access token */
 	bool is_token;
+	unsigned mechanism;          /* enum sasl_mechanism (net/sasl/sasl.h); 0: the best that the server offers */
 	int64_t silence_ms;          /* 0: net's own */
 	enum imap_compress compress; /* COMPRESS=DEFLATE where it is offered: to far servers, always, never */
 	const volatile sig_atomic_t *stop;
@@ -49,21 +50,18 @@ enum imap_capability {
 	IMAP_ESEARCH = 1 << 7,
 	IMAP_OBJECTID = 1 << 8,
 	IMAP_GMAIL = 1 << 9,
-	IMAP_AUTH_PLAIN = 1 << 10,
-	IMAP_AUTH_XOAUTH2 = 1 << 11,
-	IMAP_AUTH_OAUTHBEARER = 1 << 12,
-	IMAP_START_TLS = 1 << 13,
-	IMAP_LOGIN_DISABLED = 1 << 14,
-	IMAP_LITERAL_PLUS = 1 << 15,
-	IMAP_LITERAL_MINUS = 1 << 16,
-	IMAP_MULTIAPPEND = 1 << 17,
-	IMAP_UIDPLUS = 1 << 18,
-	IMAP_CREATE_SPECIAL_USE = 1 << 19,
-	IMAP_NAMESPACE = 1 << 20,
-	IMAP_COMPRESS_DEFLATE = 1 << 21,
-	IMAP_ACL = 1 << 22,
-	IMAP_QUOTA = 1 << 23,
-	IMAP_METADATA = 1 << 24
+	IMAP_START_TLS = 1 << 10,
+	IMAP_LOGIN_DISABLED = 1 << 11,
+	IMAP_LITERAL_PLUS = 1 << 12,
+	IMAP_LITERAL_MINUS = 1 << 13,
+	IMAP_MULTIAPPEND = 1 << 14,
+	IMAP_UIDPLUS = 1 << 15,
+	IMAP_CREATE_SPECIAL_USE = 1 << 16,
+	IMAP_NAMESPACE = 1 << 17,
+	IMAP_COMPRESS_DEFLATE = 1 << 18,
+	IMAP_ACL = 1 << 19,
+	IMAP_QUOTA = 1 << 20,
+	IMAP_METADATA = 1 << 21
 };
 
 struct imap_client;

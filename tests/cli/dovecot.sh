@@ -1,5 +1,6 @@
 # A Dovecot of one's own on 127.0.0.1, all of it below $box, for stories that need a real IMAP server. Source it after
-# lib.sh, then: dovecot_start. Every user name is taken with the password "secret" and gets an empty mailbox.
+# lib.sh, then: dovecot_start. Every user name is taken with the password "secret" and gets an empty mailbox. Access tokens
+# that are good stand in $dovecot_tokens as any:TOKEN (one line), looked at once a second.
 #   $imap_url (of user alice), $imaps_port, $imap_port, $dovecot_ca, $dovecot_mail (folder of users' mailboxes)
 
 dovecot_free_port()
@@ -48,7 +49,9 @@ dovecot_start()
 	command -v dovecot >/dev/null || [ -x /usr/sbin/dovecot ] ||
 		if [ -n "${MAILHOLD_TEST_NO_SKIP:-}" ]; then die "Dovecot is not installed"; else skip "Dovecot is not installed"; fi
 	dovecot_mail=$box/mail dovecot_ca=$box/tls/ca.pem
+	dovecot_tokens=$box/tokens
 	mkdir -p "$run" "$dovecot_mail"
+	echo any:token-1 >"$dovecot_tokens"
 	chmod 755 "$box"
 	dovecot_certificates
 	imap_port=$(dovecot_free_port) imaps_port=$(dovecot_free_port)
@@ -66,12 +69,17 @@ dovecot_start()
 		first_valid_gid = 1
 		mail_home = $dovecot_mail/%n
 		mail_location = maildir:$dovecot_mail/%n/Maildir
-		auth_mechanisms = plain login
+		auth_mechanisms = ${dovecot_mechanisms:-plain login scram-sha-256 xoauth2 oauthbearer}
 		auth_failure_delay = 0
 		ssl = required
 		ssl_cert = <$box/tls/server.pem
 		ssl_key = <$box/tls/server.key
 		default_vsz_limit = 1G
+		service anvil {
+		  unix_listener anvil-auth-penalty {
+		    mode = 0
+		  }
+		}
 		service imap-login {
 		  inet_listener imap {
 		    port = $imap_port
@@ -83,7 +91,13 @@ dovecot_start()
 		}
 		passdb {
 		  driver = static
+		  mechanisms = plain login scram-sha-256
 		  args = password=secret
+		}
+		passdb {
+		  driver = passwd-file
+		  mechanisms = xoauth2 oauthbearer
+		  args = scheme=PLAIN username_format=any $dovecot_tokens
 		}
 		userdb {
 		  driver = static
