@@ -3,35 +3,38 @@
 
 #include "base/mem.h"
 
-static void count_problem(void *ctx, uint32_t block, const struct err *what)
+static void keep_first(void *ctx, uint32_t block, const struct err *what)
 {
+	struct err *first = ctx;
+
 	(void)block;
-	(void)what;
-	++*(uint64_t *)ctx;
+	if (!first->code)
+		*first = *what;
 }
 
-/* *GOOD: every byte of P is what ledger, directory and seals say. */
-static enum err_code judge(struct pack *p, bool *good, struct err *e)
+/* WHY is untouched when every byte of P is what ledger, directory and seals say; else it tells the first that is not. */
+static enum err_code judge(struct pack *p, struct err *why, struct err *e)
 {
-	uint64_t problems = 0;
-	enum err_code rc = pack_check_bytes(p, count_problem, &problems, e);
-
-	*good = !rc && !problems;
-	return rc;
+	return pack_check_bytes(p, keep_first, why, e);
 }
 
-/* The pack as it lies there. One that does not open without its parity is damaged. */
-static enum err_code judge_stored(struct store *store, const struct keys *k, const struct pack_added *what, bool *good,
-                                  struct err *e)
+/* The pack as it lies there. WHY as in judge(); a pack that does not open without its parity is damaged. */
+static enum err_code judge_stored(struct store *store, const struct keys *k, const struct pack_added *what,
+                                  struct err *why, struct err *e)
 {
 	struct pack *p = NULL;
 	enum err_code rc = pack_open(store, k, what, &p, NULL, e);
 
-	*good = false;
-	if (!rc && pack_mended(p) == 0)
-		rc = judge(p, good, e);
+	*why = (struct err){ 0 };
+	if (!rc && pack_mended(p))
+		err_set(why, ERR_CORRUPT, "its directory is damaged");
+	else if (!rc)
+		rc = judge(p, why, e);
 	pack_free(&p);
-	return pack_is_damage(rc) || rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	if (!pack_is_damage(rc) && rc != ERR_NOT_FOUND)
+		return rc;
+	*why = *e;
+	return ERR_OK;
 }
 
 /* What the parity makes of the pack. */
@@ -39,13 +42,13 @@ static enum err_code judge_mended(struct store *store, const struct keys *k, con
                                   struct err *e)
 {
 	struct pack *p = NULL;
-	bool good = false;
+	struct err why = { 0 };
 	enum err_code rc = pack_open_mended(store, k, what, &p, e);
 
 	if (!rc)
-		rc = judge(p, &good, e);
+		rc = judge(p, &why, e);
 	pack_free(&p);
-	if (!rc && !good)
+	if (!rc && why.code)
 		rc = err_set(e, ERR_CORRUPT, "what the parity of %s gives is not what the ledger says",
 		             pack_path(&what->name).text);
 	return rc;
@@ -81,8 +84,10 @@ static enum err_code heal_with_keys(struct heal *h, struct err *e)
 {
 	struct parity_info info = parity_describe(h->parity);
 	bool pack_bad = parity_state_pack_bad(&h->state), good;
-	enum err_code rc = judge_stored(h->store, h->keys, h->what, &good, e);
+	struct err why;
+	enum err_code rc = judge_stored(h->store, h->keys, h->what, &why, e);
 
+	good = !rc && !why.code;
 	if (rc || (good && !pack_bad && !parity_state_parity_bad(&h->state)))
 		return rc;
 	if (!good) {
@@ -159,15 +164,16 @@ enum err_code pack_protect(struct store *store, const struct keys *k, const stru
 	struct parity_order order = {
 		.repo = keys_repo(k), .name = what->name, .pack_bytes = what->bytes, .percent = percent
 	};
-	bool there, fits, good = false;
+	bool there, fits;
+	struct err why;
 	enum err_code rc = look(store, what, percent, &there, &fits, e);
 
 	*stored = 0;
 	if (rc || fits)
 		return rc;
-	rc = judge_stored(store, k, what, &good, e);
-	if (!rc && !good)
-		rc = err_set(e, ERR_CORRUPT, "%s is damaged: repair it first", pack_path(&what->name).text);
+	rc = judge_stored(store, k, what, &why, e);
+	if (!rc && why.code)
+		rc = err_set(e, why.code, "%s is damaged, repair it first: %s", pack_path(&what->name).text, why.text);
 	order.replace = there;
 	return rc ? rc : parity_make(store, &order, stored, e);
 }

@@ -71,6 +71,7 @@ struct parity_state {
 	uint64_t stripes, stripes_lost;          /* lost: more of them bad than can be computed */
 	bool pack_length_wrong;
 	bool copies_damaged; /* a copy of head or sums, or the parity's length */
+	struct err unread;   /* why a cell could not be read, which makes it a bad one; empty: all could be */
 	uint8_t *bad;        /* a bit per cell of the pack, then of the parity: parity_state_release */
 };
 MUST_CHECK enum err_code parity_inspect(const struct parity *p, struct parity_state *out, struct err *e);

@@ -24,10 +24,11 @@ struct parity_stripe {
 	uint8_t *rows[PARITY_ROWS_MAX];
 	uint8_t lost[PARITY_ROWS_MAX]; /* data rows that were computed, rising */
 	unsigned lost_count;
+	struct err unread; /* why the first cell that could not be read was not; empty: all could be */
 };
 MUST_CHECK enum err_code parity_stripe_init(const struct parity *p, struct parity_stripe *s, struct err *e);
 void parity_stripe_release(struct parity_stripe *s);
-/* Reads stripe NUMBER and computes its lost data rows. ERR_CORRUPT: too many are. */
+/* Reads stripe NUMBER and computes its lost data rows. ERR_CORRUPT: too many are; ERR_IO: and some could not be read. */
 MUST_CHECK enum err_code parity_stripe_load(const struct parity *p, uint32_t number, struct parity_stripe *s,
                                             struct err *e);
 
@@ -40,7 +41,8 @@ static inline bool parity_is_loss(enum err_code rc)
 }
 /*
  * COUNT cells from FIRST on, all of the pack or all of the parity, to DST; what cannot be read is zeros, and so is what
- * lies behind the pack's end. One request, and one for each cell when that fails.
+ * lies behind the pack's end. One request, and one for each cell when that fails. Cells that could not be read are no
+ * failure; E tells of the last one.
  */
 MUST_CHECK enum err_code parity_cells_read(const struct parity *p, uint32_t first, uint32_t count, uint8_t *dst,
                                            struct err *e);

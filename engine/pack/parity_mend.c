@@ -24,7 +24,10 @@ static enum err_code inspect_cells(const struct parity *p, uint32_t first, uint3
 	while (!rc && first < end) {
 		uint32_t n = end - first < at_once ? end - first : at_once;
 
+		*e = (struct err){ 0 };
 		rc = parity_cells_read(p, first, n, piece, e);
+		if (!rc && e->code == ERR_IO)
+			out->unread = *e;
 		for (uint32_t i = 0; !rc && i < n; i++, first++) {
 			if (parity_cell_good(p, first, piece + (size_t)i * cell_bytes))
 				continue;
@@ -149,8 +152,10 @@ static enum err_code right_cells(const struct parity *p, const struct mended *m,
                                  uint8_t *piece, struct err *e)
 {
 	uint32_t cell_bytes = p->head.shape.cell_bytes;
-	enum err_code rc = parity_cells_read(p, first, n, piece, e);
+	enum err_code rc;
 
+	*e = (struct err){ 0 };
+	rc = parity_cells_read(p, first, n, piece, e);
 	for (uint32_t i = 0; !rc && i < n; i++) {
 		struct cell_key key = cell_key(first + i);
 		uint8_t *cell = piece + (size_t)i * cell_bytes;
@@ -159,7 +164,7 @@ static enum err_code right_cells(const struct parity *p, const struct mended *m,
 		if (idmap_get(&m->places, key.bytes, &place))
 			memcpy(cell, m->cells.ptr + place, cell_bytes);
 		if (!parity_cell_good(p, first + i, cell))
-			rc = err_set(e, ERR_CORRUPT, "%s changes while it is read", p->pack);
+			rc = e->code ? e->code : err_set(e, ERR_CORRUPT, "%s changes while it is read", p->pack);
 	}
 	return rc;
 }

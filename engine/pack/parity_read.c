@@ -195,6 +195,20 @@ void parity_stripe_release(struct parity_stripe *s)
 	*s = (struct parity_stripe){ 0 };
 }
 
+/* Row ROW of the stripe from CELL; *GOOD: it has its sum. */
+static enum err_code load_cell(const struct parity *p, uint32_t cell, struct parity_stripe *s, unsigned row, bool *good,
+                               struct err *e)
+{
+	enum err_code rc;
+
+	*e = (struct err){ 0 };
+	rc = parity_cells_read(p, cell, 1, s->rows[row], e);
+	if (!rc && e->code == ERR_IO && !s->unread.code)
+		s->unread = *e;
+	*good = !rc && parity_cell_good(p, cell, s->rows[row]);
+	return rc;
+}
+
 /* Data rows of stripe NUMBER; lost ones are zeros. */
 static enum err_code load_data(const struct parity *p, uint32_t number, struct parity_stripe *s, struct err *e)
 {
@@ -202,14 +216,16 @@ static enum err_code load_data(const struct parity *p, uint32_t number, struct p
 	enum err_code rc = ERR_OK;
 
 	s->lost_count = 0;
+	s->unread = (struct err){ 0 };
 	for (unsigned j = 0; !rc && j < shape->k; j++) {
 		uint32_t cell = j * shape->stripes + number;
+		bool is_good;
 
 		memset(s->rows[j], 0, shape->cell_bytes);
 		if (cell >= shape->cells)
 			continue;
-		rc = parity_cells_read(p, cell, 1, s->rows[j], e);
-		if (rc || parity_cell_good(p, cell, s->rows[j]))
+		rc = load_cell(p, cell, s, j, &is_good, e);
+		if (rc || is_good)
 			continue;
 		memset(s->rows[j], 0, shape->cell_bytes);
 		s->lost[s->lost_count++] = (uint8_t)j;
@@ -227,15 +243,17 @@ static enum err_code load_parity(const struct parity *p, uint32_t number, struct
 
 	for (unsigned i = 0; !rc && i < shape->m && good < s->lost_count; i++) {
 		uint32_t cell = shape->cells + i * shape->stripes + number;
+		bool is_good;
 
-		rc = parity_cells_read(p, cell, 1, s->rows[shape->k + good], e);
-		if (!rc && parity_cell_good(p, cell, s->rows[shape->k + good]))
+		rc = load_cell(p, cell, s, shape->k + good, &is_good, e);
+		if (!rc && is_good)
 			used[good++] = (uint8_t)i;
 	}
-	if (!rc && good < s->lost_count)
-		rc = err_set(e, ERR_CORRUPT, "stripe %" PRIu32 " has lost %u cells, and the parity gives back %u",
-		             number, s->lost_count, good);
-	return rc;
+	if (rc || good >= s->lost_count)
+		return rc;
+	err_set(e, s->unread.code ? ERR_IO : ERR_CORRUPT,
+	        "stripe %" PRIu32 " has lost %u cells, and the parity gives back %u", number, s->lost_count, good);
+	return s->unread.code ? err_note(e, "after: %s", s->unread.text) : e->code;
 }
 
 enum err_code parity_stripe_load(const struct parity *p, uint32_t number, struct parity_stripe *s, struct err *e)

@@ -71,7 +71,7 @@ static enum err_code needs_parity(struct adding *a, const struct pack_fact *fact
 	return rc == ERR_NOT_FOUND || rc == ERR_CORRUPT ? ERR_OK : rc;
 }
 
-/* Damage of one pack is told and leaves that pack without; a prune may have taken it away meanwhile. */
+/* Damage of one pack, or a disk that does not read it, is told and leaves that pack without; a prune may have taken it away meanwhile. */
 static enum err_code add_to_pack(struct adding *a, const struct pack_fact *fact, struct err *e)
 {
 	struct check_problem problem = { .what = e };
@@ -84,7 +84,7 @@ static enum err_code add_to_pack(struct adding *a, const struct pack_fact *fact,
 		rc = pack_protect(a->repo->store, a->repo->keys, &fact->pack, a->out->percent, &stored, e);
 	a->out->made += !rc && needs;
 	a->out->made_bytes += stored;
-	if (rc != ERR_CORRUPT && rc != ERR_NOT_FOUND)
+	if (rc != ERR_CORRUPT && rc != ERR_NOT_FOUND && rc != ERR_IO)
 		return rc;
 	a->out->damaged++;
 	problem.object = path.text;
@@ -126,10 +126,11 @@ static void look_at_cells(const struct parity_state *s, struct err *what)
 	bool pack_bad = parity_state_pack_bad(s);
 
 	if (s->stripes_lost)
-		err_set(what, ERR_CORRUPT,
+		err_set(what, s->unread.code ? ERR_IO : ERR_CORRUPT,
 		        "%" PRIu64 " of %" PRIu64 " pieces of the pack and %" PRIu64 " of %" PRIu64
-		        " of its parity are damaged: more than the parity can give back",
-		        s->cells_bad, s->cells, s->parity_cells_bad, s->parity_cells);
+		        " of its parity are damaged: more than the parity can give back%s%s",
+		        s->cells_bad, s->cells, s->parity_cells_bad, s->parity_cells, s->unread.code ? "; " : "",
+		        s->unread.text);
 	else if (pack_bad)
 		err_set(what, ERR_CORRUPT,
 		        "%" PRIu64 " of %" PRIu64
