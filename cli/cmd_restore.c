@@ -9,20 +9,22 @@
 #include "base/text.h"
 #include "connector/connector.h"
 #include "restore_journal.h"
+#include "target.h"
 
 enum { DATED_FOLDERS_MAX = 999 };
 
 struct values {
-	const char *to, *into, *collision;
+	const char *to, *into, *collision, *verify;
 	struct text_list map, include, exclude;
 	struct maybe_text plan;
-	bool dry_run;
+	struct target_login target;
+	bool dry_run, flags_only;
 };
 
 #define AT(field) offsetof(struct values, field)
 static const struct option_def options[] = {
-	{ 't', "to", OPTION_TEXT, "SINK", "where to put the items: a path, maildir:PATH, mbox:PATH, files:PATH",
-	  AT(to) },
+	{ 't', "to", OPTION_TEXT, "SINK",
+	  "where to put the items: a path, maildir:PATH, mbox:PATH, files:PATH, or imaps://USER@HOST", AT(to) },
 	{ 0, "into", OPTION_TEXT, "FOLDER", "into this folder of SINK; . for SINK itself, also when it is not empty",
 	  AT(into) },
 	{ 0, "collision", OPTION_TEXT, "WHAT", "when something else has an item's place: skip (default), copy, replace",
@@ -33,6 +35,11 @@ static const struct option_def options[] = {
 	{ 0, "plan", OPTION_MAYBE, "FILE", "only tell what would be done, or write it to FILE as JSON lines",
 	  AT(plan) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "the same as --plan", AT(dry_run) },
+	{ 0, "flags-only", OPTION_FLAG, NULL, "at a server: put nothing, give the flags back to what is there",
+	  AT(flags_only) },
+	{ 0, "verify", OPTION_TEXT, "WHAT",
+	  "at a server: read back and compare, of the bodies, sample (1 %, default), full or none", AT(verify) },
+	TARGET_OPTIONS(AT(target)),
 };
 
 struct restoring {
@@ -49,6 +56,7 @@ struct restoring {
 	size_t text_count;
 	struct line line;
 	FILE *plan_file;
+	struct server_sink_options server;
 };
 
 /* ---- the words of the command line ---- */
@@ -100,6 +108,30 @@ static enum err_code decode_list(struct restoring *r, struct text_list *list, st
 	return ERR_OK;
 }
 
+static enum err_code server_options(struct restoring *r, struct err *e)
+{
+	static const struct {
+		const char *name;
+		unsigned percent;
+	} known[] = { { "sample", 1 }, { "full", 100 }, { "none", 0 } };
+	const struct values *v = r->v;
+	const char *verify = v->verify ? v->verify : "sample";
+	bool server = connector_is_server(v->to), found = false;
+
+	if (!server && (v->flags_only || v->verify))
+		return err_set(e, ERR_USAGE, "--%s is for a restore to a server; files are always compared whole",
+		               v->flags_only ? "flags-only" : "verify");
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i].name, verify)) {
+			r->server.verify_percent = known[i].percent;
+			found = true;
+		}
+	r->server.flags_only = v->flags_only;
+	if (!found)
+		return err_set(e, ERR_USAGE, "--verify is sample, full or none");
+	return server ? connector_server_check(v->to, e) : ERR_OK;
+}
+
 static enum err_code decode_options(struct restoring *r, struct restore_options *o, struct err *e)
 {
 	struct text_list map = r->v->map, include = r->v->include, exclude = r->v->exclude;
@@ -126,7 +158,8 @@ static enum err_code decode_options(struct restoring *r, struct restore_options 
 	o->exclude = exclude.items;
 	o->exclude_count = exclude.count;
 	o->plan_only = r->v->plan.given || r->v->dry_run;
-	return rc;
+	r->server.plan_only = o->plan_only;
+	return rc ? rc : server_options(r, e);
 }
 
 /* ---- where to ---- */
@@ -174,11 +207,16 @@ static const char *world_of(struct view *v)
 static enum err_code open_sink(struct restoring *r, const char *into, struct err *e)
 {
 	struct sink_options o = { .into = into && *into ? into : NULL, .world_hint = r->world };
+	bool server = connector_is_server(r->v->to);
 	enum err_code rc;
 
+	if (r->sink && server)
+		return connector_server_sink_into(r->sink, into, e);
 	if (r->sink)
 		r->sink->ops->free(&r->sink);
-	rc = connector_sink_open(r->v->to, &o, &r->sink, e);
+	r->server.into = o.into;
+	rc = server ? target_sink_open(&r->v->target, r->v->to, &r->server, &r->sink, e)
+	            : connector_sink_open(r->v->to, &o, &r->sink, e);
 	if (rc)
 		return rc;
 	r->sink->report = cli_report;
@@ -284,10 +322,22 @@ static enum err_code find_target(struct restoring *r, bool plan_only, struct err
 static const char *verdict_name(const struct restore_step *s)
 {
 	static const char *const names[] = {
-		[SINK_PUT] = "put", [SINK_PRESENT] = "present", [SINK_CLASH] = "clash", [SINK_RENAMED] = "renamed"
+		[SINK_PUT] = "put",         [SINK_PRESENT] = "present", [SINK_CLASH] = "clash",
+		[SINK_RENAMED] = "renamed", [SINK_LATER] = "put",       [SINK_MISSING] = "missing"
 	};
 
 	return s->failed ? "failed" : s->item ? names[s->verdict] : "collection";
+}
+
+static json_t *change_names(unsigned changes)
+{
+	static const char *const names[] = { "line-ends", "mended", "flags-lost", "flags-set" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (changes & 1u << i)
+			array_add(&list, json_string(names[i]));
+	return list;
 }
 
 static struct row step_row(const struct restoring *r, const struct restore_step *s)
@@ -302,6 +352,10 @@ static struct row step_row(const struct restoring *r, const struct restore_step 
 	}
 	if (s->target.len)
 		row_text(&row, "target", s->target);
+	if (s->changes)
+		row_array(&row, "changes", change_names(s->changes));
+	if (s->note && *s->note)
+		row_cstr(&row, "note", s->note);
 	if (s->failed) {
 		row_cstr(&row, "code", err_code_name(s->failed->code));
 		row_cstr(&row, "message", s->failed->text);
@@ -346,7 +400,7 @@ static enum err_code tell_trouble(struct restoring *r, const struct restore_step
 
 		return row_put(&row, e);
 	}
-	if (!s->failed && s->verdict == SINK_RENAMED && !r->c->g.verbose)
+	if (!s->failed && (s->verdict == SINK_RENAMED || s->changes == SINK_FLAGS_LOST) && !r->c->g.verbose)
 		return ERR_OK;
 	rc = place_print(&place, snapshot_short(view_snapshot(r->view)).text, s->collection,
 	                 s->item ? s->item->key : SPAN_EMPTY, e);
@@ -355,6 +409,9 @@ static enum err_code tell_trouble(struct restoring *r, const struct restore_step
 	if (!rc && !s->failed && s->verdict == SINK_RENAMED) {
 		cli_note(r->c, "%s got another name: %.*s", (const char *)place.ptr, (int)s->target.len,
 		         s->target.len ? (const char *)s->target.ptr : "");
+	} else if (!rc && !s->failed && s->changes) {
+		cli_note(r->c, "%s: %s", (const char *)place.ptr,
+		         s->changes & SINK_MENDED ? s->note : "the server keeps not all of its flags");
 	} else if (!rc) {
 		err_set(&why, ERR_EXISTS, "something else has its place (--collision copy or replace decides)");
 		cli_report(r->c, (const char *)place.ptr, s->failed ? s->failed : &why);
@@ -392,13 +449,53 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 	row_number(&row, "items_renamed", report->items_renamed);
 	row_number(&row, "items_clashed", report->items_clashed);
 	row_number(&row, "items_failed", report->items_failed);
+	if (connector_is_server(r->v->to)) {
+		row_number(&row, "items_missing", report->items_missing);
+		row_number(&row, "items_line_ends", report->items_line_ends);
+		row_number(&row, "items_mended", report->items_mended);
+		row_number(&row, "items_flags_lost", report->items_flags_lost);
+		row_number(&row, "items_flags_set", report->items_flags_set);
+		row_number(&row, "items_read_back", report->checked.items);
+		row_number(&row, "bodies_read_back", report->checked.bodies);
+		row_number(&row, "items_differ", report->checked.differ);
+		row_number(&row, "bodies_altered", report->checked.altered);
+	}
 	return r->plan_file ? row_put_file(&row, r->plan_file, r->v->plan.text, e) : row_put(&row, e);
+}
+
+/* What the server made of it. */
+static enum err_code server_words(struct line *l, const struct restore_report *report)
+{
+	const struct sink_check *c = &report->checked;
+	const struct {
+		uint64_t n;
+		const char *what;
+	} parts[] = { { report->items_flags_set, "got their flags back" },
+		      { report->items_missing, "are not there" },
+		      { report->items_line_ends, "had LF at their line ends and have CRLF there" },
+		      { report->items_mended, "were changed because the server refuses their bytes" },
+		      { report->items_flags_lost, "lost keywords that the server does not keep" },
+		      { c->altered, "of those read back whole differ in line ends only" },
+		      { c->differ, "differ from what was put" } };
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(parts); i++)
+		if (parts[i].n) {
+			line_printf(l, "%s %s", number_text(parts[i].n).text, parts[i].what);
+			rc = line_put(l);
+		}
+	if (rc || !c->items)
+		return rc;
+	line_printf(l, "read back: size, flags and date of %s, every byte of %s: %s", number_text(c->items).text,
+	            number_text(c->bodies).text, c->differ ? "see above" : "all as they should be");
+	return line_put(l);
 }
 
 static enum err_code summary_words(struct restoring *r, const struct restore_report *report, bool plan_only,
                                    struct err *e)
 {
 	struct line *l = &r->line;
+	enum err_code rc;
 
 	(void)e;
 	line_printf(l, "%s %s items (%s) to ", plan_only ? "would restore" : "restored",
@@ -417,7 +514,8 @@ static enum err_code summary_words(struct restoring *r, const struct restore_rep
 		            number_text(report->items_clashed).text);
 	if (report->items_failed)
 		line_printf(l, ", %s failed", number_text(report->items_failed).text);
-	return line_put(l);
+	rc = line_put(l);
+	return rc || plan_only || !connector_is_server(r->v->to) ? rc : server_words(l, report);
 }
 
 static enum err_code tell_summary(struct restoring *r, const struct restore_report *report, bool plan_only,
@@ -425,7 +523,7 @@ static enum err_code tell_summary(struct restoring *r, const struct restore_repo
 {
 	progress_clear(&r->c->progress);
 	cli_reports_end(r->c);
-	if (report->items_failed || report->items_clashed)
+	if (report->items_failed || report->items_clashed || report->items_missing || report->checked.differ)
 		r->c->incomplete = true;
 	if (r->c->g.json || r->plan_file)
 		return summary_json(r, report, plan_only, e);

@@ -384,3 +384,24 @@ enum err_code secret_input_source(const struct secret_options *o, const char *pr
 		return run_command(from.password_command, out, e);
 	return ask(prompt, from.stop, out, e);
 }
+
+enum err_code secret_input_target(const struct secret_options *o, const char *prompt, struct secret **out,
+                                  struct err *e)
+{
+	struct secret_options from = *o;
+
+	if (from.password_file && from.password_command)
+		return err_set(
+		        e, ERR_USAGE,
+		        "give one of --target-password-file, --target-password-command and --target-token-command");
+	if (!from.password_file && !from.password_command) {
+		from.password_file = getenv("MAILHOLD_TARGET_PASSWORD_FILE");
+		if (!from.password_file)
+			from.password_command = getenv("MAILHOLD_TARGET_PASSWORD_COMMAND");
+	}
+	if (from.password_file)
+		return read_file(from.password_file, password_first_line, out, e);
+	if (from.password_command)
+		return run_command(from.password_command, out, e);
+	return ask(prompt, from.stop, out, e);
+}

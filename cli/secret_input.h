@@ -46,6 +46,13 @@ MUST_CHECK enum err_code secret_input_new(const struct secret_options *o, struct
 MUST_CHECK enum err_code secret_input_source(const struct secret_options *o, const char *prompt, struct secret **out,
                                              struct err *e);
 
+/*
+ * What logs in to the server that a restore goes to: as secret_input_source, with MAILHOLD_TARGET_PASSWORD_FILE and
+ * MAILHOLD_TARGET_PASSWORD_COMMAND. What opens the source is never shown to the target.
+ */
+MUST_CHECK enum err_code secret_input_target(const struct secret_options *o, const char *prompt, struct secret **out,
+                                             struct err *e);
+
 /* Reads MAILHOLD_PASSWORD and MAILHOLD_TO_PASSWORD out of the environment and wipes them there: once, early, before any child is started. */
 MUST_CHECK enum err_code secret_take_environment(struct err *e);
 void secret_drop_environment(void);

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "files/worlds.h"
+#include "imap/imap_sink.h"
 #include "imap/imap_source.h"
 #include "net/net.h"
 #include "net/sasl/sasl.h"
@@ -116,26 +117,52 @@ static enum err_code mechanism_of(const struct server_login *login, unsigned *ou
 	return ERR_OK;
 }
 
+/* OUT borrows from PARTS and LOGIN. */
+static enum err_code imap_login_of(const char *url, const struct server_login *login, struct net_url *parts,
+                                   struct imap_login *out, struct err *e)
+{
+	enum err_code rc = server_url(url, parts, e);
+
+	*out = (struct imap_login){ .host = parts->host,
+		                    .port = parts->port,
+		                    .user = parts->user,
+		                    .start_tls = !strcmp(parts->scheme, "imap"),
+		                    .password = login->password,
+		                    .is_token = login->is_token,
+		                    .ca_file = login->ca_file,
+		                    .stop = login->stop };
+	if (!rc)
+		rc = compress_named(login->compress, &out->compress, e);
+	return rc ? rc : mechanism_of(login, &out->mechanism, e);
+}
+
 enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
                                     struct err *e)
 {
-	struct imap_login imap = {
-		.password = login->password, .is_token = login->is_token, .ca_file = login->ca_file, .stop = login->stop
-	};
-	struct net_url parts;
-	enum err_code rc = server_url(url, &parts, e);
+	struct imap_login imap;
+	struct net_url parts = { .host = "" };
+	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
 
-	if (!rc)
-		rc = compress_named(login->compress, &imap.compress, e);
-	if (!rc)
-		rc = mechanism_of(login, &imap.mechanism, e);
-	if (rc)
-		return rc;
-	imap.host = parts.host;
-	imap.port = parts.port;
-	imap.user = parts.user;
-	imap.start_tls = !strcmp(parts.scheme, "imap");
-	return imap_source_open(&imap, out, e);
+	return rc ? rc : imap_source_open(&imap, out, e);
+}
+
+enum err_code connector_server_sink_open(const char *url, const struct server_login *login,
+                                         const struct server_sink_options *o, struct item_sink **out, struct err *e)
+{
+	struct imap_sink_options options = { .into = o->into,
+		                             .flags_only = o->flags_only,
+		                             .verify_percent = o->verify_percent };
+	struct imap_login imap;
+	struct net_url parts = { .host = "" };
+	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
+
+	imap.changes = !o->plan_only;
+	return rc ? rc : imap_sink_open(&imap, &options, out, e);
+}
+
+enum err_code connector_server_sink_into(struct item_sink *s, const char *into, struct err *e)
+{
+	return imap_sink_into(s, into, e);
 }
 
 static enum err_code detect(const char *path, const struct stat *st, const struct world **world, struct err *e)

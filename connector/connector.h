@@ -45,6 +45,19 @@ struct sink_options {
 	 * were. */
 	const char *world_hint;
 };
+/* Of a sink at a server. */
+struct server_sink_options {
+	const char *into;        /* as above */
+	bool plan_only;          /* then the login may change nothing there */
+	bool flags_only;         /* nothing is put; what is there gets the items' flags */
+	unsigned verify_percent; /* of the bodies that are read back and compared */
+};
+/* Connects and logs in, as connector_server_open. */
+MUST_CHECK enum err_code connector_server_sink_open(const char *url, const struct server_login *login,
+                                                    const struct server_sink_options *o, struct item_sink **out,
+                                                    struct err *e);
+/* Another folder for a sink at a server; before its first collection. */
+MUST_CHECK enum err_code connector_server_sink_into(struct item_sink *s, const char *into, struct err *e);
 MUST_CHECK enum err_code connector_sink_open(const char *url, const struct sink_options *o, struct item_sink **out,
                                              struct err *e);
 

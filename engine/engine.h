@@ -505,13 +505,18 @@ struct restore_step {
 	        *item; /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
 	struct span target; /* its place, printable; plans only */
 	enum sink_verdict verdict;
+	unsigned changes;         /* enum sink_change */
+	const char *note;         /* what was changed; "" */
 	const struct err *failed; /* NULL when it worked */
 };
-/* With plan_only: every step. Else: renamed, clashed and failed ones only. */
+/* With plan_only: every step. Else: those only that are renamed, clashed, failed, mended or lack flags. */
 typedef enum err_code (*restore_visit)(void *ctx, const struct restore_step *step, struct err *e);
 struct restore_report {
 	uint64_t collections, items_put, items_present, items_clashed, items_renamed, items_failed;
 	uint64_t bytes_put;
+	uint64_t items_missing;                                                    /* SINK_MISSING */
+	uint64_t items_line_ends, items_mended, items_flags_lost, items_flags_set; /* enum sink_change */
+	struct sink_check checked; /* by sinks that read back at the end of a collection */
 };
 MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, const struct restore_options *o,
                                         restore_visit visit, void *ctx, struct restore_report *out, struct err *e);

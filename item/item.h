@@ -191,6 +191,8 @@ struct item_out {
 	struct span state;
 	enum item_kind kind;
 	uint64_t bytes;
+	struct span summary; /* fields, where the sink wants_summaries and there is one */
+	uint64_t ticket;     /* the caller's name for it, told back by settled() */
 };
 
 /* Gives the primary stream piece by piece from the start; called again after rewind(). *PIECE empty at the end. */
@@ -205,7 +207,33 @@ enum sink_verdict {
 	SINK_PUT = 0,     /* would be, or was, written */
 	SINK_PRESENT = 1, /* the very same item is there already */
 	SINK_CLASH = 2,   /* something else has its place and collision is skip */
-	SINK_RENAMED = 3  /* written under another name, told in NOTE */
+	SINK_RENAMED = 3, /* written under another name, told in NOTE */
+	SINK_LATER = 4,   /* taken; settled() will tell */
+	SINK_MISSING = 5  /* not there, and only what is there was to be touched */
+};
+
+/* What of an item is at its target not as it was here. Bits. */
+enum sink_change {
+	SINK_LINE_ENDS = 1 << 0,  /* LF became CRLF, as the target's protocol wants it */
+	SINK_MENDED = 1 << 1,     /* bytes that the target refuses were replaced, as asked */
+	SINK_FLAGS_LOST = 1 << 2, /* the target keeps no such keywords */
+	SINK_FLAGS_SET = 1 << 3   /* it was there; its flags were made those of the item */
+};
+
+/* How it ended for an item that was taken with SINK_LATER. */
+struct item_outcome {
+	uint64_t ticket;
+	enum sink_verdict verdict;
+	unsigned changes;         /* enum sink_change */
+	const char *note;         /* what was changed, for people; "" */
+	const struct err *failed; /* NULL: it worked */
+};
+
+/* What reading back found. */
+struct sink_check {
+	uint64_t items, bodies; /* looked at: size, flags and date; and every byte */
+	uint64_t differ;        /* told by report */
+	uint64_t altered;       /* bodies: the same but for line ends or a last one, as some servers have it */
 };
 
 struct item_sink;
@@ -227,10 +255,14 @@ struct item_sink_ops {
 	enum err_code (*put)(struct item_sink *s, size_t handle, const struct item_out *item,
 	                     const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
 	                     struct err *e);
-	/* Ends a collection: folder times, tails. */
+	/* May be NULL. Appends where collection HANDLE goes, as a person would write it, and why there. */
+	enum err_code (*describe)(struct item_sink *s, size_t handle, struct buf *out, struct err *e);
+	/* Ends a collection: folder times, tails; whatever was taken for it is settled. */
 	enum err_code (*collection_done)(struct item_sink *s, size_t handle, struct err *e);
 	/* Makes everything durable. */
 	enum err_code (*finish)(struct item_sink *s, struct err *e);
+	/* May be NULL: reading back is part of put. */
+	void (*checked)(const struct item_sink *s, struct sink_check *out);
 	void (*free)(struct item_sink **s);
 };
 
@@ -239,8 +271,16 @@ struct item_sink {
 	const struct item_sink_ops *ops;
 	const char *world;
 	bool needs_position_order; /* items of a collection must come in STATE_POSITION order, one at a time */
+	bool wants_summaries;
+	bool batches;             /* put may say SINK_LATER */
+	bool refuses_collections; /* one collection may fail and the others go on */
+	bool gone;                /* set by the sink with a failure: it can take nothing more, whatever comes */
 	item_report report;
 	void *report_ctx;
+	/* Of a sink that puts several at once: set by the caller before the first put. Called once for each SINK_LATER, in any
+	 * order, by the thread that puts. */
+	void (*settled)(void *ctx, const struct item_outcome *o);
+	void *settled_ctx;
 };
 
 #endif

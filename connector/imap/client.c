@@ -254,6 +254,7 @@ static const struct {
 	{ "ACL", IMAP_ACL },
 	{ "QUOTA", IMAP_QUOTA },
 	{ "METADATA", IMAP_METADATA },
+	{ "BINARY", IMAP_BINARY },
 };
 
 static void add_capabilities(struct imap_client *c, struct span list)

@@ -61,7 +61,8 @@ enum imap_capability {
 	IMAP_COMPRESS_DEFLATE = 1 << 18,
 	IMAP_ACL = 1 << 19,
 	IMAP_QUOTA = 1 << 20,
-	IMAP_METADATA = 1 << 21
+	IMAP_METADATA = 1 << 21,
+	IMAP_BINARY = 1 << 22
 };
 
 struct imap_client;

@@ -13,4 +13,11 @@
  */
 MUST_CHECK enum err_code folder_path(struct span name, char delimiter, struct buf *out, struct err *e);
 
+/*
+ * The way back: appends PATH as a mailbox name in modified UTF-7, DELIMITER (0: no levels) between the levels. What a name of
+ * that server cannot hold becomes '_': its delimiter within a level, control characters, '*' and '%' (which its own lists take
+ * for patterns). A path that is no UTF-8 goes through byte for byte. *CHANGED: a '_' was put.
+ */
+MUST_CHECK enum err_code folder_raw(struct span path, char delimiter, struct buf *out, bool *changed, struct err *e);
+
 #endif

@@ -4,6 +4,7 @@
  */
 #include "engine/snapshot/snapshot.h"
 #include "engine/work/codecs.h"
+#include "engine/work/loose.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,16 @@ struct restore {
 	size_t first, used;
 	uint64_t done, total;
 	struct span collection; /* where the current one goes */
+	/* Items that the sink has taken and not told of yet; a ticket is a place here. */
+	struct waiting *waiting;
+	size_t waiting_count, waiting_free; /* FREE: 1 + the first free place, or 0 */
+	enum err_code settle_rc;            /* telling failed */
+	struct err settle_e;
+};
+
+struct waiting {
+	struct loose_item copy;
+	size_t next_free;
 };
 
 /* ---- bodies for the sink ---- */
@@ -207,24 +218,27 @@ static enum err_code tell_step(struct restore *r, const struct restore_job *j, s
 		                   .kind = j->kind,
 		                   .content = j->item_id,
 		                   .bytes = j->bytes };
-	struct restore_step step = {
-		.collection = r->collection, .item = &shown, .target = target, .verdict = j->verdict, .failed = failed
-	};
+	struct restore_step step = { .collection = r->collection,
+		                     .item = &shown,
+		                     .target = target,
+		                     .verdict = j->verdict,
+		                     .note = "",
+		                     .failed = failed };
 
 	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
 }
 
-static void count_verdict(struct restore *r, const struct restore_job *j)
+static void count_verdict(struct restore *r, enum sink_verdict verdict, uint64_t bytes)
 {
-	switch (j->verdict) {
+	switch (verdict) {
 	case SINK_PUT:
 		r->report->items_put++;
-		r->report->bytes_put += j->bytes;
+		r->report->bytes_put += bytes;
 		break;
 	case SINK_RENAMED:
 		r->report->items_put++;
 		r->report->items_renamed++;
-		r->report->bytes_put += j->bytes;
+		r->report->bytes_put += bytes;
 		break;
 	case SINK_PRESENT:
 		r->report->items_present++;
@@ -232,13 +246,109 @@ static void count_verdict(struct restore *r, const struct restore_job *j)
 	case SINK_CLASH:
 		r->report->items_clashed++;
 		break;
+	case SINK_MISSING:
+		r->report->items_missing++;
+		break;
+	case SINK_LATER:
+		break; /* counted when it is settled */
 	}
 }
 
 /* Errors that make going on pointless. */
 static bool is_fatal(enum err_code rc)
 {
-	return rc == ERR_NO_SPACE || rc == ERR_NO_MEMORY || rc == ERR_STATE;
+	return rc == ERR_NO_SPACE || rc == ERR_NO_MEMORY || rc == ERR_STATE || rc == ERR_CANCELLED;
+}
+
+/* ---- what the sink takes now and tells of later ---- */
+
+/* A place for J in the table of those that wait: the ticket to give. */
+static enum err_code take_ticket(struct restore *r, const struct restore_job *j, uint64_t *ticket, struct err *e)
+{
+	struct view_item item = { .key = buf_span(&j->key),
+		                  .facts = buf_span(&j->facts),
+		                  .state = buf_span(&j->state),
+		                  .kind = j->kind,
+		                  .content = j->item_id,
+		                  .bytes = j->bytes };
+	size_t at = r->waiting_free - 1;
+	enum err_code rc;
+
+	if (!r->waiting_free) {
+		struct waiting *grown = mem_grow(r->waiting, (r->waiting_count + RING) * sizeof *grown);
+
+		if (!grown)
+			return err_no_memory(e, (r->waiting_count + RING) * sizeof *grown);
+		r->waiting = grown;
+		for (size_t i = 0; i < RING; i++)
+			grown[r->waiting_count + i] = (struct waiting){ .next_free = i ? r->waiting_count + i : 0 };
+		at = r->waiting_count + RING - 1;
+		r->waiting_count += RING;
+		r->waiting_free = at + 1;
+	}
+	rc = loose_copy(&item, &r->waiting[at].copy, e);
+	if (!rc)
+		r->waiting_free = r->waiting[at].next_free;
+	*ticket = at;
+	return rc;
+}
+
+static void give_ticket_back(struct restore *r, uint64_t ticket)
+{
+	struct waiting *w = &r->waiting[ticket];
+
+	loose_release(&w->copy);
+	w->next_free = r->waiting_free;
+	r->waiting_free = (size_t)ticket + 1;
+}
+
+static void count_changes(struct restore *r, unsigned changes)
+{
+	r->report->items_line_ends += !!(changes & SINK_LINE_ENDS);
+	r->report->items_mended += !!(changes & SINK_MENDED);
+	r->report->items_flags_lost += !!(changes & SINK_FLAGS_LOST);
+	r->report->items_flags_set += !!(changes & SINK_FLAGS_SET);
+}
+
+static void settled(void *ctx, const struct item_outcome *o)
+{
+	struct restore *r = ctx;
+	struct waiting *w = &r->waiting[o->ticket];
+	struct restore_step step = { .collection = r->collection,
+		                     .item = loose_get(&w->copy),
+		                     .verdict = o->verdict,
+		                     .changes = o->changes,
+		                     .note = o->note,
+		                     .failed = o->failed };
+	bool told = o->failed || o->verdict == SINK_CLASH || o->verdict == SINK_RENAMED ||
+	            (o->changes & (SINK_MENDED | SINK_FLAGS_LOST));
+
+	if (o->failed) {
+		r->report->items_failed++;
+	} else {
+		count_verdict(r, o->verdict, w->copy.item.bytes);
+		count_changes(r, o->changes);
+	}
+	if (told && r->visit && !r->settle_rc)
+		r->settle_rc = r->visit(r->ctx, &step, &r->settle_e);
+	give_ticket_back(r, o->ticket);
+}
+
+static enum err_code put_item(struct restore *r, struct restore_job *j)
+{
+	struct item_body body = { .ctx = j, .next = body_next, .rewind = body_rewind };
+	struct item_out item = item_out(j);
+	enum err_code rc;
+
+	if (r->sink->settled) {
+		rc = take_ticket(r, j, &item.ticket, &j->e);
+		if (rc)
+			return rc;
+	}
+	rc = r->sink->ops->put(r->sink, j->handle, &item, &body, r->options->collision, &j->verdict, &j->e);
+	if (r->sink->settled && (rc || j->verdict != SINK_LATER))
+		give_ticket_back(r, item.ticket);
+	return rc;
 }
 
 /*
@@ -248,28 +358,28 @@ static bool is_fatal(enum err_code rc)
 static enum err_code pop(struct restore *r, struct err *e)
 {
 	struct restore_job *j = &r->jobs[r->first];
-	struct item_body body = { .ctx = j, .next = body_next, .rewind = body_rewind };
 	struct engine_progress p = { .phase = "restoring", .what = "" };
 	enum err_code rc = ERR_OK;
 
 	pool_wait(r->pool, &j->job);
 	r->first = (r->first + 1) % RING;
 	r->used--;
-	if (!j->rc) {
-		struct item_out item = item_out(j);
-
-		j->rc = r->sink->ops->put(r->sink, j->handle, &item, &body, r->options->collision, &j->verdict, &j->e);
-	}
-	if (is_fatal(j->rc)) {
+	if (!j->rc)
+		j->rc = put_item(r, j);
+	if (is_fatal(j->rc) || (j->rc && r->sink->gone)) {
 		*e = j->e;
 		rc = j->rc;
 	} else if (j->rc) {
 		r->report->items_failed++;
 		rc = tell_step(r, j, SPAN_EMPTY, &j->e, e);
 	} else {
-		count_verdict(r, j);
+		count_verdict(r, j->verdict, j->bytes);
 		if (j->verdict == SINK_CLASH || j->verdict == SINK_RENAMED)
 			rc = tell_step(r, j, SPAN_EMPTY, NULL, e);
+	}
+	if (!rc && r->settle_rc) {
+		*e = r->settle_e;
+		rc = r->settle_rc;
 	}
 	drop_spool(j);
 	if (j->body.cap > BODY_KEEP_BYTES)
@@ -329,11 +439,19 @@ static enum err_code plan_item(struct restore *r, size_t handle, const struct vi
 	struct item_out out;
 	enum err_code rc = fill_job(r, j, handle, item, e);
 
+	if (rc)
+		return rc;
 	out = item_out(j);
-	if (!rc)
-		rc = r->sink->ops->decide(r->sink, handle, &out, r->options->collision, &j->verdict, &target, e);
-	if (!rc) {
-		count_verdict(r, j);
+	out.summary = item->summary;
+	j->rc = r->sink->ops->decide(r->sink, handle, &out, r->options->collision, &j->verdict, &target, &j->e);
+	if (j->rc && (is_fatal(j->rc) || j->rc == ERR_IO || r->sink->gone)) {
+		*e = j->e;
+		rc = j->rc;
+	} else if (j->rc) {
+		r->report->items_failed++;
+		rc = tell_step(r, j, buf_span(&target), &j->e, e);
+	} else {
+		count_verdict(r, j->verdict, j->bytes);
 		rc = tell_step(r, j, buf_span(&target), NULL, e);
 	}
 	buf_release(&target);
@@ -387,7 +505,7 @@ static bool is_damage(enum err_code rc)
 /* Tells of something larger than an item that cannot be read. */
 static enum err_code tell_lost(struct restore *r, const struct err *why, struct err *e)
 {
-	struct restore_step step = { .collection = r->collection, .failed = why };
+	struct restore_step step = { .collection = r->collection, .note = "", .failed = why };
 
 	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
 }
@@ -437,7 +555,7 @@ static enum err_code items_by_key(struct restore *r, size_t c, const struct page
 	for (size_t p = 0; !rc && p < pages->count; p++) {
 		rc = load_page(r, &pages->entries[p], &page, &lost, e);
 		for (uint32_t row = 0; !rc && !lost && row < page.count; row++) {
-			rc = view_row(v, &page, row, kind, false, &item, e);
+			rc = view_row(v, &page, row, kind, r->options->plan_only && r->sink->wants_summaries, &item, e);
 			if (!rc)
 				rc = give_item(r, handle, &item, e);
 		}
@@ -583,13 +701,38 @@ static enum err_code mapped_path(const struct restore_options *o, struct span pa
 	return buf_append(out, path, e);
 }
 
+/* A target that refuses one collection has room for the others; one that answers with an error of its own kind has not. */
+static enum err_code collection_failed(struct restore *r, size_t c, enum err_code rc, struct err *e)
+{
+	struct restore_step step = { .collection = r->collection, .note = "" };
+	struct err why = *e;
+
+	if (!r->sink->refuses_collections || is_fatal(rc) || r->sink->gone)
+		return rc;
+	r->report->items_failed += r->options->key.len ? 1 : r->view->table.rows[c].state.items;
+	step.failed = &why;
+	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
+}
+
+static enum err_code tell_collection(struct restore *r, size_t handle, struct err *e)
+{
+	struct buf target = BUF_EMPTY;
+	struct restore_step step = { .collection = r->collection, .note = "" };
+	enum err_code rc = r->sink->ops->describe ? r->sink->ops->describe(r->sink, handle, &target, e) : ERR_OK;
+
+	step.target = buf_span(&target);
+	if (!rc)
+		rc = r->visit(r->ctx, &step, e);
+	buf_release(&target);
+	return rc;
+}
+
 static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
 {
 	const struct view_collection *shown;
 	struct collection target;
 	struct buf path = BUF_EMPTY;
 	struct items_ctx ctx = { .restore = r };
-	struct restore_step step = { 0 };
 	enum err_code rc = view_collection(r->view, c, &shown, e), ended;
 
 	if (!rc)
@@ -599,16 +742,19 @@ static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
 	target = shown->c;
 	target.path = buf_span(&path);
 	r->collection = target.path;
-	/* The raw name that the source used goes with the path that it was; a mapped one is named anew. */
-	if (!span_equal(target.path, shown->c.path))
+	/* The raw name that the source used, and its role, go with the path that it was; a mapped one is named anew. */
+	if (!span_equal(target.path, shown->c.path)) {
 		target.attribute_count = 0;
+		target.role = ROLE_NONE;
+	}
 	rc = r->sink->ops->collection(r->sink, &target, r->options->plan_only, &ctx.handle, e);
-	if (rc)
+	if (rc) {
+		rc = collection_failed(r, c, rc, e);
 		goto done;
+	}
 	r->report->collections++;
-	step.collection = target.path;
 	if (r->options->plan_only && r->visit)
-		rc = r->visit(r->ctx, &step, e);
+		rc = tell_collection(r, ctx.handle, e);
 	if (!rc && r->options->key.len)
 		rc = view_item(r->view, c, r->options->key, visit_item, &ctx, e);
 	else if (!rc)
@@ -618,6 +764,10 @@ static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
 		rc = ended;
 	if (!rc && !r->options->plan_only)
 		rc = r->sink->ops->collection_done(r->sink, ctx.handle, e);
+	if (!rc && r->settle_rc) {
+		*e = r->settle_e;
+		rc = r->settle_rc;
+	}
 done:
 	buf_release(&path);
 	return rc;
@@ -648,6 +798,9 @@ static void close_parts(struct restore *r)
 		buf_release(&r->jobs[i].body);
 	}
 	mem_free(r->jobs);
+	for (size_t i = 0; i < r->waiting_count; i++)
+		loose_release(&r->waiting[i].copy);
+	mem_free(r->waiting);
 }
 
 static enum err_code all_collections(struct restore *r, struct err *e)
@@ -678,6 +831,8 @@ enum err_code engine_restore(struct view *v, struct item_sink *sink, const struc
 	if (rc)
 		return rc;
 	rc = open_parts(&r, e);
+	sink->settled = sink->batches ? settled : NULL;
+	sink->settled_ctx = &r;
 	if (!rc)
 		rc = all_collections(&r, e);
 	if (!o->plan_only) {
@@ -685,7 +840,10 @@ enum err_code engine_restore(struct view *v, struct item_sink *sink, const struc
 		ended = sink->ops->finish(sink, rc ? &(struct err){ 0 } : e);
 		if (!rc)
 			rc = ended;
+		if (sink->ops->checked)
+			sink->ops->checked(sink, &out->checked);
 	}
+	sink->settled = NULL;
 	close_parts(&r);
 	return rc;
 }

@@ -120,7 +120,9 @@ static inline enum err_code carry_item(struct item_source *from, size_t c, struc
 		return err_set(e, ERR_STATE, "fields are damaged, or not one stream");
 	if (fields_get_u64(buf_span(&facts), FACT_KIND, &own_kind))
 		kind = (enum item_kind)own_kind;
-	item = (struct item_out){ entry.key, buf_span(&facts), entry.state, kind, held.body.len };
+	item = (struct item_out){
+		.key = entry.key, .facts = buf_span(&facts), .state = entry.state, .kind = kind, .bytes = held.body.len
+	};
 	rc = to->ops->decide(to, handle, &item, o->collision, &planned, &target, e);
 	if (!rc)
 		rc = to->ops->put(to, handle, &item, &body, o->collision, &verdict, e);

@@ -393,7 +393,9 @@ static void hostile_names_stay_inside_the_target(void **state)
 			                                              : "mbox:stat"),
 			                       path };
 		struct collection c = { path, KIND_MAIL, ROLE_NONE, &attribute, claim ? 1 : 0 };
-		struct item_out item = { path, SPAN_EMPTY, SPAN_LIT("\x02\x01\x01"), KIND_MAIL, 2 };
+		struct item_out item = {
+			.key = path, .state = SPAN_LIT("\x02\x01\x01"), .kind = KIND_MAIL, .bytes = 2
+		};
 		struct item_sink *s = NULL;
 		enum sink_verdict verdict;
 		char url[256];

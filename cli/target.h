@@ -1,0 +1,39 @@
+/*
+ * target: the server that a command puts items to, or compares with: its login from options, environment or the terminal.
+ */
+#ifndef MAILHOLD_CLI_TARGET_H
+#define MAILHOLD_CLI_TARGET_H
+
+#include "args.h"
+#include "connector/connector.h"
+
+struct target_login {
+	const char *password_file, *password_command, *token_command, *ca_file; /* NULL: not given */
+};
+/* Options --target-password-file and so on, whose values are a struct target_login at OFFSET. */
+#define TARGET_OPTIONS(offset)                                                                                         \
+	{ 0,                                                                                                           \
+	  "target-password-file",                                                                                      \
+	  OPTION_TEXT,                                                                                                 \
+	  "FILE",                                                                                                      \
+	  "first line: the password at the target's server",                                                           \
+	  (offset) + offsetof(struct target_login, password_file) },                                                   \
+	        { 0,     "target-password-command", OPTION_TEXT,                                                       \
+		  "CMD", "prints that password",    (offset) + offsetof(struct target_login, password_command) },      \
+	        { 0,                                                                                                   \
+		  "target-token-command",                                                                              \
+		  OPTION_TEXT,                                                                                         \
+		  "CMD",                                                                                               \
+		  "prints an OAuth 2 access token for it instead",                                                     \
+		  (offset) + offsetof(struct target_login, token_command) },                                           \
+	{                                                                                                              \
+		0, "target-ca", OPTION_TEXT, "FILE",                                                                   \
+		        "PEM: authorities to trust at that server instead of the system's",                            \
+		        (offset) + offsetof(struct target_login, ca_file)                                              \
+	}
+
+/* Asks for the secret, connects and logs in. */
+MUST_CHECK enum err_code target_sink_open(const struct target_login *t, const char *url,
+                                          const struct server_sink_options *o, struct item_sink **out, struct err *e);
+
+#endif

@@ -1,0 +1,738 @@
+#include "imap_sink.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "mime/mime.h"
+#include "outbox.h"
+#include "readback.h"
+#include "target_folder.h"
+
+#define HEAD_BYTES  (256 * KIB) /* of a message that is not held whole: enough for its header */
+#define FLAG_WORDS  256
+#define DATE_S_LAST 253402300799 /* the end of the year 9999 */
+
+struct sink_folder {
+	struct outbox_folder box;
+	struct target_folder target;
+	struct buf keywords; /* of a Maildir of Dovecot's: "0 $Label\n1 Junk\n" */
+	bool listed;         /* what is there is known */
+};
+
+struct imap_sink {
+	struct item_sink base;
+	struct imap_login login;
+	struct sink_line line;
+	struct target_names names;
+	bool has_names;
+	struct outbox *outbox;
+	struct sink_folder **folders;
+	size_t count, cap;
+	char *strings[4]; /* host, port, user, file of authorities */
+	struct buf password, into;
+	bool flags_only;
+	unsigned verify_percent;
+	struct sink_check check;
+	/* scratch for one item */
+	struct buf body, converted, flags;
+	bool flags_lost;
+};
+
+static struct imap_sink *own(struct item_sink *s)
+{
+	return (struct imap_sink *)(void *)s;
+}
+
+static const char *into(const struct imap_sink *s)
+{
+	return s->into.len ? (const char *)s->into.ptr : "";
+}
+
+/* Says CALL again as long as that may help. What is lost with a connection makes the sink useless. */
+#define AGAIN(s, rc, call)                                                                                             \
+	do {                                                                                                           \
+		(rc) = (call);                                                                                         \
+	} while ((rc) && may_say_again((s), &(rc), e))
+
+static bool may_say_again(struct imap_sink *s, enum err_code *rc, struct err *e)
+{
+	struct err why = *e;
+
+	*rc = sink_line_again(&s->line, &why, e);
+	if (*rc && (!s->line.client || imap_is_broken(s->line.client)))
+		s->base.gone = true;
+	return *rc == ERR_OK;
+}
+
+/* ---- the account ---- */
+
+static enum err_code load_names(struct imap_sink *s, struct err *e)
+{
+	target_names_release(&s->names);
+	s->names = (struct target_names){ .prefix = BUF_EMPTY };
+	return target_names_load(s->line.client, &s->names, e);
+}
+
+static enum err_code need_names(struct imap_sink *s, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (!s->has_names)
+		AGAIN(s, rc, load_names(s, e));
+	s->has_names = !rc;
+	return rc;
+}
+
+static bool is_below(struct span path, struct span folder)
+{
+	return span_starts(path, folder) && (path.len == folder.len || path.ptr[folder.len] == '/');
+}
+
+static enum err_code holds_messages(struct imap_sink *s, struct span raw, bool *out, struct err *e)
+{
+	struct folder_status status = { 0 };
+	enum err_code rc = ERR_OK;
+
+	if (!folders_status(&s->names.folders, raw, &status))
+		AGAIN(s, rc, folder_ask_status(s->line.client, raw, &status, e));
+	if (rc && !s->base.gone)
+		rc = ERR_OK; /* a folder that nobody may look into */
+	*out |= status.messages > 0;
+	return rc;
+}
+
+/* An account is empty when no folder of it has a message; a folder is when it is not there. */
+static enum err_code sink_occupied(struct item_sink *base, bool *out, struct err *e)
+{
+	struct imap_sink *s = own(base);
+	enum err_code rc = need_names(s, e);
+
+	*out = false;
+	for (size_t i = 0; !rc && !*out && i < s->names.folders.outline.count; i++) {
+		struct span path = s->names.folders.outline.collections[i].path;
+
+		if (!*into(s))
+			rc = holds_messages(s, s->names.folders.outline.raws[i], out, e);
+		else
+			*out = is_below(path, span_cstr(into(s)));
+	}
+	return rc;
+}
+
+/* ---- folders ---- */
+
+static void folder_free(struct sink_folder *f)
+{
+	if (!f)
+		return;
+	outbox_folder_release(&f->box);
+	target_folder_release(&f->target);
+	buf_release(&f->keywords);
+	mem_free(f);
+}
+
+static enum err_code simple(struct imap_sink *s, const char *word, struct span raw, const char *more, struct err *e)
+{
+	struct buf name = BUF_EMPTY;
+	unsigned tag;
+	enum err_code rc = imap_string(s->line.client, raw, &name, e);
+
+	if (!rc)
+		rc = imap_send(s->line.client, &tag, e, "%s %.*s%s", word, (int)name.len, (const char *)name.ptr, more);
+	if (!rc)
+		rc = imap_wait(s->line.client, tag, NULL, NULL, e);
+	buf_release(&name);
+	return rc;
+}
+
+/* A folder that somebody else made meanwhile, or that only held others so far, is as good. */
+static enum err_code create(struct imap_sink *s, const struct sink_folder *f, struct err *e)
+{
+	const char *role = target_role_word(f->target.give_role);
+	struct span raw = buf_span(&f->target.raw);
+	bool special = role && (imap_capabilities(s->line.client) & IMAP_CREATE_SPECIAL_USE);
+	char use[32] = "";
+	struct err ignored;
+	enum err_code rc;
+
+	if (special)
+		snprintf(use, sizeof use, " (USE (%s))", role);
+	rc = simple(s, "CREATE", raw, use, e);
+	/* A role that the server does not give to this folder is no reason not to have the folder. */
+	if (rc && special && !imap_is_broken(s->line.client))
+		rc = simple(s, "CREATE", raw, "", e);
+	if (imap_is_broken(s->line.client))
+		return rc;
+	if (rc && sink_line_select(&s->line, raw, &ignored) == ERR_OK)
+		rc = ERR_OK;
+	if (!rc)
+		(void)!simple(s, "SUBSCRIBE", raw, "", &ignored);
+	return imap_is_broken(s->line.client) ? err_set(e, ERR_IO, "the connection broke") : rc;
+}
+
+static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, struct err *e)
+{
+	struct outbox_folder *box = &f->box;
+	struct span any = SPAN_LIT("\\*");
+	enum err_code rc = sink_line_select(&s->line, buf_span(&f->target.raw), e);
+
+	if (rc)
+		return rc;
+	box->uid_validity = s->line.uid_validity;
+	box->uid_next = s->line.uid_next ? s->line.uid_next : 1;
+	buf_clear(&box->permanent);
+	rc = buf_append(&box->permanent, buf_span(&s->line.permanent), e);
+	box->any_keyword = !box->permanent.len || text_contains_nocase(buf_span(&box->permanent), any);
+	there_release(&box->there);
+	box->there = THERE_EMPTY;
+	if (!rc && s->line.messages)
+		rc = there_load(s->line.client, 1, &box->there, e);
+	f->listed = !rc;
+	return rc;
+}
+
+static enum err_code need_folder(struct imap_sink *s, struct sink_folder *f, bool plan, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (!f->target.exists && plan)
+		return ERR_OK;
+	if (!f->target.exists)
+		AGAIN(s, rc, create(s, f, e));
+	if (rc)
+		return err_note(e, "while making the folder '%s'", text_name(buf_span(&f->target.path)).text);
+	f->target.exists = true;
+	AGAIN(s, rc, open_folder(s, f, e));
+	return rc ? err_note(e, "while looking into the folder '%s'", text_name(buf_span(&f->target.path)).text)
+	          : ERR_OK;
+}
+
+static enum err_code add_folder(struct imap_sink *s, struct sink_folder *f, size_t *handle, struct err *e)
+{
+	if (s->count == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 32;
+		struct sink_folder **grown = mem_grow(s->folders, cap * sizeof(struct sink_folder *));
+
+		if (!grown)
+			return err_no_memory(e, cap * sizeof(struct sink_folder *));
+		s->folders = grown;
+		s->cap = cap;
+	}
+	*handle = s->count;
+	s->folders[s->count++] = f;
+	return ERR_OK;
+}
+
+static enum err_code sink_collection(struct item_sink *base, const struct collection *c, bool plan, size_t *handle,
+                                     struct err *e)
+{
+	struct imap_sink *s = own(base);
+	struct sink_folder *f = mem_zalloc(1, sizeof *f);
+	struct span keywords;
+	enum err_code rc;
+
+	if (!f)
+		return err_no_memory(e, sizeof *f);
+	f->box.there = THERE_EMPTY;
+	rc = need_names(s, e);
+	if (!rc)
+		rc = target_folder_find(&s->names, c, into(s), &f->target, e);
+	if (!rc)
+		rc = buf_append(&f->box.raw, buf_span(&f->target.raw), e);
+	if (!rc && outline_find(c, SPAN_LIT("maildir:file:dovecot-keywords"), &keywords))
+		rc = buf_append(&f->keywords, keywords, e);
+	if (!rc)
+		rc = need_folder(s, f, plan, e);
+	if (!rc)
+		rc = add_folder(s, f, handle, e);
+	if (rc)
+		folder_free(f);
+	return rc;
+}
+
+static enum err_code sink_describe(struct item_sink *base, size_t handle, struct buf *out, struct err *e)
+{
+	const struct target_folder *t = &own(base)->folders[handle]->target;
+	enum err_code rc = text_percent(out, buf_span(&t->path), "", e);
+
+	if (!rc && !t->exists)
+		rc = buf_printf(out, e, " (to be made)");
+	else if (!rc && t->by_role)
+		rc = buf_printf(out, e, " (by its role)");
+	if (!rc && t->renamed)
+		rc = buf_printf(out, e, " (as '%s': the server cannot hold its name)",
+		                text_name(buf_span(&t->raw)).text);
+	return rc;
+}
+
+/* ---- flags ---- */
+
+struct words {
+	struct span list[FLAG_WORDS];
+	size_t count;
+	bool lost; /* one that cannot be kept */
+};
+
+static int compare_words(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
+
+	return span_compare(*x, *y);
+}
+
+/* An atom, or a '\' and one. */
+static bool is_flag(struct span word)
+{
+	for (size_t i = 0; i < word.len; i++) {
+		uint8_t c = word.ptr[i];
+
+		if (c <= ' ' || c >= 0x7f || strchr("(){%*\"]", c) || (c == '\\' && i))
+			return false;
+	}
+	return word.len > (word.len && word.ptr[0] == '\\');
+}
+
+static bool is_kept(const struct outbox_folder *f, struct span word)
+{
+	struct span list = buf_span(&f->permanent);
+
+	if (f->any_keyword || !word.len)
+		return true;
+	for (size_t i = 0; i + word.len <= list.len; i++)
+		if (text_equal_nocase(span_of(list.ptr + i, word.len), word) &&
+		    (i + word.len == list.len || strchr(" )", list.ptr[i + word.len])))
+			return true;
+	return false;
+}
+
+static void add_word(struct words *w, const struct outbox_folder *f, struct span word)
+{
+	if (text_equal_nocase(word, SPAN_LIT("\\Recent")))
+		return;
+	if (!is_flag(word) || w->count == FLAG_WORDS || !is_kept(f, word))
+		w->lost = true;
+	else
+		w->list[w->count++] = word;
+}
+
+/* Dovecot keeps the names of keywords a, b … in a file beside the mail: "0 $Label". */
+static struct span keyword_of_letter(const struct sink_folder *f, uint8_t letter)
+{
+	struct span text = buf_span(&f->keywords);
+
+	while (text.len) {
+		const uint8_t *end = memchr(text.ptr, '\n', text.len), *space;
+		struct span line = span_first(text, end ? (size_t)(end - text.ptr) : text.len);
+		uint64_t number;
+
+		text = span_skip(text, line.len + 1);
+		space = line.len ? memchr(line.ptr, ' ', line.len) : NULL;
+		if (space && text_number(span_first(line, (size_t)(space - line.ptr)), 25, &number) &&
+		    number + 'a' == letter)
+			return span_skip(line, (size_t)(space - line.ptr) + 1);
+	}
+	return SPAN_EMPTY;
+}
+
+static void add_letter(struct words *w, const struct sink_folder *f, uint8_t letter)
+{
+	static const struct {
+		uint8_t letter;
+		const char *flag;
+	} known[] = { { 'D', "\\Draft" },    { 'F', "\\Flagged" }, { 'P', "$Forwarded" },
+		      { 'R', "\\Answered" }, { 'S', "\\Seen" },    { 'T', "\\Deleted" } };
+	struct span keyword;
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (known[i].letter == letter) {
+			add_word(w, &f->box, span_cstr(known[i].flag));
+			return;
+		}
+	keyword = keyword_of_letter(f, letter);
+	if (keyword.len)
+		add_word(w, &f->box, keyword);
+	else
+		w->lost = true;
+}
+
+/* A Maildir's letters (its items have a place: new or cur), or IMAP's words. */
+static enum err_code read_flags(struct imap_sink *s, const struct sink_folder *f, const struct item_out *item,
+                                struct err *e)
+{
+	struct words w = { .count = 0 };
+	struct span flags = SPAN_EMPTY;
+	uint64_t place;
+	enum err_code rc = ERR_OK;
+
+	fields_get(item->state, STATE_FLAGS, &flags);
+	if (fields_get_u64(item->state, STATE_PLACE, &place)) {
+		for (size_t i = 0; i < flags.len; i++)
+			add_letter(&w, f, flags.ptr[i]);
+	} else {
+		while (flags.len) {
+			const uint8_t *space = memchr(flags.ptr, ' ', flags.len);
+			size_t n = space ? (size_t)(space - flags.ptr) : flags.len;
+
+			if (n)
+				add_word(&w, &f->box, span_first(flags, n));
+			flags = span_skip(flags, n + 1);
+		}
+	}
+	if (w.count)
+		qsort(w.list, w.count, sizeof *w.list, compare_words);
+	buf_clear(&s->flags);
+	for (size_t i = 0; !rc && i < w.count; i++) {
+		if (i)
+			rc = buf_append(&s->flags, SPAN_LIT(" "), e);
+		if (!rc)
+			rc = buf_append(&s->flags, w.list[i], e);
+	}
+	s->flags_lost = w.lost;
+	return rc;
+}
+
+/* ---- dates ---- */
+
+static bool usable_date(int64_t date_s)
+{
+	return date_s >= 0 && date_s <= DATE_S_LAST;
+}
+
+/* When it was received; where its source had no such time (an mbox), what its Date field says. */
+static int64_t date_of(const struct item_out *item, struct span head, int64_t header_ms, int16_t *zone)
+{
+	uint64_t value;
+	struct mime_fields fields = mime_fields_of(span_first(head, mime_header_length(head)));
+	struct mime_field field;
+	int64_t date_s;
+
+	*zone = 0;
+	if (fields_get_u64(item->facts, FACT_TIME, &value)) {
+		date_s = (int64_t)value / 1000000000 - ((int64_t)value % 1000000000 < 0);
+		if (fields_get_u64(item->facts, FACT_ZONE, &value))
+			*zone = (int16_t)value;
+		if (*zone <= -24 * 60 || *zone >= 24 * 60)
+			*zone = 0;
+		return usable_date(date_s) ? date_s : THERE_NO_DATE;
+	}
+	while (header_ms == INT64_MIN && mime_fields_next(&fields, &field))
+		if (text_equal_nocase(field.name, SPAN_LIT("Date")) && !mime_date(field.value, &header_ms, zone))
+			break;
+	if (header_ms == INT64_MIN || !usable_date(header_ms / 1000))
+		return THERE_NO_DATE;
+	return header_ms / 1000;
+}
+
+/* ---- plans ---- */
+
+static enum err_code check_size(const struct imap_sink *s, uint64_t bytes, struct err *e)
+{
+	uint64_t most = imap_append_limit(s->line.client);
+
+	if (!most || bytes <= most)
+		return ERR_OK;
+	return err_set(e, ERR_LIMIT, "it has %s, and the server takes at most %s", text_size(bytes).text,
+	               text_size(most).text);
+}
+
+static enum err_code sink_decide(struct item_sink *base, size_t handle, const struct item_out *item,
+                                 enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
+                                 struct err *e)
+{
+	struct imap_sink *s = own(base);
+	struct sink_folder *f = s->folders[handle];
+	struct there_wish wish = { .bytes = item->bytes };
+	struct there_one *one;
+	struct span id;
+	uint64_t date;
+	int16_t zone;
+	bool dated = fields_get_u64(item->summary, SUMMARY_DATE, &date);
+
+	(void)collision;
+	if (fields_get(item->summary, SUMMARY_MESSAGE_ID, &id))
+		wish.id = mail_id_of_value(id);
+	wish.date_s = date_of(item, SPAN_EMPTY, dated ? (int64_t)date : INT64_MIN, &zone);
+	one = there_find(&f->box.there, &wish, 0);
+	*verdict = one ? SINK_PRESENT : s->flags_only ? SINK_MISSING : SINK_PUT;
+	if (one)
+		one->state = THERE_TAKEN;
+	else if (check_size(s, item->bytes, e))
+		return e->code;
+	return text_percent(target, buf_span(&f->target.path), "", e);
+}
+
+/* ---- putting ---- */
+
+static bool has_nul(struct span bytes)
+{
+	return bytes.len && memchr(bytes.ptr, 0, bytes.len);
+}
+
+/* Holds the whole body, as it is to be sent. */
+static enum err_code read_whole(struct imap_sink *s, const struct item_body *body, struct outbox_mail *m, struct err *e)
+{
+	struct mail_printer printer;
+	struct line_ends ends = { 0 };
+	struct span piece;
+	enum err_code rc = ERR_OK;
+
+	buf_clear(&s->body);
+	do {
+		rc = body->next(body->ctx, &piece, e);
+		if (!rc)
+			rc = buf_append(&s->body, piece, e);
+	} while (!rc && piece.len);
+	if (rc)
+		return rc;
+	m->body = buf_span(&s->body);
+	line_ends_add(&ends, m->body);
+	if (line_ends_are_local(&ends)) {
+		m->changes |= SINK_LINE_ENDS;
+		buf_clear(&s->converted);
+		rc = line_ends_convert(m->body, &s->converted, e);
+		m->body = buf_span(&s->converted);
+	}
+	if (!rc)
+		rc = mail_printer_init(&printer, e);
+	if (rc)
+		return rc;
+	mail_printer_add(&printer, m->body);
+	mail_printer_end(&printer, &m->print);
+	m->print.id = mail_id(m->body);
+	m->has_nul = has_nul(m->body);
+	return ERR_OK;
+}
+
+/* One look at a body that is too large to hold; a second one when its line ends have to be converted. */
+static enum err_code look_through(struct imap_sink *s, const struct item_body *body, struct outbox_mail *m,
+                                  struct line_ends *ends, struct err *e)
+{
+	struct mail_printer printer;
+	struct span piece;
+	enum err_code rc = mail_printer_init(&printer, e);
+
+	if (rc)
+		return rc;
+	buf_clear(&s->body);
+	rc = body->rewind(body->ctx, e);
+	while (!rc) {
+		rc = body->next(body->ctx, &piece, e);
+		if (rc || !piece.len)
+			break;
+		line_ends_add(ends, piece);
+		m->has_nul |= has_nul(piece);
+		if (s->body.len < HEAD_BYTES)
+			rc = buf_append(&s->body, span_first(piece, HEAD_BYTES - s->body.len), e);
+		buf_clear(&s->converted);
+		if (!rc && m->converts) {
+			rc = line_ends_convert(piece, &s->converted, e);
+			piece = buf_span(&s->converted);
+		}
+		if (!rc)
+			mail_printer_add(&printer, piece);
+	}
+	mail_printer_end(&printer, &m->print);
+	m->print.id = mail_id(buf_span(&s->body));
+	return rc;
+}
+
+static enum err_code read_large(struct imap_sink *s, const struct item_body *body, struct outbox_mail *m, struct err *e)
+{
+	struct line_ends ends = { 0 }, again = { 0 };
+	enum err_code rc = look_through(s, body, m, &ends, e);
+
+	m->stream = body;
+	if (rc || !line_ends_are_local(&ends))
+		return rc;
+	m->changes |= SINK_LINE_ENDS;
+	m->converts = true;
+	return look_through(s, body, m, &again, e);
+}
+
+static enum err_code sink_put(struct item_sink *base, size_t handle, const struct item_out *item,
+                              const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
+                              struct err *e)
+{
+	struct imap_sink *s = own(base);
+	struct sink_folder *f = s->folders[handle];
+	struct outbox_mail m = { .ticket = item->ticket, .key = item->key, .note = "" };
+	enum err_code rc;
+
+	(void)collision; /* nothing has an item's place: a folder holds any number of messages */
+	if (!f->listed)
+		return err_set(e, ERR_STATE, "the folder was only planned");
+	rc = item->bytes > OUTBOX_WHOLE_MAX ? read_large(s, body, &m, e) : read_whole(s, body, &m, e);
+	if (!rc)
+		rc = check_size(s, m.print.bytes, e);
+	if (!rc)
+		rc = read_flags(s, f, item, e);
+	if (rc)
+		return rc;
+	m.flags = buf_span(&s->flags);
+	m.changes |= s->flags_lost ? SINK_FLAGS_LOST : 0;
+	m.date_s = date_of(item, m.stream ? buf_span(&s->body) : m.body, INT64_MIN, &m.zone_minutes);
+	*verdict = SINK_LATER;
+	rc = outbox_put(s->outbox, &f->box, &m, e);
+	if (!rc)
+		return ERR_OK;
+	/* The outbox has it, and tells no more of it. */
+	s->base.gone = true;
+	return rc;
+}
+
+/* ---- ends ---- */
+
+static enum err_code sink_collection_done(struct item_sink *base, size_t handle, struct err *e)
+{
+	struct imap_sink *s = own(base);
+	struct sink_folder *f = s->folders[handle];
+	struct buf shown = BUF_EMPTY;
+	struct readback r = { .line = &s->line,
+		              .percent = s->verify_percent,
+		              .report = s->base.report,
+		              .report_ctx = s->base.report_ctx };
+	enum err_code rc = outbox_end(s->outbox, e);
+
+	if (!rc)
+		rc = text_percent(&shown, buf_span(&f->target.path), "", e);
+	if (!rc)
+		rc = buf_append(&shown, span_of("", 1), e);
+	r.folder = (const char *)shown.ptr;
+	if (!rc)
+		rc = readback_folder(&r, &f->box, &s->check, e);
+	buf_release(&shown);
+	there_release(&f->box.there);
+	buf_release(&f->box.placed);
+	buf_release(&f->box.texts);
+	f->listed = false;
+	return rc;
+}
+
+static enum err_code sink_finish(struct item_sink *base, struct err *e)
+{
+	struct imap_sink *s = own(base);
+
+	/* After a failure of its own it has told that already. */
+	return s->base.gone ? ERR_OK : outbox_end(s->outbox, e);
+}
+
+static void sink_checked(const struct item_sink *base, struct sink_check *out)
+{
+	*out = ((const struct imap_sink *)(const void *)base)->check;
+}
+
+static void sink_free(struct item_sink **base)
+{
+	struct imap_sink *s;
+
+	if (!*base)
+		return;
+	s = own(*base);
+	outbox_free(&s->outbox);
+	for (size_t i = 0; i < s->count; i++)
+		folder_free(s->folders[i]);
+	mem_free(s->folders);
+	sink_line_release(&s->line);
+	target_names_release(&s->names);
+	for (size_t i = 0; i < ARRAY_LEN(s->strings); i++)
+		mem_free(s->strings[i]);
+	buf_wipe(&s->password);
+	buf_release(&s->into);
+	buf_release(&s->body);
+	buf_release(&s->converted);
+	buf_release(&s->flags);
+	mem_free(s);
+	*base = NULL;
+}
+
+static const struct item_sink_ops imap_sink_ops = {
+	.occupied = sink_occupied,
+	.collection = sink_collection,
+	.describe = sink_describe,
+	.decide = sink_decide,
+	.put = sink_put,
+	.collection_done = sink_collection_done,
+	.finish = sink_finish,
+	.checked = sink_checked,
+	.free = sink_free,
+};
+
+/* ---- opening ---- */
+
+static enum err_code keep_string(char **to, const char *from, struct err *e)
+{
+	size_t n = strlen(from) + 1;
+
+	*to = mem_alloc(n);
+	if (!*to)
+		return err_no_memory(e, n);
+	memcpy(*to, from, n);
+	return ERR_OK;
+}
+
+static enum err_code keep_login(struct imap_sink *s, const struct imap_login *from, struct err *e)
+{
+	enum err_code rc = keep_string(&s->strings[0], from->host, e);
+
+	s->login = *from;
+	if (!rc)
+		rc = keep_string(&s->strings[1], from->port, e);
+	if (!rc)
+		rc = keep_string(&s->strings[2], from->user, e);
+	if (!rc && from->ca_file)
+		rc = keep_string(&s->strings[3], from->ca_file, e);
+	if (!rc)
+		rc = buf_append(&s->password, from->password, e);
+	s->login.host = s->strings[0];
+	s->login.port = s->strings[1];
+	s->login.user = s->strings[2];
+	s->login.ca_file = s->strings[3];
+	s->login.password = buf_span(&s->password);
+	return rc;
+}
+
+enum err_code imap_sink_into(struct item_sink *base, const char *folder, struct err *e)
+{
+	struct imap_sink *s = own(base);
+
+	buf_clear(&s->into);
+	return folder && *folder ? buf_append(&s->into, span_of(folder, strlen(folder) + 1), e) : ERR_OK;
+}
+
+enum err_code imap_sink_open(const struct imap_login *login, const struct imap_sink_options *o, struct item_sink **out,
+                             struct err *e)
+{
+	struct imap_sink *s = mem_zalloc(1, sizeof *s);
+	struct item_sink *base = s ? &s->base : NULL;
+	struct outbox_options box = { .flags_only = o->flags_only };
+	enum err_code rc;
+
+	if (!s)
+		return err_no_memory(e, sizeof *s);
+	s->base = (struct item_sink){ .ops = &imap_sink_ops,
+		                      .world = "imap",
+		                      .wants_summaries = true,
+		                      .batches = true,
+		                      .refuses_collections = true };
+	s->flags_only = o->flags_only;
+	s->verify_percent = o->verify_percent;
+	s->body.max = s->converted.max = 8 * MIB;
+	rc = keep_login(s, login, e);
+	if (!rc)
+		rc = imap_sink_into(base, o->into, e);
+	if (!rc)
+		rc = sink_line_open(&s->login, &s->line, e);
+	box.line = &s->line;
+	box.sink = base;
+	if (!rc)
+		rc = outbox_open(&box, &s->outbox, e);
+	if (rc) {
+		sink_free(&base);
+		return rc;
+	}
+	*out = base;
+	return ERR_OK;
+}
