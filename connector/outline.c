@@ -80,7 +80,12 @@ enum err_code outline_add(struct outline *o, struct span path, struct span raw, 
 
 enum err_code outline_attribute(struct outline *o, struct span name, struct span value, struct err *e)
 {
-	struct collection *c = &o->collections[o->count - 1];
+	return outline_attribute_of(o, o->count - 1, name, value, e);
+}
+
+enum err_code outline_attribute_of(struct outline *o, size_t i, struct span name, struct span value, struct err *e)
+{
+	struct collection *c = &o->collections[i];
 	struct attribute *list = (struct attribute *)c->attributes;
 	struct attribute got;
 	enum err_code rc;

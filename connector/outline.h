@@ -25,6 +25,9 @@ MUST_CHECK enum err_code outline_add(struct outline *o, struct span path, struct
                                      struct err *e);
 /* Adds an attribute to the collection that was added last. */
 MUST_CHECK enum err_code outline_attribute(struct outline *o, struct span name, struct span value, struct err *e);
+/* Adds one to the collection that was added as number I; before outline_finish, which orders them anew. */
+MUST_CHECK enum err_code outline_attribute_of(struct outline *o, size_t i, struct span name, struct span value,
+                                              struct err *e);
 /* Orders by path. Of collections with the same path all but the first get "./" and their raw name instead. */
 MUST_CHECK enum err_code outline_finish(struct outline *o, struct err *e);
 void outline_release(struct outline *o);

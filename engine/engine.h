@@ -62,12 +62,6 @@ MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct sl
                                    struct err *e);
 /* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
 MUST_CHECK enum err_code repo_open(const struct repo_options *o, struct repo **out, struct err *e);
-/*
- * Another handle of R's repository, for another thread: with a fold of the ledger, a reader and sessions of its own, as
- * another process would have them; store, keys and the local index are R's. R must outlive it, and while there are
- * such handles nobody works through R itself. Its progress is not told.
- */
-MUST_CHECK enum err_code repo_open_beside(struct repo *r, struct repo **out, struct err *e);
 void repo_free(struct repo **r);
 /* Looked at by long calls; set it from a signal handler. May be NULL. */
 void engine_stop_flag(struct repo *r, const volatile sig_atomic_t *flag);
@@ -199,6 +193,7 @@ struct snapshot_options {
 struct snapshot_report {
 	struct snapshot_info info; /* id zeros on a dry run; spans empty */
 	uint64_t items_new, items_changed, items_state_changed, items_removed, items_unchanged;
+	uint64_t items_moved; /* new in their places, and not read: they lay, or lie, in another place as well */
 	uint64_t bytes_read;
 	uint64_t bytes_stored; /* added to the store by this run, packs as stored */
 	uint64_t chunks_new, chunks_known;

@@ -139,6 +139,14 @@ struct item_receiver {
 	enum err_code (*add)(void *ctx, size_t written, struct err *e);
 };
 
+/* What was kept of a collection the last time: EACH gives its keys and states, in key order, until GOT fails. */
+struct item_known {
+	void *ctx;
+	enum err_code (*each)(void *ctx,
+	                      enum err_code (*got)(void *to, struct span key, struct span state, struct err *e),
+	                      void *to, struct err *e);
+};
+
 struct item_source;
 struct item_listing;
 
@@ -153,16 +161,31 @@ struct item_source_ops {
 	 */
 	enum err_code (*list)(struct item_source *s, size_t c, struct span cursor, bool rescan,
 	                      struct item_listing **out, struct buf *new_cursor, struct err *e);
+	/*
+	 * May be NULL. As list without RESCAN, for a source that is told only what changed since CURSOR: what else there is it
+	 * learns from KNOWN, which is of the snapshot that saved CURSOR. The listing holds everything nevertheless.
+	 */
+	enum err_code (*list_since)(struct item_source *s, size_t c, struct span cursor, const struct item_known *known,
+	                            struct item_listing **out, struct buf *new_cursor, struct err *e);
 	size_t (*listing_count)(const struct item_listing *l);
 	void (*listing_get)(const struct item_listing *l, size_t i, struct item_entry *out);
 	void (*listing_free)(struct item_listing **l);
 	/*
-	 * May be NULL. Tells which PLACES of L will be fetched, each once, in key order over all calls, so that a source far
-	 * away can send for them meanwhile. Told by the thread that lists, before the first of them is fetched; not all
-	 * of them need be. They are forgotten with the next list().
+	 * May be NULL. Appends what the listing itself tells of an item, as fields: FACT_SIZE, FACT_TIME, FACT_ZONE,
+	 * FACT_OBJECT, as far as it does. Who has an item with the same object and size need not fetch it; who has one with
+	 * the same size and time may look at its head first.
+	 */
+	enum err_code (*facts)(const struct item_listing *l, uint64_t place, struct buf *facts, struct err *e);
+	/* May be NULL. Replaces OUT by the header block of a mail, up to and with its empty line. Else as fetch. */
+	enum err_code (*head)(struct item_source *s, size_t c, const struct item_listing *l, uint64_t place,
+	                      struct buf *out, struct err *e);
+	/*
+	 * May be NULL. Tells which PLACES of L will be fetched (HEADS: whose head will be asked for), each once, in key order
+	 * over all calls, so that a source far away can send for them meanwhile. Told by the thread that lists, before the
+	 * first of them is fetched; not all of them need be. They are forgotten with the next list().
 	 */
 	enum err_code (*ahead)(struct item_source *s, size_t c, const struct item_listing *l, const uint64_t *places,
-	                       size_t count, struct err *e);
+	                       size_t count, bool heads, struct err *e);
 	/*
 	 * Reads one item: its streams go to TO, its facts (encoded fields, without the anchor) are appended to FACTS.
 	 * ERR_VANISHED when it is gone; it is then not part of this snapshot. Thread-safe when parallel_fetch.

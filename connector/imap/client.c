@@ -116,6 +116,11 @@ static enum err_code send_line(struct imap_client *c, unsigned *tag, struct span
 
 	if (!may_send(c, command))
 		return err_set(e, ERR_STATE, "not a reading command");
+	if (c->broken) {
+		err_set(e, ERR_IO, "%s: the connection is broken", c->host);
+		e->retry = ERR_RETRY_NOW;
+		return ERR_IO;
+	}
 	*tag = ++c->tags;
 	rc = buf_printf(&line, e, "A%u ", *tag);
 	if (!rc)
@@ -530,7 +535,7 @@ static enum err_code login_refused(const struct imap_client *c, const struct sas
 	struct span why = s ? sasl_refusal(s) : SPAN_EMPTY;
 	enum err_code rc = imap_refused(r, e);
 
-	if (r->code.len && rc != ERR_DENIED)
+	if ((r->code.len || e->retry == ERR_RETRY_LATER) && rc != ERR_DENIED)
 		return rc;
 	err_set(e, ERR_DENIED, "%s refuses the login: %s", c->host, text_name(r->text).text);
 	if (why.len)
@@ -690,7 +695,6 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 		                 .port = port,
 		                 .tls = !l->start_tls,
 		                 .ca_file = l->ca_file,
-		                 .pin = l->pinned ? l->pin : NULL,
 		                 .silence_ms = l->silence_ms,
 		                 .stop = l->stop };
 	struct imap_client *c = mem_zalloc(1, sizeof *c);
@@ -706,15 +710,9 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
 	if (!rc)
 		rc = greet(c, &logged_in, e);
-	if (!rc && l->clear && !l->clear_anywhere && c->net && !net_is_local(c->net))
-		rc = err_set(e, ERR_DENIED,
-		             "%s is another machine: without TLS everybody on the way reads the password and the mail; "
-		             "tls = "
-		             "off-anywhere if it has to be",
-		             c->host);
-	if (!rc && l->start_tls && !l->clear && logged_in)
+	if (!rc && l->start_tls && logged_in)
 		rc = err_set(e, ERR_DENIED, "%s logs in without TLS", c->host);
-	if (!rc && l->start_tls && !l->clear)
+	if (!rc && l->start_tls)
 		rc = start_tls(c, e);
 	if (!rc)
 		rc = logged_in ? need_capabilities(c, e) : log_in(c, l, e);
@@ -756,6 +754,16 @@ uint64_t imap_append_limit(const struct imap_client *c)
 bool imap_is_broken(const struct imap_client *c)
 {
 	return c->broken;
+}
+
+void imap_break(struct imap_client *c)
+{
+	c->broken = true;
+}
+
+unsigned imap_outstanding(const struct imap_client *c)
+{
+	return c->tags - c->done;
 }
 
 void imap_cannot(struct imap_client *c, enum imap_capability which)

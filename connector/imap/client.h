@@ -28,16 +28,14 @@ struct imap_login {
 	const char *host, *port; /* port "": 993, or 143 with STARTTLS */
 	bool start_tls;          /* else TLS from the first byte */
 	const char *ca_file;     /* NULL: the system's */
-	bool pinned;             /* by PIN, as net_options has it, not by authorities */
-	uint8_t pin[32];
-	bool clear;          /* with START_TLS: do without, but only where the server is this machine */
-	bool clear_anywhere; /* with CLEAR: and elsewhere, too */
 	const char *user;
 	struct span password; /* or an OAuth 2 access token */
 	bool is_token;
 	unsigned mechanism;          /* enum sasl_mechanism (net/sasl/sasl.h); 0: the best that the server offers */
 	int64_t silence_ms;          /* 0: net's own */
+	unsigned connections;        /* at most so many at once; 0: the source's own */
 	enum imap_compress compress; /* COMPRESS=DEFLATE where it is offered: to far servers, always, never */
+	int64_t patience_ms; /* how long to go on after breaks and refusals that mean later; 0: session.h's own, < 0: none */
 	const volatile sig_atomic_t *stop;
 	bool changes; /* a sink's: SELECT, CREATE, SUBSCRIBE, DELETE, APPEND, UID STORE and UID EXPUNGE may be sent, too */
 	const struct imap_transport *transport; /* NULL: connect to HOST */
@@ -77,6 +75,10 @@ MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_c
 void imap_free(struct imap_client **c);
 /* Nothing more can be said over it: after ERR_IO and ERR_CORRUPT from any call, but not after what the server refused. */
 bool imap_is_broken(const struct imap_client *c);
+/* The caller could not read a response to its end: now it is. */
+void imap_break(struct imap_client *c);
+/* Commands that were sent and are not done. */
+unsigned imap_outstanding(const struct imap_client *c);
 unsigned imap_capabilities(const struct imap_client *c); /* enum imap_capability */
 /* The largest message that the server takes (APPENDLIMIT=N, RFC 7889); 0: it does not say. */
 uint64_t imap_append_limit(const struct imap_client *c);

@@ -1,6 +1,8 @@
 /*
- * folders: the mailboxes of an account: one LIST (RFC 9051, 6.3.9; roles RFC 6154, status RFC 5819), or the older commands
- * where a server has only these.
+ * folders: the mailboxes of an account: one LIST (RFC 9051, 6.3.9; roles RFC 6154, status RFC 5819), or LIST, LSUB and STATUS
+ * where a server has only these. Besides, where they are offered: who may do what (ACL, RFC 4314), annotations (METADATA,
+ * RFC 5464), limits (QUOTA, RFC 9208). Commands go out together, so that all of it takes two or three round trips.
+ * Attributes imap:name, imap:delimiter, imap:attributes, imap:acl, imap:metadata/ENTRY, imap:quota: docs/format/fields.md.
  */
 #ifndef MAILHOLD_CONNECTOR_IMAP_FOLDERS_H
 #define MAILHOLD_CONNECTOR_IMAP_FOLDERS_H
@@ -18,15 +20,15 @@ struct folder_status {
 struct folders {
 	struct outline outline; /* raws: names as the server writes them */
 	struct buf statuses;    /* struct folder_status */
-	struct idmap by_name;   /* hash of a raw name → its place in STATUSES; those that LIST told */
+	struct idmap by_name;   /* hash of a raw name → its place in STATUSES; those that were told */
+	struct idmap listed;    /* hash of a raw name → the number with which it was added to the outline */
 };
 
-/* REPORT is told of mailboxes that cannot be read. */
+/* After a failure OUT is to be released all the same. */
 MUST_CHECK enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e);
 void folders_release(struct folders *f);
-/* False when LIST did not tell. */
-bool folders_status(const struct folders *f, struct span raw, struct folder_status *out);
-/* Asks for one; for servers without LIST-STATUS. */
+/* False when the server did not tell. */
+bool folders_status(const struct folders *f, struct span raw, struct folder_status *out); /* Asks for one. */
 MUST_CHECK enum err_code folder_ask_status(struct imap_client *c, struct span raw, struct folder_status *out,
                                            struct err *e);
 

@@ -5,61 +5,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rd.h"
 #include "base/text.h"
 #include "base/wr.h"
 #include "fetch.h"
-#include "message_data.h"
+#include "listing.h"
 
-#define KEY_BYTES      21
-#define CURSOR_VERSION 1
-#define ENTRIES_MAX    ((size_t)1 << 30)
-#define NO_DATE        INT64_MIN
+#define CURSOR_VERSION  2
+#define LANES_MAX       8
+#define LANES           3
+#define WINDOW_BYTES    (8 * MIB)   /* over all lanes */
+#define LANE_RUN_BYTES  (256 * KIB) /* of neighbours that come over one lane */
+#define LANE_RUN_ITEMS  50
+#define LANE_MORE_BYTES (2 * MIB) /* to be fetched for each lane that is made besides the first */
+
+/* One connection and what is on its way over it. */
+struct lane {
+	pthread_mutex_t lock; /* over the rest; never held while a receiver is called */
+	struct session session;
+	struct fetch fetch;
+};
 
 struct imap_source {
 	struct item_source base;
-	struct session session;
+	struct imap_login login;
 	struct folders folders;
 	bool has_folders;
-	struct fetch fetch;
-	pthread_mutex_t lock; /* over session and fetch, which the threads of fetch share */
-	char *strings[4];     /* host, port, user, file of authorities */
+	struct lane lanes[LANES_MAX];
+	size_t lane_count, lanes_max; /* made; to be made. Both of the thread that lists */
+	size_t turn, turn_items;      /* who gets the next items */
+	uint64_t turn_bytes, told_bytes;
+	char *strings[4]; /* host, port, user, file of authorities */
 	struct buf password;
-};
-
-struct entry {
-	char key[KEY_BYTES + 1];
-	int16_t zone_minutes;
-	uint32_t uid;
-	uint32_t bytes; /* 0: not told */
-	uint32_t state; /* place in STATES */
-	uint32_t state_bytes;
-	int64_t date_s; /* NO_DATE: not told */
-};
-
-struct item_listing {
-	struct span raw;
-	uint32_t uid_validity;
-	struct buf entries; /* struct entry, rising by uid */
-	struct buf states;  /* each distinct one once */
-	struct idmap state_by_hash;
 };
 
 static struct imap_source *own(struct item_source *s)
 {
 	return (struct imap_source *)s;
-}
-
-static size_t listing_count(const struct item_listing *l)
-{
-	return l->entries.len / sizeof(struct entry);
-}
-
-static struct entry *entry_of(const struct item_listing *l, size_t i)
-{
-	return (struct entry *)(void *)l->entries.ptr + i;
 }
 
 /* ---- collections ---- */
@@ -68,12 +51,25 @@ static enum err_code source_collections(struct item_source *base, const struct c
                                         struct err *e)
 {
 	struct imap_source *s = own(base);
+	struct session *session = &s->lanes[0].session;
 	enum err_code rc = ERR_OK;
 
-	if (!s->has_folders)
-		rc = folders_load(s->session.client, &s->folders, e);
-	if (rc)
-		return rc;
+	while (!s->has_folders) {
+		struct err why;
+
+		if (session->death.code) {
+			*e = session->death;
+			return e->code;
+		}
+		rc = folders_load(session->client, &s->folders, e);
+		if (!rc)
+			break;
+		folders_release(&s->folders);
+		why = *e;
+		rc = session_again(session, &why, NULL, e);
+		if (rc)
+			return rc;
+	}
 	s->has_folders = true;
 	*out = s->folders.outline.collections;
 	*count = s->folders.outline.count;
@@ -82,338 +78,255 @@ static enum err_code source_collections(struct item_source *base, const struct c
 
 /* ---- cursors ---- */
 
-static enum err_code cursor_put(const struct folder_status *status, struct buf *out, struct err *e)
+static enum err_code cursor_put(const struct listing_cursor *c, struct buf *out, struct err *e)
 {
 	struct wr w = wr_to(out, e);
 
 	wr_u8(&w, CURSOR_VERSION);
-	wr_u32(&w, status->uid_validity);
-	wr_u32(&w, status->uid_next);
-	wr_u32(&w, status->messages);
-	wr_u64(&w, status->mod_seq);
+	wr_u32(&w, c->status.uid_validity);
+	wr_u32(&w, c->status.uid_next);
+	wr_u32(&w, c->status.messages);
+	wr_u64(&w, c->status.mod_seq);
+	wr_u8(&w, c->generation);
 	return wr_end(&w);
 }
 
-static bool cursor_get(struct span cursor, struct folder_status *out)
+/* Version 1 had no generation. */
+static bool cursor_get(struct span cursor, struct listing_cursor *out)
 {
 	struct rd r = rd_of(cursor);
+	uint8_t version = rd_u8(&r);
 
-	*out = (struct folder_status){ 0 };
-	if (rd_u8(&r) != CURSOR_VERSION)
+	*out = (struct listing_cursor){ 0 };
+	if (version != 1 && version != CURSOR_VERSION)
 		return false;
-	out->uid_validity = rd_u32(&r);
-	out->uid_next = rd_u32(&r);
-	out->messages = rd_u32(&r);
-	out->mod_seq = rd_u64(&r);
+	out->status.uid_validity = rd_u32(&r);
+	out->status.uid_next = rd_u32(&r);
+	out->status.messages = rd_u32(&r);
+	out->status.mod_seq = rd_u64(&r);
+	if (version == CURSOR_VERSION)
+		out->generation = rd_u8(&r);
 	return rd_done(&r);
 }
 
-/* Without HIGHESTMODSEQ flags may have changed and nothing else tells. */
+/* Without HIGHESTMODSEQ flags may have changed and nothing else tells; without UIDVALIDITY UIDs may be others. */
 static bool nothing_moved(const struct folder_status *a, const struct folder_status *b)
 {
-	return a->mod_seq && a->mod_seq == b->mod_seq && a->uid_validity == b->uid_validity &&
+	return a->mod_seq && a->uid_validity && a->mod_seq == b->mod_seq && a->uid_validity == b->uid_validity &&
 	       a->uid_next == b->uid_next && a->messages == b->messages;
 }
 
 /* ---- listing ---- */
 
-struct listing_run {
-	struct item_listing *l;
-	struct buf flags; /* scratch */
-	struct buf state;
-	struct buf names[64];
-};
-
-/* Puts the entry's state, of which there are few different ones in a mailbox. */
-static enum err_code keep_state(struct listing_run *k, struct entry *entry, struct err *e)
+static void clear_lanes(struct imap_source *s)
 {
-	struct item_listing *l = k->l;
-	uint8_t hash[IDMAP_KEY_BYTES] = { 0 };
-	uint64_t place;
-	enum err_code rc = ERR_OK;
-
-	buf_clear(&k->state);
-	if (k->flags.len)
-		rc = fields_add(&k->state, STATE_FLAGS, buf_span(&k->flags), e);
-	if (rc)
-		return rc;
-	hash128(buf_span(&k->state), hash);
-	entry->state_bytes = (uint32_t)k->state.len;
-	if (idmap_get(&l->state_by_hash, hash, &place)) {
-		entry->state = (uint32_t)place;
-		return ERR_OK;
+	for (size_t i = 0; i < s->lane_count; i++) {
+		pthread_mutex_lock(&s->lanes[i].lock);
+		fetch_clear(&s->lanes[i].fetch);
+		pthread_mutex_unlock(&s->lanes[i].lock);
 	}
-	if (l->states.len + k->state.len > UINT32_MAX)
-		return err_set(e, ERR_LIMIT, "the folder has too many different flags");
-	entry->state = (uint32_t)l->states.len;
-	rc = buf_append(&l->states, buf_span(&k->state), e);
-	return rc ? rc : idmap_put(&l->state_by_hash, hash, entry->state, e);
+	s->turn = s->turn_items = 0;
+	s->turn_bytes = 0;
 }
 
-static enum err_code read_entry_item(struct listing_run *k, struct wire *w, struct span name, struct entry *entry,
-                                     bool *flags, struct err *e)
-{
-	struct wire_token t;
-	uint64_t number = 0;
-	struct span text;
-	bool is_nil;
-	enum err_code rc;
-
-	if (text_equal_nocase(name, SPAN_LIT("UID"))) {
-		rc = message_number(w, &number, e);
-		entry->uid = (uint32_t)(number <= UINT32_MAX ? number : 0);
-		return rc;
-	}
-	if (text_equal_nocase(name, SPAN_LIT("FLAGS"))) {
-		*flags = true;
-		return message_flags(w, &k->flags, e);
-	}
-	if (text_equal_nocase(name, SPAN_LIT("RFC822.SIZE"))) {
-		rc = message_number(w, &number, e);
-		entry->bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
-		return rc;
-	}
-	rc = wire_next(w, &t, e);
-	if (rc || !text_equal_nocase(name, SPAN_LIT("INTERNALDATE")))
-		return rc ? rc : wire_skip_value(w, &t, e);
-	rc = wire_text(w, &t, &text, &is_nil, e);
-	if (!rc)
-		message_date(text, &entry->date_s, &entry->zone_minutes);
-	return rc;
-}
-
-static enum err_code read_entry(struct listing_run *k, struct wire *w, struct err *e)
-{
-	struct entry entry = { .date_s = NO_DATE };
-	bool flags = false;
-	struct wire_token t;
-	enum err_code rc = wire_next(w, &t, e);
-
-	buf_clear(&k->flags);
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		char name[32];
-
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		snprintf(name, sizeof name, "%.*s", (int)t.text.len, (const char *)t.text.ptr);
-		rc = read_entry_item(k, w, span_cstr(name), &entry, &flags, e);
-	}
-	if (!rc)
-		rc = wire_skip_line(w, e);
-	/* Unasked news of a message whose UID is not told cannot be used. */
-	if (rc || !entry.uid || !flags)
-		return rc;
-	if (listing_count(k->l) >= ENTRIES_MAX)
-		return err_set(e, ERR_LIMIT, "the folder has too many messages");
-	rc = keep_state(k, &entry, e);
-	return rc ? rc : buf_append(&k->l->entries, span_of(&entry, sizeof entry), e);
-}
-
-static enum err_code take_listed(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
-{
-	if (r->kind != IMAP_DATA)
-		return ERR_OK;
-	return strcmp(r->word, "FETCH") ? wire_skip_line(imap_wire(c), e) : read_entry(ctx, imap_wire(c), e);
-}
-
-static int by_uid(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	return (x->uid > y->uid) - (x->uid < y->uid);
-}
-
-/* Orders, drops what came twice (the later one counts), and makes the keys. */
-static void finish_listing(struct item_listing *l)
-{
-	size_t count = listing_count(l), kept = 0;
-	struct entry *all;
-
-	if (!count)
-		return;
-	all = entry_of(l, 0);
-	qsort(all, count, sizeof *all, by_uid);
-	for (size_t i = 0; i < count; i++) {
-		if (kept && all[kept - 1].uid == all[i].uid) {
-			int64_t date_s = all[kept - 1].date_s;
-
-			if (!all[i].bytes)
-				all[i].bytes = all[kept - 1].bytes;
-			if (all[i].date_s == NO_DATE && date_s != NO_DATE) {
-				all[i].date_s = date_s;
-				all[i].zone_minutes = all[kept - 1].zone_minutes;
-			}
-			kept--;
-		}
-		all[kept] = all[i];
-		snprintf(all[kept].key, sizeof all[kept].key, "%010" PRIu32 ".%010" PRIu32, l->uid_validity,
-		         all[kept].uid);
-		kept++;
-	}
-	l->entries.len = kept * sizeof *all;
-}
-
-/* Asks for what is to be known of messages FROM to TO (0: the last). */
-static enum err_code list_range(struct imap_source *s, struct listing_run *k, uint32_t from, uint32_t to, bool all,
-                                struct err *e)
-{
-	char end[16] = "*";
-	unsigned tag;
-	enum err_code rc;
-
-	if (to)
-		snprintf(end, sizeof end, "%" PRIu32, to);
-	rc = imap_send(s->session.client, &tag, e, "UID FETCH %" PRIu32 ":%s (UID FLAGS%s)", from, end,
-	               all ? " INTERNALDATE RFC822.SIZE" : "");
-	return rc ? rc : imap_wait(s->session.client, tag, take_listed, k, e);
-}
-
-/* Dates and sizes are asked for only of messages that came since the cursor: the others are known. */
-static enum err_code list_messages(struct imap_source *s, struct listing_run *k, const struct folder_status *known,
-                                   struct err *e)
-{
-	const struct folder_status *now = &s->session.status;
-	uint32_t new_from = known && known->uid_validity == now->uid_validity && known->uid_next ? known->uid_next : 1;
-	enum err_code rc = ERR_OK;
-
-	buf_clear(&k->l->entries);
-	k->l->uid_validity = now->uid_validity;
-	if (!now->messages)
-		return ERR_OK;
-	if (new_from > 1)
-		rc = list_range(s, k, 1, new_from - 1, false, e);
-	if (!rc && (new_from == 1 || !now->uid_next || now->uid_next > new_from))
-		rc = list_range(s, k, new_from, 0, true, e);
-	return rc;
-}
-
-static enum err_code list_open(struct imap_source *s, struct listing_run *k, const struct folder_status *known,
-                               struct err *e)
-{
-	struct err why;
-	enum err_code rc = session_examine(&s->session, k->l->raw, true, e);
-
-	while (!rc) {
-		rc = list_messages(s, k, known, e);
-		if (rc != ERR_IO)
-			break;
-		why = *e;
-		rc = session_again(&s->session, &why, e);
-	}
-	if (!rc)
-		finish_listing(k->l);
-	return rc;
-}
-
-static void listing_free(struct item_listing **l)
-{
-	if (!*l)
-		return;
-	buf_release(&(*l)->entries);
-	buf_release(&(*l)->states);
-	idmap_release(&(*l)->state_by_hash);
-	mem_free(*l);
-	*l = NULL;
-}
-
-/* Fewer than the server itself counts: what is missing is not gone, so no cursor says that all was seen. */
-static bool is_complete(struct imap_source *s, size_t c, const struct item_listing *l)
-{
-	uint32_t said = s->session.status.messages;
-	struct err why;
-
-	if (listing_count(l) >= said)
-		return true;
-	err_set(&why, ERR_CORRUPT, "the server counts %" PRIu32 " messages and lists %zu", said, listing_count(l));
-	if (s->base.report)
-		s->base.report(s->base.report_ctx, text_name(s->folders.outline.collections[c].path).text, &why);
-	return false;
-}
-
-static enum err_code moved_since(struct imap_source *s, struct span raw, const struct folder_status *known, bool *moved,
-                                 struct err *e)
+static bool moved_since(const struct imap_source *s, struct span raw, const struct listing_cursor *known)
 {
 	struct folder_status now;
+
+	return !folders_status(&s->folders, raw, &now) || !nothing_moved(&known->status, &now);
+}
+
+static void tell_incomplete(struct imap_source *s, size_t c, const struct item_listing *l)
+{
+	struct err why;
+
+	err_set(&why, ERR_CORRUPT, "the server counts %" PRIu32 " messages and lists %zu", l->cursor.status.messages,
+	        listing_count(l));
+	if (s->base.report)
+		s->base.report(s->base.report_ctx, text_name(s->folders.outline.collections[c].path).text, &why);
+}
+
+static enum err_code list(struct imap_source *s, size_t c, struct span cursor, const struct item_known *items,
+                          bool rescan, struct item_listing **out, struct buf *new_cursor, struct err *e)
+{
+	struct session *session = &s->lanes[0].session;
+	struct span raw = s->folders.outline.raws[c];
+	struct item_listing *l = NULL;
+	struct listing_cursor known;
+	bool has_known = cursor_get(cursor, &known) && !rescan, moved = true, complete = false;
 	enum err_code rc = ERR_OK;
 
-	*moved = true;
-	if (!known->mod_seq)
-		return ERR_OK;
-	if (!folders_status(&s->folders, raw, &now))
-		rc = folder_ask_status(s->session.client, raw, &now, e);
-	if (!rc)
-		*moved = !nothing_moved(known, &now);
+	*out = NULL;
+	buf_clear(new_cursor);
+	clear_lanes(s);
+	if (session->death.code) {
+		*e = session->death;
+		return e->code;
+	}
+	if (has_known)
+		moved = moved_since(s, raw, &known);
+	if (!rc && moved) {
+		pthread_mutex_lock(&s->lanes[0].lock);
+		rc = listing_load(session, raw, has_known ? &known : NULL, items, &l, &complete, e);
+		pthread_mutex_unlock(&s->lanes[0].lock);
+	}
+	if (!rc && l && !complete)
+		tell_incomplete(s, c, l);
+	if (!rc && l && complete)
+		rc = cursor_put(&l->cursor, new_cursor, e);
+	if (rc)
+		listing_free(&l);
+	*out = l;
 	return rc;
 }
 
 static enum err_code source_list(struct item_source *base, size_t c, struct span cursor, bool rescan,
                                  struct item_listing **out, struct buf *new_cursor, struct err *e)
 {
-	struct imap_source *s = own(base);
-	struct span raw = s->folders.outline.raws[c];
-	struct listing_run k = { 0 };
-	struct folder_status known;
-	bool has_known = cursor_get(cursor, &known), moved = true;
-	enum err_code rc = ERR_OK;
+	return list(own(base), c, cursor, NULL, rescan, out, new_cursor, e);
+}
 
-	*out = NULL;
-	buf_clear(new_cursor);
-	fetch_clear(&s->fetch);
-	if (s->session.death.code) {
-		*e = s->session.death;
-		return e->code;
-	}
-	if (has_known && !rescan)
-		rc = moved_since(s, raw, &known, &moved, e);
-	if (rc || !moved)
-		return rc;
-	k.l = mem_zalloc(1, sizeof *k.l);
-	if (!k.l)
-		return err_no_memory(e, sizeof *k.l);
-	k.l->raw = raw;
-	k.state.max = ITEM_STATE_BYTES_MAX;
-	rc = list_open(s, &k, has_known && !rescan ? &known : NULL, e);
-	if (!rc && is_complete(s, c, k.l))
-		rc = cursor_put(&s->session.status, new_cursor, e);
-	buf_release(&k.flags);
-	buf_release(&k.state);
-	if (rc)
-		listing_free(&k.l);
-	*out = k.l;
-	return rc;
+static enum err_code source_list_since(struct item_source *base, size_t c, struct span cursor,
+                                       const struct item_known *known, struct item_listing **out,
+                                       struct buf *new_cursor, struct err *e)
+{
+	return list(own(base), c, cursor, known, false, out, new_cursor, e);
 }
 
 static void listing_get(const struct item_listing *l, size_t i, struct item_entry *out)
 {
-	const struct entry *entry = entry_of(l, i);
+	const struct listing_entry *entry = listing_entry(l, i);
 
-	*out = (struct item_entry){ span_of(entry->key, KEY_BYTES),
+	*out = (struct item_entry){ span_of(entry->key, LISTING_KEY_BYTES),
 		                    span_of(l->states.ptr ? l->states.ptr + entry->state : NULL, entry->state_bytes),
 		                    i };
 }
 
-/* ---- fetching ---- */
+/* ---- facts ---- */
+
+/* BYTES: what there is; 0 with TOLD: what the server says, if it does. */
+static enum err_code add_facts(const struct item_listing *l, const struct listing_entry *entry, uint64_t bytes,
+                               bool told, struct buf *facts, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (!told || entry->bytes)
+		rc = fields_add_u64(facts, FACT_SIZE, told ? entry->bytes : bytes, 8, e);
+	if (!rc && entry->date_s != LISTING_NO_DATE)
+		rc = fields_add_u64(facts, FACT_TIME, (uint64_t)entry->date_s * 1000000000u, 8, e);
+	if (!rc && entry->date_s != LISTING_NO_DATE)
+		rc = fields_add_u64(facts, FACT_ZONE, (uint16_t)entry->zone_minutes, 2, e);
+	if (!rc && entry->object_bytes)
+		rc = fields_add(facts, FACT_OBJECT, span_of(l->objects.ptr + entry->object, entry->object_bytes), e);
+	return rc;
+}
+
+static enum err_code source_facts(const struct item_listing *l, uint64_t place, struct buf *facts, struct err *e)
+{
+	return add_facts(l, listing_entry(l, (size_t)place), 0, true, facts, e);
+}
+
+/* ---- lanes ---- */
+
+static enum err_code lane_open(struct imap_source *s, struct err *e)
+{
+	struct lane *lane = &s->lanes[s->lane_count];
+	enum err_code rc = session_open(&s->login, &lane->session, e);
+
+	if (rc)
+		return rc;
+	pthread_mutex_init(&lane->lock, NULL);
+	fetch_init(&lane->fetch, &lane->session, WINDOW_BYTES / s->lanes_max);
+	s->lane_count++;
+	return ERR_OK;
+}
+
+/* Another lane when there is enough to do for it; none when the server allows no more. */
+static void maybe_open_lane(struct imap_source *s)
+{
+	struct err why;
+
+	if (s->lane_count < s->lanes_max && s->told_bytes > s->lane_count * LANE_MORE_BYTES && lane_open(s, &why))
+		s->lanes_max = s->lane_count;
+}
+
+/* The lane for the next item, of BYTES: neighbours share one, so that commands name many. */
+static size_t next_lane(struct imap_source *s, uint32_t bytes)
+{
+	if (s->turn_bytes >= LANE_RUN_BYTES || s->turn_items >= LANE_RUN_ITEMS) {
+		s->turn_bytes = s->turn_items = 0;
+		s->turn = (s->turn + 1) % s->lane_count;
+	}
+	s->turn_bytes += bytes;
+	s->turn_items++;
+	s->told_bytes += bytes;
+	return s->turn;
+}
+
+/* The mailbox is open on LANE, and is the one that was listed. */
+static enum err_code lane_ready(struct lane *lane, const struct item_listing *l, struct err *e)
+{
+	enum err_code rc = session_examine(&lane->session, l->raw, false, e);
+
+	if (!rc && lane->session.status.uid_validity != l->cursor.status.uid_validity)
+		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile", text_name(l->raw).text);
+	return rc;
+}
+
+/* Sends what the window has room for. What fails here fails again where somebody waits for it. */
+static void lane_start(struct lane *lane, const struct item_listing *l)
+{
+	struct err why;
+
+	pthread_mutex_lock(&lane->lock);
+	if (!lane->session.death.code && !lane_ready(lane, l, &why))
+		(void)!fetch_ahead(&lane->fetch, &why);
+	pthread_mutex_unlock(&lane->lock);
+}
 
 static enum err_code source_ahead(struct item_source *base, size_t c, const struct item_listing *l,
-                                  const uint64_t *places, size_t count, struct err *e)
+                                  const uint64_t *places, size_t count, bool heads, struct err *e)
 {
 	struct imap_source *s = own(base);
 	enum err_code rc = ERR_OK;
 
 	(void)c;
-	pthread_mutex_lock(&s->lock);
 	for (size_t i = 0; !rc && i < count; i++) {
-		const struct entry *entry = entry_of(l, (size_t)places[i]);
+		struct listing_entry *entry = listing_entry(l, (size_t)places[i]);
+		struct lane *lane;
 
-		rc = fetch_want(&s->fetch, entry->uid, entry->bytes, e);
+		entry->lane = (uint8_t)next_lane(s, heads ? 2 * KIB : entry->bytes);
+		lane = &s->lanes[entry->lane];
+		pthread_mutex_lock(&lane->lock);
+		rc = fetch_want(&lane->fetch, entry->uid, entry->bytes, heads, e);
+		pthread_mutex_unlock(&lane->lock);
 	}
-	pthread_mutex_unlock(&s->lock);
+	maybe_open_lane(s);
+	for (size_t i = 0; !rc && i < s->lane_count; i++)
+		lane_start(&s->lanes[i], l);
 	return rc;
+}
+
+/* ---- fetching ---- */
+
+/* Takes one message or its head over its lane; when that is lost for good, over the first. */
+static enum err_code take(struct imap_source *s, const struct item_listing *l, struct listing_entry *entry, bool head,
+                          enum fetch_state *state, struct buf *body, struct err *e)
+{
+	struct lane *lane = &s->lanes[entry->lane];
+	enum err_code rc;
+
+	pthread_mutex_lock(&lane->lock);
+	rc = lane_ready(lane, l, e);
+	if (!rc)
+		rc = fetch_take(&lane->fetch, entry->uid, entry->bytes, head, state, body, e);
+	if (!rc && *state == FETCH_REFUSED)
+		*e = lane->fetch.refusal;
+	pthread_mutex_unlock(&lane->lock);
+	if (rc != ERR_IO || !entry->lane)
+		return rc;
+	entry->lane = 0;
+	return take(s, l, entry, head, state, body, e);
 }
 
 static enum err_code give(const struct item_receiver *to, struct span bytes, struct err *e)
@@ -436,80 +349,86 @@ static enum err_code give(const struct item_receiver *to, struct span bytes, str
 	return rc;
 }
 
-static enum err_code give_pieces(struct imap_source *s, const struct entry *entry, const struct item_receiver *to,
-                                 uint64_t *bytes, struct err *e)
+static enum err_code give_pieces(struct imap_source *s, const struct item_listing *l, const struct listing_entry *entry,
+                                 const struct item_receiver *to, uint64_t *bytes, struct err *e)
 {
-	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, entry->bytes ? entry->bytes : 2 * FETCH_WHOLE_MAX, e);
-	struct span piece;
+	struct lane *lane = &s->lanes[entry->lane];
+	struct buf piece = BUF_EMPTY;
+	bool last = false;
+	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, entry->bytes > FETCH_WHOLE_MAX ? entry->bytes : 0, e);
 
 	*bytes = 0;
-	while (!rc) {
-		rc = fetch_piece(&s->fetch, entry->uid, *bytes, &piece, e);
-		if (rc || !piece.len)
-			break;
-		rc = give(to, piece, e);
+	while (!rc && !last) {
+		pthread_mutex_lock(&lane->lock);
+		rc = lane_ready(lane, l, e);
+		if (!rc)
+			rc = fetch_piece(&lane->fetch, entry->uid, *bytes, entry->bytes, &piece, &last, e);
+		pthread_mutex_unlock(&lane->lock);
+		if (!rc)
+			rc = give(to, buf_span(&piece), e);
 		*bytes += piece.len;
-		if (piece.len < FETCH_PIECE_BYTES && *bytes >= entry->bytes)
-			break;
+	}
+	buf_release(&piece);
+	return rc;
+}
+
+static enum err_code give_whole(struct imap_source *s, const struct listing_entry *entry, struct buf *body,
+                                const struct item_receiver *to, struct err *e)
+{
+	struct lane *lane = &s->lanes[entry->lane];
+	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, body->len, e);
+
+	if (!rc)
+		rc = give(to, buf_span(body), e);
+	if (rc == ERR_LIMIT) {
+		pthread_mutex_lock(&lane->lock);
+		fetch_return(&lane->fetch, entry->uid, body);
+		pthread_mutex_unlock(&lane->lock);
 	}
 	return rc;
 }
 
-static enum err_code give_message(struct imap_source *s, const struct entry *entry, const struct item_receiver *to,
-                                  uint64_t *bytes, struct err *e)
+static enum err_code cannot_have(const struct listing_entry *entry, enum fetch_state state, struct err *e)
 {
-	struct fetch_one *one = NULL;
-	enum err_code rc = fetch_take(&s->fetch, entry->uid, entry->bytes, &one, e);
-
-	if (rc)
-		return rc;
-	switch (one->state) {
-	case FETCH_HERE:
-		*bytes = one->body.len;
-		rc = to->stream(to->ctx, SPAN_EMPTY, one->body.len, e);
-		if (!rc)
-			rc = give(to, buf_span(&one->body), e);
-		break;
-	case FETCH_LARGE:
-		rc = give_pieces(s, entry, to, bytes, e);
-		break;
-	case FETCH_GONE:
-		rc = err_set(e, ERR_VANISHED, "message %s went away while the folder was read", entry->key);
-		break;
-	default:
-		*e = s->fetch.refusal;
-		rc = e->code ? e->code : err_set(e, ERR_IO, "the server refuses message %s", entry->key);
-		break;
-	}
-	/* Whoever has no room for it now comes again for it. */
-	if (rc != ERR_LIMIT)
-		fetch_done(&s->fetch, one);
-	return rc;
+	if (state == FETCH_GONE)
+		return err_set(e, ERR_VANISHED, "message %s went away while the folder was read", entry->key);
+	return e->code ? e->code : err_set(e, ERR_IO, "the server refuses message %s", entry->key);
 }
 
 static enum err_code source_fetch(struct item_source *base, size_t c, const struct item_listing *l, uint64_t place,
                                   const struct item_receiver *to, struct buf *facts, struct err *e)
 {
 	struct imap_source *s = own(base);
-	const struct entry *entry = entry_of(l, (size_t)place);
+	struct listing_entry *entry = listing_entry(l, (size_t)place);
+	struct buf body = BUF_EMPTY;
+	enum fetch_state state = FETCH_REFUSED;
 	uint64_t bytes = 0;
+	enum err_code rc = take(s, l, entry, false, &state, &body, e);
+
+	(void)c;
+	if (!rc && state == FETCH_HERE) {
+		bytes = body.len;
+		rc = give_whole(s, entry, &body, to, e);
+	} else if (!rc && state == FETCH_LARGE) {
+		rc = give_pieces(s, l, entry, to, &bytes, e);
+	} else if (!rc) {
+		rc = cannot_have(entry, state, e);
+	}
+	buf_release(&body);
+	return rc ? rc : add_facts(l, entry, bytes, false, facts, e);
+}
+
+static enum err_code source_head(struct item_source *base, size_t c, const struct item_listing *l, uint64_t place,
+                                 struct buf *out, struct err *e)
+{
+	struct listing_entry *entry = listing_entry(l, (size_t)place);
+	enum fetch_state state = FETCH_REFUSED;
 	enum err_code rc;
 
 	(void)c;
-	pthread_mutex_lock(&s->lock);
-	rc = session_examine(&s->session, l->raw, false, e);
-	if (!rc && s->session.status.uid_validity != l->uid_validity)
-		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile", text_name(l->raw).text);
-	if (!rc)
-		rc = give_message(s, entry, to, &bytes, e);
-	pthread_mutex_unlock(&s->lock);
-	if (!rc)
-		rc = fields_add_u64(facts, FACT_SIZE, bytes, 8, e);
-	if (!rc && entry->date_s != NO_DATE)
-		rc = fields_add_u64(facts, FACT_TIME, (uint64_t)entry->date_s * 1000000000u, 8, e);
-	if (!rc && entry->date_s != NO_DATE)
-		rc = fields_add_u64(facts, FACT_ZONE, (uint16_t)entry->zone_minutes, 2, e);
-	return rc;
+	buf_release(out);
+	rc = take(own(base), l, entry, true, &state, out, e);
+	return rc || state == FETCH_HERE ? rc : cannot_have(entry, state, e);
 }
 
 /* ---- the source ---- */
@@ -520,10 +439,14 @@ static void source_free(struct item_source **base)
 
 	if (!s)
 		return;
-	fetch_release(&s->fetch);
+	while (s->lane_count) {
+		struct lane *lane = &s->lanes[--s->lane_count];
+
+		fetch_release(&lane->fetch);
+		session_release(&lane->session);
+		pthread_mutex_destroy(&lane->lock);
+	}
 	folders_release(&s->folders);
-	session_release(&s->session);
-	pthread_mutex_destroy(&s->lock);
 	for (size_t i = 0; i < ARRAY_LEN(s->strings); i++)
 		mem_free(s->strings[i]);
 	buf_wipe(&s->password);
@@ -534,9 +457,12 @@ static void source_free(struct item_source **base)
 static const struct item_source_ops imap_ops = {
 	.collections = source_collections,
 	.list = source_list,
+	.list_since = source_list_since,
 	.listing_count = listing_count,
 	.listing_get = listing_get,
 	.listing_free = listing_free,
+	.facts = source_facts,
+	.head = source_head,
 	.ahead = source_ahead,
 	.fetch = source_fetch,
 	.free = source_free,
@@ -579,19 +505,20 @@ enum err_code imap_source_open(const struct imap_login *login, struct item_sourc
 {
 	struct imap_source *s = mem_zalloc(1, sizeof *s);
 	struct item_source *base = s ? &s->base : NULL;
-	struct imap_login own_login;
 	enum err_code rc;
 
 	if (!s)
 		return err_no_memory(e, sizeof *s);
-	s->base = (struct item_source){
-		.ops = &imap_ops, .world = "imap", .parallel_fetch = true, .keys_immutable = true
-	};
-	pthread_mutex_init(&s->lock, NULL);
-	fetch_init(&s->fetch, &s->session);
-	rc = keep_login(s, login, &own_login, e);
+	s->base = (struct item_source){ .ops = &imap_ops, .world = "imap", .parallel_fetch = true };
+	s->lanes_max = login->connections ? login->connections : LANES;
+	if (s->lanes_max > LANES_MAX)
+		s->lanes_max = LANES_MAX;
+	/* What stands in for a connection is one. */
+	if (login->transport)
+		s->lanes_max = 1;
+	rc = keep_login(s, login, &s->login, e);
 	if (!rc)
-		rc = session_open(&own_login, &s->session, e);
+		rc = lane_open(s, e);
 	if (rc) {
 		source_free(&base);
 		return rc;

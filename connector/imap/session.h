@@ -1,6 +1,9 @@
 /*
  * session: one login that outlives its connections: when one breaks it is made again, after a pause that doubles, and the
- * mailbox that was open is opened again. A mailbox is opened by EXAMINE only.
+ * mailbox that was open is opened again. A mailbox is opened by EXAMINE only. A server that says "later" is waited for; the
+ * connection, if it is still good, is kept.
+ * Patience ends when nothing new was learned for login.patience_ms and for SESSION_TRIES_MIN tries; then the session is dead and
+ *          says so at once to whoever asks: nobody shall wait for each message of a server that is gone.
  * Thread   one at a time.
  */
 #ifndef MAILHOLD_CONNECTOR_IMAP_SESSION_H
@@ -8,7 +11,8 @@
 
 #include "folders.h"
 
-#define SESSION_TRIES_MAX 5 /* connections in a row without anything new learned */
+#define SESSION_TRIES_MIN   5
+#define SESSION_PATIENCE_MS (5 * 60 * 1000)
 
 struct session {
 	struct imap_login login; /* its strings are the caller's */
@@ -16,6 +20,7 @@ struct session {
 	struct buf raw;              /* name of the open mailbox; empty: none */
 	struct folder_status status; /* of it, when it was opened */
 	unsigned tries;              /* since the last session_progress */
+	int64_t trouble_ms;          /* monotonic: when the first of them was */
 	struct err death;            /* set: given up, told to whoever asks */
 };
 
@@ -24,12 +29,20 @@ void session_release(struct session *s);
 /* Opens mailbox RAW, unless it is open already and FRESH is false. */
 MUST_CHECK enum err_code session_examine(struct session *s, struct span raw, bool fresh, struct err *e);
 /*
- * After a failure WHY of something said over the connection: ERR_OK when there is a new connection with the same
- * mailbox open and the caller may say it again; else the error to give up with. ERR_VANISHED: the mailbox has got other
+ * The same, fresh, asking for what changed since KNOWN (QRESYNC, RFC 7162): HANDLER gets the responses FETCH and VANISHED. The
+ * caller begins anew when HANDLER is called after *RESTARTED was set. ERR_UNSUPPORTED: the server cannot do it after all;
+ * nothing is open.
+ */
+MUST_CHECK enum err_code session_resync(struct session *s, struct span raw, const struct folder_status *known,
+                                        imap_handler handler, void *ctx, bool *restarted, struct err *e);
+/*
+ * After a failure WHY of something said over the connection: ERR_OK when the caller may say it again, over the same connection
+ * (*SAME, which may be NULL) or a new one with the same mailbox open; else the error to give up with. What makes no sense
+ * (ERR_CORRUPT) counts as a broken connection: the stream cannot be trusted any more. ERR_VANISHED: the mailbox has got other
  * UIDs meanwhile.
  */
-MUST_CHECK enum err_code session_again(struct session *s, const struct err *why, struct err *e);
-/* Something new was learned: the tries begin anew. */
+MUST_CHECK enum err_code session_again(struct session *s, const struct err *why, bool *same, struct err *e);
+/* Something new was learned: patience begins anew. */
 void session_progress(struct session *s);
 
 #endif

@@ -9,8 +9,8 @@
 
 #include "base/buf.h"
 
-#define WIRE_WORD_BYTES_MAX (64 * KIB) /* of an atom, a quoted string, a line of text, a literal that is not a body */
-#define WIRE_DEPTH_MAX      32         /* of lists in lists, when skipping */
+#define WIRE_WORD_BYTES_MAX MIB /* of an atom, a quoted string, a line of text, a literal that is not a body */
+#define WIRE_DEPTH_MAX      32  /* of lists in lists, when skipping */
 
 /* At least one byte, 0 at the end; as net_read. */
 typedef enum err_code (*wire_read)(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e);

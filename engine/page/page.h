@@ -149,6 +149,9 @@ MUST_CHECK enum err_code page_builder_add(struct page_builder *b, const struct p
  */
 MUST_CHECK enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t row,
                                               struct span state, struct err *e);
+/* The same content under another KEY, with other FACTS: an item that moved, or is in two places. */
+MUST_CHECK enum err_code page_builder_add_as(struct page_builder *b, const struct page *old, uint32_t row,
+                                             struct span key, struct span facts, struct span state, struct err *e);
 /* True when nothing is gathered for an open page: whole old pages may be taken. */
 bool page_builder_at_cut(const struct page_builder *b);
 /*

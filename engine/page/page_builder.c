@@ -404,13 +404,13 @@ enum err_code page_builder_add(struct page_builder *b, const struct page_row *in
 	return end_row(b, in->key, row->id_count * sizeof *ids, in->key.len + in->facts.len + in->state.len, e);
 }
 
-enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t number, struct span state,
-                                   struct err *e)
+enum err_code page_builder_add_as(struct page_builder *b, const struct page *old, uint32_t number, struct span key,
+                                  struct span facts, struct span state, struct err *e)
 {
 	const struct page_row *from = &old->rows[number];
 	struct open_row *row = &b->rows[b->row_count];
 	uint32_t bytes;
-	enum err_code rc = check_order(b, from->key, e);
+	enum err_code rc = check_order(b, key, e);
 
 	memset(row, 0, sizeof *row);
 	row->listed = from->listed;
@@ -422,14 +422,22 @@ enum err_code page_builder_add_old(struct page_builder *b, const struct page *ol
 	if (!rc)
 		rc = keep(b, span_of(from->ids, from->id_count * sizeof *from->ids), &row->ids, &bytes, e);
 	if (!rc)
-		rc = keep(b, from->key, &row->key, &row->key_len, e);
+		rc = keep(b, key, &row->key, &row->key_len, e);
 	if (!rc)
-		rc = keep(b, from->facts, &row->facts, &row->facts_len, e);
+		rc = keep(b, facts, &row->facts, &row->facts_len, e);
 	if (!rc)
 		rc = keep(b, state, &row->state, &row->state_len, e);
 	if (rc)
 		return rc;
-	return end_row(b, from->key, row->id_count * sizeof *from->ids, from->key.len + from->facts.len + state.len, e);
+	return end_row(b, key, row->id_count * sizeof *from->ids, key.len + facts.len + state.len, e);
+}
+
+enum err_code page_builder_add_old(struct page_builder *b, const struct page *old, uint32_t number, struct span state,
+                                   struct err *e)
+{
+	const struct page_row *from = &old->rows[number];
+
+	return page_builder_add_as(b, old, number, from->key, from->facts, state, e);
 }
 
 enum err_code page_builder_take(struct page_builder *b, const struct page_entry *entry, struct span last_key,

@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "engine/work/twins.h"
+#include "mime/mime.h"
 
 #define OLD_NONE    0u
 #define REFETCH     0x80000000u /* the item is known, but its bytes may have changed */
@@ -20,6 +22,9 @@ struct merge {
 	const struct item_listing *listing;
 	size_t count;
 	uint32_t *old;
+	uint8_t *verdicts;      /* enum twins_verdict of each entry before TOLD; NULL without twins */
+	uint64_t rows;          /* that were added */
+	struct buf facts, head; /* scratch, of twins */
 	struct page_list pages;
 	uint64_t bytes; /* of the base's items that stay */
 	uint64_t unchanged;
@@ -121,25 +126,64 @@ static bool must_fetch(const struct merge *m, size_t i)
 	return m->old[i] == OLD_NONE || (m->old[i] & REFETCH);
 }
 
+/* Has the new entry I a twin, as far as the listing tells? */
+static enum err_code judge(struct merge *m, size_t i, uint64_t place, struct err *e)
+{
+	enum twins_verdict verdict = TWINS_NONE;
+	enum err_code rc;
+
+	if (!m->verdicts || m->old[i] != OLD_NONE)
+		return ERR_OK;
+	buf_clear(&m->facts);
+	rc = m->run->source->ops->facts(m->listing, place, &m->facts, e);
+	if (!rc)
+		rc = twins_ask(m->run->twins, buf_span(&m->facts), &verdict, e);
+	m->verdicts[i] = (uint8_t)verdict;
+	return rc;
+}
+
 /* Keeps the source informed of at least half of AHEAD, so that it is told in batches. */
 static enum err_code tell_source(struct merge *m, struct err *e)
 {
 	const struct item_source_ops *ops = m->run->source->ops;
-	uint64_t places[AHEAD];
-	size_t count = 0;
+	uint64_t places[AHEAD], heads[AHEAD];
+	size_t count = 0, head_count = 0;
+	enum err_code rc = ERR_OK;
 
-	if (!ops->ahead || m->told_waiting >= AHEAD / 2)
+	if (m->told_waiting >= AHEAD / 2)
 		return ERR_OK;
-	for (; m->told < m->count && m->told_waiting + count < AHEAD; m->told++) {
+	for (; !rc && m->told < m->count && m->told_waiting + count + head_count < AHEAD; m->told++) {
 		struct item_entry entry;
 
 		if (!must_fetch(m, m->told))
 			continue;
 		entry_at(m, m->told, &entry);
-		places[count++] = entry.place;
+		rc = judge(m, m->told, entry.place, e);
+		if (m->verdicts && m->verdicts[m->told] == TWINS_LIKELY)
+			heads[head_count++] = entry.place;
+		else if (!m->verdicts || m->verdicts[m->told] == TWINS_NONE)
+			places[count++] = entry.place;
 	}
-	m->told_waiting += count;
-	return count ? ops->ahead(m->run->source, m->c, m->listing, places, count, e) : ERR_OK;
+	m->told_waiting += count + head_count;
+	if (!rc && head_count && ops->ahead)
+		rc = ops->ahead(m->run->source, m->c, m->listing, heads, head_count, true, e);
+	if (!rc && count && ops->ahead)
+		rc = ops->ahead(m->run->source, m->c, m->listing, places, count, false, e);
+	return rc;
+}
+
+static void begin_job(const struct merge *m, const struct item_entry *entry, struct item_job *j)
+{
+	struct run *r = m->run;
+
+	j->shared = &r->shared;
+	j->source = r->source;
+	j->collection = m->c;
+	j->listing = m->listing;
+	j->place = entry->place;
+	j->key = entry->key;
+	j->kind = r->collections[m->c].kind;
+	pool_submit(r->pool, &j->job);
 }
 
 static enum err_code submit_ahead(struct merge *m, struct err *e)
@@ -150,24 +194,15 @@ static enum err_code submit_ahead(struct merge *m, struct err *e)
 	size_t most = r->source->parallel_fetch ? RUN_RING : 1;
 	enum err_code rc = tell_source(m, e);
 
-	for (; !rc && m->submitted < m->count && m->ring_used < most; m->submitted++) {
-		struct item_job *j;
+	for (; !rc && m->submitted < m->told && m->ring_used < most; m->submitted++) {
 		struct item_entry entry;
 
-		if (!must_fetch(m, m->submitted))
+		if (!must_fetch(m, m->submitted) || (m->verdicts && m->verdicts[m->submitted]))
 			continue;
 		entry_at(m, m->submitted, &entry);
-		j = &r->jobs[(m->ring_first + m->ring_used) % RUN_RING];
-		j->shared = &r->shared;
-		j->source = r->source;
-		j->collection = m->c;
-		j->listing = m->listing;
-		j->place = entry.place;
-		j->key = entry.key;
-		j->kind = r->collections[m->c].kind;
+		begin_job(m, &entry, &r->jobs[(m->ring_first + m->ring_used) % RUN_RING]);
 		m->ring_used++;
 		m->told_waiting -= m->told_waiting > 0;
-		pool_submit(r->pool, &j->job);
 	}
 	return rc;
 }
@@ -217,6 +252,7 @@ static enum err_code add_old(struct merge *m, size_t i, const struct item_entry 
 	uint32_t row;
 	enum err_code rc = load_old(m, i, &row, e);
 
+	m->rows++;
 	return rc ? rc : page_builder_add_old(m->run->pages, &m->page, row, entry->state, e);
 }
 
@@ -303,6 +339,11 @@ static enum err_code add_fetched(struct merge *m, size_t i, const struct item_en
 	(void)fields_get_u64(row.facts, FACT_SIZE, &bytes);
 	m->bytes += bytes;
 	m->run->report->bytes_read += j->bytes;
+	m->rows++;
+	if (m->run->twins)
+		rc = twins_note(m->run->twins, m->c, m->rows - 1, row.facts, e);
+	if (rc)
+		return rc;
 	if (m->old[i] == OLD_NONE) {
 		m->run->report->items_new++;
 		return ERR_OK;
@@ -332,6 +373,7 @@ static enum err_code keep_or_skip(struct merge *m, size_t i, const struct item_e
 	if (m->old[i] == OLD_NONE || m->run->copied)
 		return ERR_OK;
 	rc = load_old(m, i, &row, e);
+	m->rows++;
 	if (!rc)
 		rc = page_builder_add_old(m->run->pages, &m->page, row, m->page.rows[row].state, e);
 	if (!rc)
@@ -345,10 +387,10 @@ static bool is_ours(enum err_code rc)
 	return rc == ERR_NO_MEMORY || rc == ERR_STATE;
 }
 
-static enum err_code add_new(struct merge *m, size_t i, const struct item_entry *entry, struct err *e)
+static enum err_code take_job(struct merge *m, size_t i, const struct item_entry *entry, struct item_job *j,
+                              struct err *e)
 {
 	struct run *r = m->run;
-	struct item_job *j = &r->jobs[m->ring_first];
 	enum err_code rc;
 	bool stored = false;
 
@@ -366,8 +408,92 @@ static enum err_code add_new(struct merge *m, size_t i, const struct item_entry 
 	}
 	if (!rc && stored)
 		rc = add_fetched(m, i, entry, j, e);
+	return rc;
+}
+
+static enum err_code add_new(struct merge *m, size_t i, const struct item_entry *entry, struct err *e)
+{
+	enum err_code rc = take_job(m, i, entry, &m->run->jobs[m->ring_first], e);
+
 	ring_pop(m);
 	return rc;
+}
+
+/* ---- twins ---- */
+
+/* The facts of a twin: what the listing tells, but for the size and the anchor, which the twin knows. */
+static enum err_code twin_facts(struct merge *m, struct span twin, struct err *e)
+{
+	static const uint32_t tags[] = { FACT_SIZE, FACT_TIME, FACT_ZONE, FACT_ANCHOR, FACT_OBJECT };
+	struct buf told = m->facts;
+	enum err_code rc = ERR_OK;
+
+	m->facts = BUF_EMPTY;
+	for (size_t i = 0; !rc && i < ARRAY_LEN(tags); i++) {
+		struct span from = tags[i] == FACT_SIZE || tags[i] == FACT_ANCHOR ? twin : buf_span(&told), value;
+
+		if (fields_get(from, tags[i], &value))
+			rc = fields_add(&m->facts, tags[i], value, e);
+	}
+	buf_release(&told);
+	return rc;
+}
+
+static enum err_code add_twin(struct merge *m, const struct item_entry *entry, const struct page *page, uint32_t row,
+                              struct err *e)
+{
+	enum err_code rc = twin_facts(m, page->rows[row].facts, e);
+
+	if (!rc)
+		rc = page_builder_add_as(m->run->pages, page, row, entry->key, buf_span(&m->facts), entry->state, e);
+	if (rc)
+		return rc;
+	m->bytes += row_bytes(&page->rows[row]);
+	m->run->report->items_moved++;
+	return twins_note(m->run->twins, m->c, m->rows++, buf_span(&m->facts), e);
+}
+
+static enum err_code read_now(struct merge *m, size_t i, const struct item_entry *entry, struct err *e)
+{
+	struct item_job *j = &m->run->jobs[RUN_RING];
+	enum err_code rc;
+
+	begin_job(m, entry, j);
+	rc = take_job(m, i, entry, j, e);
+	item_job_clear(j);
+	return rc;
+}
+
+/* A new entry that seems to have a twin: its row, if that is true; else the item is read after all. */
+static enum err_code add_likely(struct merge *m, size_t i, const struct item_entry *entry, struct err *e)
+{
+	struct run *r = m->run;
+	const struct page *page = NULL;
+	bool look = m->verdicts[i] == TWINS_LIKELY;
+	uint8_t anchor[16];
+	uint32_t row = 0;
+	struct err why;
+	enum err_code rc;
+
+	if (look) {
+		m->told_waiting -= m->told_waiting > 0;
+		rc = r->source->ops->head(r->source, m->c, m->listing, entry->place, &m->head, &why);
+		if (is_ours(rc))
+			*e = why;
+		if (rc)
+			return is_ours(rc) ? rc : keep_or_skip(m, i, entry, &why, e);
+		keys_anchor(r->repo->keys,
+		            span_first(buf_span(&m->head),
+		                       num_min(mime_header_length(buf_span(&m->head)), PREPARE_HEAD_BYTES)),
+		            anchor);
+	}
+	buf_clear(&m->facts);
+	rc = r->source->ops->facts(m->listing, entry->place, &m->facts, e);
+	if (!rc)
+		rc = twins_find(r->twins, buf_span(&m->facts), look ? anchor : NULL, &page, &row, e);
+	if (rc)
+		return rc;
+	return page ? add_twin(m, entry, page, row, e) : read_now(m, i, entry, e);
 }
 
 /* ---- partial snapshots ---- */
@@ -444,12 +570,15 @@ static enum err_code build(struct merge *m, struct err *e)
 		if (whole) {
 			rc = take_page(m, i, whole, e);
 			i += whole;
+			m->rows += whole;
 			continue;
 		}
 		rc = submit_ahead(m, e);
 		entry_at(m, i, &entry);
-		if (!rc)
-			rc = must_fetch(m, i) ? add_new(m, i, &entry, e) : add_old(m, i, &entry, e);
+		if (!rc && !must_fetch(m, i))
+			rc = add_old(m, i, &entry, e);
+		else if (!rc)
+			rc = m->verdicts && m->verdicts[i] ? add_likely(m, i, &entry, e) : add_new(m, i, &entry, e);
 		i++;
 	}
 	ring_drain(m);
@@ -485,6 +614,13 @@ enum err_code run_collect(struct run *r, size_t c, const struct item_listing *li
 	m.old = mem_zalloc(m.count, sizeof *m.old);
 	if (!m.old)
 		return err_no_memory(e, m.count * sizeof *m.old);
+	if (r->twins) {
+		m.verdicts = mem_zalloc(m.count, sizeof *m.verdicts);
+		if (!m.verdicts) {
+			mem_free(m.old);
+			return err_no_memory(e, m.count);
+		}
+	}
 	page_builder_reset(r->pages);
 	if (base) {
 		m.bytes = base->state.bytes;
@@ -502,6 +638,9 @@ enum err_code run_collect(struct run *r, size_t c, const struct item_listing *li
 	r->report->items_unchanged += m.unchanged;
 	page_release(&m.page);
 	page_list_release(&m.pages);
+	buf_release(&m.facts);
+	buf_release(&m.head);
+	mem_free(m.verdicts);
 	mem_free(m.old);
 	return rc;
 }

@@ -40,6 +40,8 @@ struct copied {
 	const uint64_t *lost; /* items that could not even be listed, so far; the source has told of them */
 };
 
+struct twins;
+
 struct run {
 	struct repo *repo;
 	const struct copied *copied; /* NULL: a snapshot of a source */
@@ -57,6 +59,7 @@ struct run {
 	int64_t started_ms, started_monotonic_ms;
 	bool has_base;
 	struct snapshot_entry base; /* its spans are not used */
+	int64_t base_time_ms;       /* when what the run builds on was begun */
 	struct last last;           /* the base, remembered */
 	bool has_last;
 	struct collection_table table; /* the base, read; only when needed */
@@ -71,7 +74,8 @@ struct run {
 	struct chunk_io io;
 	struct prepare_shared shared;
 	struct page_builder *pages, *list; /* of a collection; of the collection list */
-	struct item_job *jobs;             /* RUN_RING of them */
+	struct item_job *jobs;             /* RUN_RING of them, and one for what must be read at once */
+	struct twins *twins;               /* NULL: the source tells nothing to find them by, or all is to be read */
 	uint64_t skipped;
 	bool unfinished;       /* the copy being committed is a part of it */
 	uint64_t bytes_safe;   /* bytes read that the last commit covers */

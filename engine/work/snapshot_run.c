@@ -3,6 +3,7 @@
  * nothing differs no index is opened, no pack written, and the ledger gets one record.
  */
 #include "engine/work/run.h"
+#include "engine/work/twins.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -61,19 +62,20 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 		rc = page_builder_open(&r->io, &r->list, e);
 	if (rc)
 		return rc;
-	r->jobs = mem_zalloc(RUN_RING, sizeof *r->jobs);
+	r->jobs = mem_zalloc(RUN_RING + 1, sizeof *r->jobs);
 	if (!r->jobs)
-		return err_no_memory(e, RUN_RING * sizeof *r->jobs);
-	for (size_t i = 0; i < RUN_RING; i++)
+		return err_no_memory(e, (RUN_RING + 1) * sizeof *r->jobs);
+	for (size_t i = 0; i < RUN_RING + 1; i++)
 		item_job_init(&r->jobs[i]);
-	return ERR_OK;
+	return r->source->ops->facts && !r->options->rescan ? twins_open(r, &r->twins, e) : ERR_OK;
 }
 
 static void run_release(struct run *r)
 {
-	for (size_t i = 0; r->jobs && i < RUN_RING; i++)
+	for (size_t i = 0; r->jobs && i < RUN_RING + 1; i++)
 		item_job_release(&r->jobs[i]);
 	mem_free(r->jobs);
+	twins_free(&r->twins);
 	writer_free(&r->writer);
 	page_builder_free(&r->pages);
 	page_builder_free(&r->list);
@@ -137,6 +139,7 @@ static void use_base(struct run *r, const struct snapshot_entry *entry)
 {
 	r->has_base = true;
 	r->base = *entry;
+	r->base_time_ms = entry->time_ms;
 	r->base_roots = (struct page_roots){ entry->spine_root, entry->state_root };
 	r->has_last = !(entry->flags & SNAPSHOT_PARTIAL) && last_load(r->repo, &r->account, &r->base.id, &r->last);
 }
@@ -491,6 +494,36 @@ static enum err_code cannot_list(struct run *r, size_t c, const struct err *why)
 	return ERR_OK;
 }
 
+struct known_items {
+	struct run *run;
+	size_t c;
+};
+
+/* Gives a source what the base has of a collection. */
+static enum err_code each_known(void *ctx,
+                                enum err_code (*got)(void *to, struct span key, struct span state, struct err *e),
+                                void *to, struct err *e)
+{
+	struct known_items *k = ctx;
+	struct run *r = k->run;
+	struct chunk_io io = r->writer ? r->io : repo_chunk_io(r->repo);
+	struct page_list pages = PAGE_LIST_EMPTY;
+	struct page page = PAGE_EMPTY;
+	enum err_code rc = need_table(r, e);
+	const struct collection_row *row = rc ? NULL : collection_table_find(&r->table, r->collections[k->c].path);
+
+	if (row)
+		rc = page_list_load(&io, &row->roots, &pages, e);
+	for (size_t p = 0; !rc && p < pages.count; p++) {
+		rc = page_load(&io, &pages.entries[p], PAGE_KEYS | PAGE_STATE, &page, e);
+		for (uint32_t i = 0; !rc && i < page.count; i++)
+			rc = got(to, page.rows[i].key, page.rows[i].state, e);
+	}
+	page_release(&page);
+	page_list_release(&pages);
+	return rc;
+}
+
 /* LISTING stays NULL when nothing changed. */
 static enum err_code list(struct run *r, size_t c, const struct known *known, bool found, struct item_listing **listing,
                           struct err *e)
@@ -501,6 +534,12 @@ static enum err_code list(struct run *r, size_t c, const struct known *known, bo
 
 	if (r->copied && found && r->copied->same(r->source, c, known->items, known->bytes))
 		return ERR_OK;
+	if (r->source->ops->list_since && found && known->cursor.len && !r->options->rescan) {
+		struct known_items items = { r, c };
+
+		return r->source->ops->list_since(r->source, c, known->cursor,
+		                                  &(struct item_known){ &items, each_known }, listing, &out->cursor, e);
+	}
 	rc = r->source->ops->list(r->source, c, found ? known->cursor : SPAN_EMPTY, r->options->rescan, listing,
 	                          &out->cursor, e);
 	if (r->copied && *r->copied->lost != lost) {

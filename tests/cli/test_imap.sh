@@ -27,6 +27,12 @@ elif sys.argv[3] == "change":
     box.store("2", "+FLAGS", "(\\Deleted)")
     box.expunge()
     put("INBOX", None, None, b"Subject: new\r\n\r\nnew\r\n")
+elif sys.argv[3] == "move":
+    box.rename("Entw&APw-rfe/2024", "Renamed")
+    box.select("INBOX")
+    box.copy("3:12", "Sent")
+    box.store("3:12", "+FLAGS", "(\\Deleted)")
+    box.expunge()
 elif sys.argv[3] == "dump": # everything, as sorted lines: folder, flags, date, hash
     lines = []
     for folder in ("INBOX", "Sent", "Entw&APw-rfe/2024"):
@@ -78,9 +84,34 @@ says '"items_state_changed":1'
 run 0 deleted --since 7d
 says 'number 1'
 
+# What moved, or whose folder got another name, is not fetched again. The copies carry the same date.
+client move
+rm -f "$dovecot_mail/alice/rawlog/"*
+run 0 snapshot --source-ca "$dovecot_ca" "$imap_url" --json
+says '"items_moved":11'
+says '"items_new":0'
+says '"bytes_read":0'
+grep -ha 'FETCH.*BODY.PEEK\[\]' "$dovecot_mail/alice/rawlog/"*.in && die "a body was fetched again"
+grep -qa 'BODY.PEEK\[HEADER\]' "$dovecot_mail/alice/rawlog/"*.in || die "no header was looked at"
+run 0 restore latest --to "files:$box/moved"
+find "$box/moved" -name '*.eml' -exec sha256sum {} + | sed 's/ .*//' | sort >"$box/got"
+sed -i 's/("INBOX", "Sent", "Entw&APw-rfe\/2024")/("INBOX", "Sent", "Renamed")/' "$box/client.py"
+client dump | sed 's/.* //' | sort >"$box/want"
+cmp "$box/want" "$box/got" || die "other bytes came back after moving"
+
+# A folder whose UIDVALIDITY is another one is the same folder: nothing of it is fetched again.
+doveadm -c "$box/d/conf" mailbox update -u alice --uid-validity 4711 INBOX || die "doveadm"
+run 0 snapshot --source-ca "$dovecot_ca" "$imap_url" --json
+says '"items_moved":30'
+says '"bytes_read":0'
+
+# A line that is compressed says the same.
+run 0 snapshot --no-parent --source-compress always --source-ca "$dovecot_ca" "$imap_url" --json
+says '"items_new":42'
+
 # Whatever was sent to the server in all runs only read.
 grep -hoaE '^[0-9.]* ?A[0-9]+ [A-Z]+( (FETCH|SEARCH))?|^A[0-9]+ [A-Z]+( FETCH)?' "$dovecot_mail/alice/rawlog/"*.in |
-	grep -vE ' (CAPABILITY|LIST|STATUS|EXAMINE|UID FETCH|LOGOUT|NOOP|AUTHENTICATE)$' && die "another command was sent"
+	grep -vE ' (CAPABILITY|ENABLE|LIST|STATUS|EXAMINE|UID FETCH|LOGOUT|NOOP|AUTHENTICATE)$' && die "another command was sent"
 grep -ha 'FETCH' "$dovecot_mail/alice/rawlog/"*.in | grep -a 'BODY\[' && die "a body was fetched without PEEK"
 
 # STARTTLS; refusals that say what to do; passwords stay out of sight.

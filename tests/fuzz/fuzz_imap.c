@@ -79,7 +79,7 @@ static void read_listing(struct item_source *s, size_t c, const struct item_list
 		before = entry;
 		if (i >= 8)
 			continue;
-		(void)!s->ops->ahead(s, c, l, &entry.place, 1, &e);
+		(void)!s->ops->ahead(s, c, l, &entry.place, 1, i % 2, &e);
 		buf_clear(&facts);
 		if (!s->ops->fetch(s, c, l, entry.place, &to, &facts, &e) && !fields_check(buf_span(&facts)))
 			abort();

@@ -1,6 +1,6 @@
 /*
  * imap_server: a small IMAP server in memory, strict about what it is told and faulty on request, behind the transport of a
- * client. It knows what a reading client needs (RFC 9051: CAPABILITY, AUTHENTICATE, LIST, STATUS, EXAMINE, UID FETCH, LOGOUT)
+ * client. It knows what a reading client needs (RFC 9051: CAPABILITY, AUTHENTICATE, LIST, LSUB, NOOP, STATUS, EXAMINE, UID FETCH, LOGOUT)
  * and counts everything else as an offence.
  */
 #ifndef MAILHOLD_TESTS_IMAP_SERVER_H
@@ -191,6 +191,8 @@ static inline void serve_line(struct imap_server *s, char *line)
 		    !strcmp(word + 19, "AG51bgBnZWhlaW0=") ? "OK in" : "NO [AUTHENTICATIONFAILED] not you");
 	} else if (!strncmp(word, "LIST ", 5)) {
 		SAY(s, "%s%s OK\r\n", s->listing ? s->listing : "* LIST (\\HasNoChildren) \"/\" INBOX\r\n", tag);
+	} else if (!strncmp(word, "LSUB ", 5) || !strcmp(word, "NOOP")) {
+		SAY(s, "%s OK\r\n", tag);
 	} else if (!strncmp(word, "STATUS ", 7)) {
 		SAY(s, "* STATUS INBOX (MESSAGES %zu UIDNEXT %u UIDVALIDITY %u HIGHESTMODSEQ %u)\r\n%s OK\r\n",
 		    s->count, next, serve_validity(s), s->mod_seq, tag);
