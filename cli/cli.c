@@ -19,11 +19,13 @@ volatile sig_atomic_t cli_stop;
 
 #define GLOBAL(field) offsetof(struct cli_globals, field)
 const struct option_def global_options[] = {
-	{ 'r', "repository", OPTION_TEXT, "URL", "the repository (else MAILHOLD_REPOSITORY)", GLOBAL(repository) },
+	{ 'r', "repository", OPTION_TEXT, "URL", "the repository (else MAILHOLD_REPOSITORY, else as configured)",
+	  GLOBAL(repository) },
 	{ 0, "password-file", OPTION_TEXT, "FILE", "its password is the first line of FILE", GLOBAL(password_file) },
 	{ 0, "password-command", OPTION_TEXT, "COMMAND", "its password is the first line that COMMAND prints",
 	  GLOBAL(password_command) },
 	{ 0, "key-file", OPTION_TEXT, "FILE", "it is opened with a key file, not a password", GLOBAL(key_file) },
+	{ 0, "config", OPTION_TEXT, "FILE", "the configuration (else ~/.config/mailhold/config)", GLOBAL(config) },
 	{ 0, "cache-folder", OPTION_TEXT, "FOLDER", "where the local index lies (else ~/.cache/mailhold)",
 	  GLOBAL(cache_folder) },
 	{ 0, "expect-head", OPTION_TEXT, "HEAD", "stop when the store is older than HEAD, as a run printed it",
@@ -217,13 +219,37 @@ enum err_code cli_go_on(struct err *e)
 
 /* ---- the repository ---- */
 
+enum err_code cli_config(struct cli *c, struct err *e)
+{
+	return c->config ? ERR_OK : config_open(c->g.config, &c->config, e);
+}
+
 enum err_code cli_need_url(struct cli *c, struct err *e)
 {
+	enum err_code rc;
+
 	c->url = c->g.repository ? c->g.repository : getenv("MAILHOLD_REPOSITORY");
 	if (c->url && *c->url)
 		return ERR_OK;
-	c->url = NULL;
-	return err_set(e, ERR_USAGE, "no repository was named (write -r URL, or set MAILHOLD_REPOSITORY)");
+	rc = cli_config(c, e);
+	if (rc)
+		return rc;
+	c->url = config_repository(c->config)->url;
+	if (c->url)
+		return ERR_OK;
+	return err_set(e, ERR_USAGE,
+	               "no repository was named (write -r URL, set MAILHOLD_REPOSITORY, or configure one)");
+}
+
+void cli_configured_secret(const struct cli *c, struct secret_options *o)
+{
+	const struct config_repository *r = c->config ? config_repository(c->config) : NULL;
+
+	if (!r || c->url != r->url)
+		return;
+	o->configured_key_file = r->key_file;
+	o->configured_password_file = r->password_file;
+	o->configured_password_command = r->password_command;
 }
 
 static void attach(struct cli *c, struct repo *repo)
@@ -244,10 +270,17 @@ struct opening {
 	struct secret_options secret;
 };
 
+static const char *cache_folder(const struct cli *c)
+{
+	const struct config_repository *r = c->config ? config_repository(c->config) : NULL;
+
+	return c->g.cache_folder || !r || c->url != r->url ? c->g.cache_folder : r->cache_folder;
+}
+
 static enum err_code open_once(struct cli *c, const struct opening *from, struct repo **out, bool *again, struct err *e)
 {
 	struct repo_options o = { .url = from->url,
-		                  .cache_folder = c->g.cache_folder,
+		                  .cache_folder = cache_folder(c),
 		                  .expect_head = from->expect_head,
 		                  .wait_ms = c->wait_ms,
 		                  .notice = cli_notice,
@@ -307,6 +340,7 @@ enum err_code cli_open(struct cli *c, struct err *e)
 		                            .password_command = c->g.password_command,
 		                            .stop = &cli_stop } };
 
+	cli_configured_secret(c, &from.secret);
 	return rc ? rc : open_asking(c, &from, &c->repo, e);
 }
 
@@ -484,5 +518,6 @@ int cli_main(int argc, char **argv)
 	secret_drop_environment();
 	code = finish(&c, rc, &e);
 	repo_free(&c.repo);
+	config_free(&c.config);
 	return code;
 }

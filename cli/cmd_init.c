@@ -50,7 +50,11 @@ static enum err_code tell(struct cli *c, const struct secret_got *got, struct er
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
 	const struct values *v = values;
-	struct secret_options so = { c->g.key_file, c->g.password_file, c->g.password_command, true, &cli_stop };
+	struct secret_options so = { .key_file = c->g.key_file,
+		                     .password_file = c->g.password_file,
+		                     .password_command = c->g.password_command,
+		                     .create = true,
+		                     .stop = &cli_stop };
 	struct slot_options slot = { .label = v->label ? span_cstr(v->label) : SPAN_EMPTY };
 	struct repo_options o = { .cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c };
 	struct secret_got got = { 0 };
@@ -70,6 +74,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		rc = cli_parity_percent(v->parity, &parity, e);
 	if (rc)
 		return rc;
+	cli_configured_secret(c, &so);
 	rc = secret_input(&so, &got, e);
 	if (!rc) {
 		o.url = c->url;

@@ -215,7 +215,11 @@ static enum err_code role_of(const char *text, enum role *out, struct err *e)
 
 static enum err_code new_secret(struct cli *c, const struct values *v, struct secret_got *out, struct err *e)
 {
-	struct secret_options so = { v->new_key_file, v->new_password_file, v->new_password_command, true, &cli_stop };
+	struct secret_options so = { .key_file = v->new_key_file,
+		                     .password_file = v->new_password_file,
+		                     .password_command = v->new_password_command,
+		                     .create = true,
+		                     .stop = &cli_stop };
 	enum err_code rc = secret_input_new(&so, out, e);
 
 	if (rc && cli_stop)

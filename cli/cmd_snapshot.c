@@ -4,25 +4,29 @@
 #include <stdlib.h>
 
 #include "account_name.h"
+#include "account_source.h"
+#include "base/mem.h"
 #include "base/text.h"
-#include "connector/connector.h"
-#include "secret_input.h"
+#include "take.h"
 
 struct values {
 	const char *account, *compression;
 	const char *password_file, *password_command, *token_command, *ca_file, *auth,
 	        *compress; /* of a source at a server */
-	const char *wait, *connections;
+	const char *fingerprint, *tls, *wait, *connections;
+	const char *jobs;
 	struct text_list tags;
-	bool rescan, dry_run, no_parent;
+	bool rescan, dry_run, no_parent, all;
 };
 
-#define NET_PROMPT_BYTES 400
+enum { JOBS_DEFAULT = 2 };
 
 #define AT(field) offsetof(struct values, field)
 static const struct option_def options[] = {
 	{ 'a', "account", OPTION_TEXT, "NAME", "whose items these are (else taken from the source's path)",
 	  AT(account) },
+	{ 0, "all", OPTION_FLAG, NULL, "all accounts of the configuration, the longest unseen first", AT(all) },
+	{ 'j', "jobs", OPTION_TEXT, "N", "so many accounts at once (else 2)", AT(jobs) },
 	{ 't', "tag", OPTION_LIST, "TAG", "a word to remember the snapshot by; may be repeated", AT(tags) },
 	{ 0, "rescan", OPTION_FLAG, NULL, "look inside items that seem unchanged", AT(rescan) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "read and count, store nothing", AT(dry_run) },
@@ -37,6 +41,9 @@ static const struct option_def options[] = {
 	  AT(auth) },
 	{ 0, "source-ca", OPTION_TEXT, "FILE", "PEM: authorities to trust at that server instead of the system's",
 	  AT(ca_file) },
+	{ 0, "source-fingerprint", OPTION_TEXT, "HEX", "the SHA-256 of its certificate: trust this one and no other",
+	  AT(fingerprint) },
+	{ 0, "source-tls", OPTION_TEXT, "HOW", "required, or off for an imap:// server on this machine", AT(tls) },
 	{ 0, "source-compress", OPTION_TEXT, "WHEN", "compress the line to it: far (the default), always or never",
 	  AT(compress) },
 	{ 0, "source-connections", OPTION_TEXT, "N", "at most so many connections to it at once (3)", AT(connections) },
@@ -136,21 +143,387 @@ static enum err_code put_words(const struct snapshot_report *r, const char *acco
 	return rc;
 }
 
-static enum err_code put_report(struct cli *c, const struct snapshot_report *r, const char *account, const char *source,
-                                bool dry_run, uint64_t skipped, struct err *e)
+/* ---- several accounts: a table at the end ---- */
+
+struct totals {
+	struct cli *c;
+	struct err e; /* the first failure to print */
+	bool many;
+};
+
+/* Of a take that has ended; printing is at its end for many accounts, except for --json and failures. */
+static enum err_code tell_done(struct cli *c, struct take *t, bool many, struct err *e)
 {
-	progress_clear(&c->progress);
-	if (r->info.flags & ENGINE_SNAPSHOT_GAPS)
+	const struct snapshot_report *r = &t->report;
+
+	if (r->info.flags & ENGINE_SNAPSHOT_GAPS || t->skipped)
 		c->incomplete = true;
 	if (r->info.flags & ENGINE_SNAPSHOT_SHRUNK)
 		cli_note(c,
 		         "warning: %s has less than half of the items that it had before; the earlier snapshots stay",
-		         account);
+		         t->options.account);
 	if (c->g.json)
-		return put_json(r, account, source, dry_run, skipped, e);
-	if (c->g.quiet)
+		return put_json(r, t->options.account, t->source, t->options.dry_run, t->skipped, e);
+	return c->g.quiet || many ? ERR_OK : put_words(r, t->options.account, t->options.dry_run, t->skipped, e);
+}
+
+static enum err_code tell_failed(struct cli *c, const struct take *t, struct err *e)
+{
+	struct row r;
+
+	c->failed = true;
+	cli_print_error(c, &t->why);
+	if (!c->g.json)
 		return ERR_OK;
-	return put_words(r, account, dry_run, skipped, e);
+	r = row_new("failed");
+	row_cstr(&r, "account", t->options.account);
+	row_cstr(&r, "source", t->source);
+	row_cstr(&r, "code", err_code_name(t->why.code));
+	row_cstr(&r, "message", t->why.text);
+	return row_put(&r, e);
+}
+
+static void ended(void *ctx, struct take *t)
+{
+	struct totals *all = ctx;
+	struct err e = { 0 };
+	enum err_code rc = ERR_OK;
+
+	progress_clear(&all->c->progress);
+	if (t->state == TAKE_DONE)
+		rc = tell_done(all->c, t, all->many, &e);
+	else if (all->many)
+		rc = tell_failed(all->c, t, &e);
+	if (rc && !all->e.code)
+		all->e = e;
+}
+
+static void put_take_row(struct table *table, const struct take *t)
+{
+	const struct snapshot_report *r = &t->report;
+	bool done = t->state == TAKE_DONE;
+
+	table_cell(table, span_cstr(t->options.account));
+	table_text(table, !done                ? (t->state == TAKE_FAILED ? "failed" : "not begun")
+	                  : t->options.dry_run ? "dry run"
+	                                       : snapshot_short(&r->info).text);
+	table_text(table, done ? number_text(r->info.items).text : "-");
+	table_text(table, done ? number_text(r->items_new + r->items_changed).text : "-");
+	table_text(table, done ? number_text(r->items_removed).text : "-");
+	table_text(table, done ? number_text(t->skipped).text : "-");
+	table_text(table, done ? text_size(r->bytes_stored).text : "-");
+	table_text(table, done ? number_text((uint64_t)(t->duration_ms + 500) / 1000).text : "-");
+}
+
+struct counts {
+	size_t done, incomplete, failed, waiting;
+	const char *head; /* the newest */
+	uint64_t head_number;
+};
+
+static struct counts count_takes(const struct take *takes, size_t count)
+{
+	struct counts n = { .head = "" };
+
+	for (size_t i = 0; i < count; i++) {
+		const struct take *t = &takes[i];
+		uint64_t number = strtoull(t->report.head, NULL, 10);
+
+		n.failed += t->state == TAKE_FAILED;
+		n.waiting += t->state == TAKE_WAITS;
+		if (t->state != TAKE_DONE)
+			continue;
+		if (t->skipped || t->report.info.flags & ENGINE_SNAPSHOT_GAPS)
+			n.incomplete++;
+		else
+			n.done++;
+		if (number >= n.head_number) {
+			n.head_number = number;
+			n.head = t->report.head;
+		}
+	}
+	return n;
+}
+
+static enum err_code put_summary_json(const struct counts *n, size_t count, struct err *e)
+{
+	struct row r = row_new("summary");
+
+	row_number(&r, "accounts", count);
+	row_number(&r, "complete", n->done);
+	row_number(&r, "incomplete", n->incomplete);
+	row_number(&r, "failed", n->failed);
+	row_number(&r, "not_begun", n->waiting);
+	row_cstr(&r, "head", n->head);
+	return row_put(&r, e);
+}
+
+static enum err_code put_summary(struct cli *c, const struct take *takes, size_t count, struct err *e)
+{
+	static const char *const titles[] = { "account",  "snapshot", ">items",  ">new",
+		                              ">removed", ">skipped", ">stored", ">seconds" };
+	struct counts n = count_takes(takes, count);
+	struct table table = table_new(titles, ARRAY_LEN(titles), e);
+	struct line l = line_new(e);
+	enum err_code rc;
+
+	if (c->g.json)
+		return put_summary_json(&n, count, e);
+	for (size_t i = 0; i < count; i++)
+		put_take_row(&table, &takes[i]);
+	rc = table_put(&table);
+	line_printf(&l, "%s accounts: %s complete", number_text(count).text, number_text(n.done).text);
+	count_of(&l, n.incomplete, "with items left out");
+	count_of(&l, n.failed, "failed");
+	count_of(&l, n.waiting, "not begun");
+	if (*n.head)
+		line_printf(&l, "; head %s", n.head);
+	if (!rc)
+		rc = line_put(&l);
+	line_release(&l);
+	return rc;
+}
+
+static enum err_code run_takes(struct cli *c, struct take *takes, size_t count, unsigned jobs, bool many, struct err *e)
+{
+	struct totals all = { .c = c, .many = many };
+	struct err told = { 0 };
+	enum err_code rc = takes_run(c, takes, count, jobs, ended, &all, e);
+
+	progress_clear(&c->progress);
+	if (many && (!c->g.quiet || c->g.json) && put_summary(c, takes, count, &told) && !all.e.code)
+		all.e = told;
+	cli_reports_end(c);
+	/* One account alone tells its failure as a command does. */
+	if (!many && takes[0].state == TAKE_FAILED)
+		*e = takes[0].why;
+	if (!many && takes[0].state == TAKE_FAILED)
+		return e->code;
+	if (!rc && all.e.code)
+		*e = all.e;
+	return rc ? rc : all.e.code;
+}
+
+/* ---- which ones ---- */
+
+struct wanted {
+	struct take *takes;
+	size_t count;
+	struct account given;   /* of sources on the command line: how to log in there */
+	struct buf *names;      /* COUNT of them; empty for accounts of the configuration */
+	struct text_list *tags; /* the same */
+};
+
+static void wanted_release(struct wanted *w)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		buf_release(&w->names[i]);
+		text_list_release(&w->tags[i]);
+	}
+	mem_free(w->takes);
+	mem_free(w->names);
+	mem_free(w->tags);
+}
+
+static enum err_code wanted_init(struct wanted *w, size_t count, struct err *e)
+{
+	w->takes = mem_zalloc(count + 1, sizeof *w->takes);
+	w->names = mem_zalloc(count + 1, sizeof *w->names);
+	w->tags = mem_zalloc(count + 1, sizeof *w->tags);
+	if (!w->takes || !w->names || !w->tags)
+		return err_no_memory(e, count * sizeof *w->takes);
+	w->count = count;
+	return ERR_OK;
+}
+
+/* An account of the configuration is meant by a word that could be no path and no URL. */
+static enum err_code configured(struct cli *c, const char *word, const struct account **out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	*out = NULL;
+	if (!strpbrk(word, "/:"))
+		rc = cli_config(c, e);
+	if (!rc && c->config)
+		*out = config_find(c->config, word);
+	return rc;
+}
+
+static bool has_source_options(const struct values *v)
+{
+	return v->password_file || v->password_command || v->token_command || v->ca_file || v->auth || v->compress ||
+	       v->fingerprint || v->tls || v->wait || v->connections;
+}
+
+/* What the account says counts where the command line says nothing; tags of both. */
+static enum err_code want_account(struct wanted *w, size_t i, const struct values *v, const struct account *a,
+                                  const struct snapshot_options *base, struct err *e)
+{
+	struct take *t = &w->takes[i];
+	enum err_code rc = account_check(a, e);
+
+	if (rc)
+		return rc;
+	if (has_source_options(v) || v->account)
+		return err_set(e, ERR_USAGE,
+		               "--account and --source-… go with a source; %s is an account of the configuration",
+		               a->name);
+	*t = (struct take){ .account = a, .source = a->sources.items[0], .options = *base };
+	for (size_t j = 0; !rc && j < v->tags.count; j++)
+		rc = text_list_add(&w->tags[i], v->tags.items[j], e);
+	for (size_t j = 0; !rc && j < a->tags.count; j++)
+		rc = text_list_add(&w->tags[i], a->tags.items[j], e);
+	if (!rc && !v->compression)
+		rc = compression_level(a->compression, &t->options.compression_level, e);
+	t->options.account = a->name;
+	t->options.source = t->source;
+	t->options.tags = w->tags[i].items;
+	t->options.tag_count = w->tags[i].count;
+	return rc ? rc : check_tags(&w->tags[i], e);
+}
+
+static enum err_code want_source(struct wanted *w, size_t i, const struct values *v, const char *source,
+                                 const struct snapshot_options *base, struct err *e)
+{
+	struct take *t = &w->takes[i];
+	enum err_code rc;
+
+	*t = (struct take){ .account = &w->given, .source = source, .environment = true, .options = *base };
+	rc = v->account ? account_name_check(v->account, e) : ERR_OK;
+	if (!rc)
+		rc = v->account ? buf_append(&w->names[i], span_of(v->account, strlen(v->account) + 1), e)
+		                : account_name_of_source(source, &w->names[i], e);
+	t->options.source = source;
+	t->options.account = rc ? NULL : (const char *)w->names[i].ptr;
+	t->options.tags = v->tags.items;
+	t->options.tag_count = v->tags.count;
+	return rc;
+}
+
+/* One account per source; two sources in one account would each look like the loss of the other. */
+static enum err_code check_distinct(const struct wanted *w, struct err *e)
+{
+	for (size_t i = 0; i < w->count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(w->takes[i].options.account, w->takes[j].options.account))
+				return err_set(e, ERR_USAGE,
+				               "%s and %s would both be the account %s: run mailhold once for each, "
+				               "with --account NAME",
+				               text_name(span_cstr(w->takes[j].source)).text,
+				               text_name(span_cstr(w->takes[i].source)).text,
+				               w->takes[i].options.account);
+	return ERR_OK;
+}
+
+static enum err_code want_words(struct cli *c, struct wanted *w, const struct values *v, const struct text_list *words,
+                                const struct snapshot_options *base, struct err *e)
+{
+	enum err_code rc = wanted_init(w, words->count, e);
+
+	if (!rc && v->account && words->count > 1)
+		rc = err_set(e, ERR_USAGE,
+		             "--account names one account, and every source needs its own: "
+		             "run mailhold once for each source");
+	for (size_t i = 0; !rc && i < words->count; i++) {
+		const struct account *a;
+
+		rc = configured(c, words->items[i], &a, e);
+		if (!rc)
+			rc = a ? want_account(w, i, v, a, base, e) : want_source(w, i, v, words->items[i], base, e);
+	}
+	return rc ? rc : check_distinct(w, e);
+}
+
+static enum err_code want_all(struct cli *c, struct wanted *w, const struct values *v,
+                              const struct snapshot_options *base, struct err *e)
+{
+	size_t count = 0, n = 0;
+	enum err_code rc = cli_config(c, e);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < config_account_count(c->config); i++)
+		count += !config_account(c->config, i)->paused;
+	if (!count)
+		return err_set(e, ERR_USAGE, "the configuration has no accounts (mailhold account add NAME SOURCE)");
+	rc = wanted_init(w, count, e);
+	for (size_t i = 0; !rc && i < config_account_count(c->config); i++) {
+		const struct account *a = config_account(c->config, i);
+
+		if (!a->paused)
+			rc = want_account(w, n++, v, a, base, e);
+	}
+	return rc;
+}
+
+/* ---- in which order ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct take *x = a, *y = b;
+
+	return strcmp(x->options.account, y->options.account);
+}
+
+static int compare_name_to_take(const void *name, const void *take)
+{
+	const struct take *t = take;
+
+	return span_compare(*(const struct span *)name, span_cstr(t->options.account));
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	const struct take *x = a, *y = b;
+
+	if (x->last_ms != y->last_ms)
+		return x->last_ms < y->last_ms ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static enum err_code note_time(void *ctx, const struct snapshot_info *s, struct err *e)
+{
+	struct wanted *w = ctx;
+	struct take *t = bsearch(&s->account, w->takes, w->count, sizeof *w->takes, compare_name_to_take);
+
+	(void)e;
+	if (t && !(s->flags & ENGINE_SNAPSHOT_PARTIAL) && s->time_ms > t->last_ms)
+		t->last_ms = s->time_ms;
+	return ERR_OK;
+}
+
+/* The longest unseen first: a run that is cut short leaves out others than the one before did. */
+static enum err_code sort_wanted(struct cli *c, struct wanted *w, struct err *e)
+{
+	enum err_code rc;
+
+	for (size_t i = 0; i < w->count; i++)
+		w->takes[i].at = i;
+	qsort(w->takes, w->count, sizeof *w->takes, compare_names);
+	rc = repo_snapshots(c->repo, SNAPSHOTS_LIVE, NULL, note_time, w, e);
+	qsort(w->takes, w->count, sizeof *w->takes, compare_times);
+	return rc;
+}
+
+/* ---- the command ---- */
+
+/* For tests of crashes: partial snapshots so often that a short run has several. */
+static int64_t partial_every_ms(void)
+{
+	const char *given = getenv("MAILHOLD_PARTIAL_MS");
+	uint64_t ms = 0;
+
+	return given && text_number(span_cstr(given), 1000000000, &ms) ? (int64_t)ms : 0;
+}
+
+static enum err_code read_jobs(const struct values *v, unsigned *out, struct err *e)
+{
+	uint64_t n = JOBS_DEFAULT;
+
+	if (v->jobs && (!text_number(span_cstr(v->jobs), TAKE_JOBS_MAX, &n) || !n))
+		return err_set(e, ERR_USAGE, "--jobs is a number from 1 to %d", TAKE_JOBS_MAX);
+	*out = (unsigned)n;
+	return ERR_OK;
 }
 
 /* A number from LEAST to MOST; NULL leaves *OUT alone. */
@@ -163,160 +536,66 @@ static enum err_code number_of(const char *option, const char *text, uint64_t le
 	               (unsigned long long)most);
 }
 
-/* Opens SOURCE, and logs in where it is a server. */
-static enum err_code open_source(const struct values *v, const char *source, struct item_source **out, struct err *e)
+static enum err_code want(struct cli *c, struct wanted *w, const struct values *v, const struct text_list *words,
+                          struct err *e)
 {
-	struct secret_options given = { .password_file = v->password_file,
-		                        .password_command = v->token_command ? v->token_command : v->password_command,
-		                        .stop = &cli_stop };
-	struct server_login login = { .is_token = v->token_command,
-		                      .mechanism = v->auth,
-		                      .ca_file = v->ca_file,
-		                      .compress = v->compress,
-		                      .stop = &cli_stop };
-	struct secret *secret = NULL;
-	char prompt[NET_PROMPT_BYTES];
+	struct snapshot_options base = { .rescan = v->rescan,
+		                         .partial_every_ms = partial_every_ms(),
+		                         .dry_run = v->dry_run,
+		                         .no_parent = v->no_parent };
 	uint64_t connections = 0, wait_s = 0;
-	enum err_code rc;
+	enum err_code rc = compression_level(v->compression, &base.compression_level, e);
 
-	if (!connector_is_server(source))
-		return connector_source_open(source, out, e);
-	if (v->token_command && v->password_command)
-		given.password_file = given.password_command; /* too many: told there */
-	snprintf(prompt, sizeof prompt, "Password at %s: ", text_name(span_cstr(source)).text);
-	rc = connector_server_check(source, e);
 	if (!rc)
 		rc = number_of("--source-connections", v->connections, 1, 8, &connections, e);
 	if (!rc)
 		rc = number_of("--source-wait", v->wait, 0, 86400, &wait_s, e);
-	login.connections = (unsigned)connections;
-	login.patience_ms = v->wait ? (wait_s ? (int64_t)wait_s * 1000 : -1) : 0;
+	w->given = (struct account){ .password_file = v->password_file,
+		                     .password_command = v->password_command,
+		                     .token_command = v->token_command,
+		                     .auth = v->auth,
+		                     .ca_file = v->ca_file,
+		                     .fingerprint = v->fingerprint,
+		                     .tls = v->tls,
+		                     .compress = v->compress,
+		                     .connections = (unsigned)connections,
+		                     .patience_ms = !v->wait ? 0
+		                                    : wait_s ? (int64_t)wait_s * 1000
+		                                             : -1 };
 	if (!rc)
-		rc = secret_input_source(&given, prompt, &secret, e);
-	if (!rc) {
-		login.password = secret_span(secret);
-		rc = connector_server_open(source, &login, out, e);
-	}
-	secret_free(&secret);
-	return rc;
-}
-
-static enum err_code take_one(struct cli *c, const struct values *v, const char *source, const char *account,
-                              const struct snapshot_options *base, struct err *e)
-{
-	struct snapshot_options o = *base;
-	struct snapshot_report report = { 0 };
-	struct item_source *from = NULL;
-	uint64_t before = c->reports;
-	enum err_code rc = open_source(v, source, &from, e);
-
+		rc = check_tags(&v->tags, e);
+	if (!rc && v->all && words->count)
+		rc = err_set(e, ERR_USAGE, "--all takes all accounts of the configuration: name none");
+	if (!rc && !v->all && !words->count)
+		rc = err_set(e, ERR_USAGE, "say what of: a source, an account of the configuration, or --all");
 	if (rc)
 		return rc;
-	from->report = cli_report;
-	from->report_ctx = c;
-	o.account = account;
-	o.source = source;
-	rc = engine_snapshot(c->repo, from, &o, &report, e);
-	if (!rc)
-		rc = put_report(c, &report, account, source, o.dry_run, c->reports - before, e);
-	from->ops->free(&from);
-	return rc ? err_note(e, "taking a snapshot of %s", text_name(span_cstr(source)).text) : ERR_OK;
-}
-
-/* After these the next source would only fail the same way. */
-static bool ends_run(enum err_code rc)
-{
-	return rc == ERR_CANCELLED || rc == ERR_NO_SPACE || rc == ERR_NO_MEMORY || rc == ERR_FORKED || rc == ERR_BUSY ||
-	       rc == ERR_OUTCOME_UNKNOWN;
-}
-
-static enum err_code take_all(struct cli *c, const struct values *v, const struct text_list *sources,
-                              const struct buf *accounts, const struct snapshot_options *o, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	for (size_t i = 0; i < sources->count; i++) {
-		rc = take_one(c, v, sources->items[i], (const char *)accounts[i].ptr, o, e);
-		if (!rc)
-			continue;
-		if (ends_run(rc) || i + 1 == sources->count)
-			break;
-		/* One bad source stops one source. */
-		cli_print_error(c, e);
-		c->failed = true;
-		rc = ERR_OK;
-	}
-	cli_reports_end(c);
-	return rc;
-}
-
-/* One account per source; two sources in one account would each look like the loss of the other. */
-static enum err_code name_accounts(const struct text_list *sources, const char *given, struct buf *accounts,
-                                   struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	if (given && sources->count > 1)
-		return err_set(e, ERR_USAGE,
-		               "--account names one account, and every source needs its own: "
-		               "run mailhold once for each source");
-	if (given)
-		rc = account_name_check(given, e);
-	for (size_t i = 0; i < sources->count && !rc; i++) {
-		rc = given ? buf_append(&accounts[i], span_of(given, strlen(given) + 1), e)
-		           : account_name_of_source(sources->items[i], &accounts[i], e);
-		for (size_t j = 0; j < i && !rc; j++)
-			if (!strcmp((const char *)accounts[i].ptr, (const char *)accounts[j].ptr))
-				rc = err_set(e, ERR_USAGE,
-				             "%s and %s would both be the account %s: run mailhold once for each, "
-				             "with --account NAME",
-				             text_name(span_cstr(sources->items[j])).text,
-				             text_name(span_cstr(sources->items[i])).text,
-				             (const char *)accounts[i].ptr);
-	}
-	return rc;
-}
-
-#define SOURCES_MAX 64
-
-/* For tests of crashes: partial snapshots so often that a short run has several. */
-static int64_t partial_every_ms(void)
-{
-	const char *given = getenv("MAILHOLD_PARTIAL_MS");
-	uint64_t ms = 0;
-
-	return given && text_number(span_cstr(given), 1000000000, &ms) ? (int64_t)ms : 0;
+	return v->all ? want_all(c, w, v, &base, e) : want_words(c, w, v, words, &base, e);
 }
 
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
 	const struct values *v = values;
-	struct snapshot_options o = { .tags = v->tags.items,
-		                      .tag_count = v->tags.count,
-		                      .rescan = v->rescan,
-		                      .partial_every_ms = partial_every_ms(),
-		                      .dry_run = v->dry_run,
-		                      .no_parent = v->no_parent };
-	struct buf accounts[SOURCES_MAX] = { 0 };
-	enum err_code rc = compression_level(v->compression, &o.compression_level, e);
+	struct wanted w = { 0 };
+	unsigned jobs = 1;
+	enum err_code rc = read_jobs(v, &jobs, e);
 
 	if (!rc)
-		rc = check_tags(&v->tags, e);
-	if (!rc)
-		rc = name_accounts(words, v->account, accounts, e);
+		rc = want(c, &w, v, words, e);
 	if (!rc)
 		rc = cli_open(c, e);
+	if (!rc && v->all)
+		rc = sort_wanted(c, &w, e);
 	if (!rc)
-		rc = take_all(c, v, words, accounts, &o, e);
-	for (size_t i = 0; i < SOURCES_MAX; i++)
-		buf_release(&accounts[i]);
+		rc = run_takes(c, w.takes, w.count, jobs, v->all || w.count > 1, e);
+	wanted_release(&w);
 	return rc;
 }
 
 const struct command command_snapshot = {
 	.name = "snapshot",
 	.alias = "backup",
-	.words = "SOURCE...",
+	.words = "SOURCE|ACCOUNT...",
 	.summary = "take what a source holds now into the repository",
 	.details =
 	        "SOURCE is a path, whose kind is found out (a Maildir, an mbox file or a folder of them, a tree of "
@@ -325,12 +604,14 @@ const struct command command_snapshot = {
 	        "(imap:// with STARTTLS). It is only read. Only what changed since the account's last snapshot is\n"
 	        "read and stored. Without --account the account is named after the last part of the path, or the one\n"
 	        "before for names like Maildir: /home/ann/Maildir is ann; at a server after its user.\n"
+	        "ACCOUNT is one of the configuration (mailhold account add); a folder of that name is written ./NAME.\n"
+	        "Several are taken side by side (--jobs), each with a commit of its own; one that fails stops no "
+	        "other.\n"
 	        "Items that cannot be read are told and left out, and the exit code is 3.\n",
 	.examples = "mailhold snapshot ~/Maildir\nmailhold snapshot --account ann@example.org --tag monthly "
-	            "maildir:/var/mail/ann",
+	            "maildir:/var/mail/ann\nmailhold snapshot --all --jobs 4",
 	.options = options,
 	.option_count = ARRAY_LEN(options),
-	.words_min = 1,
-	.words_max = SOURCES_MAX,
+	.words_max = WORDS_ANY,
 	.run = run,
 };

@@ -7,6 +7,7 @@
 #define MAILHOLD_CLI_COMMAND_H
 
 #include "args.h"
+#include "config.h"
 #include "engine/engine.h"
 #include "output.h"
 #include "place.h"
@@ -26,12 +27,14 @@ enum exit_code {
 
 struct cli_globals {
 	const char *repository, *password_file, *password_command, *key_file, *cache_folder, *expect_head, *wait;
+	const char *config;
 	bool json, quiet, verbose, no_progress, help, version;
 };
 
 struct cli {
 	struct cli_globals g;
 	const struct command *command; /* NULL before it is known */
+	struct config *config;         /* NULL before cli_config */
 	const char *url;               /* of the repository */
 	int64_t wait_ms;               /* --wait */
 	struct repo *repo;
@@ -62,7 +65,7 @@ struct command {
 extern const struct command command_init, command_snapshot, command_snapshots, command_ls, command_cat, command_find,
         command_diff, command_deleted, command_restore, command_copy, command_forget, command_prune, command_repair,
         command_pin, command_unpin, command_hold, command_check, command_stats, command_key, command_parity,
-        command_version, command_help;
+        command_account, command_version, command_help;
 extern const struct option_def global_options[];
 extern const size_t global_option_count;
 /* All commands in the order of help. */
@@ -93,8 +96,13 @@ void cli_reports_end(struct cli *c);
 /* Goes on only while nobody has said stop; for visitors that print. */
 MUST_CHECK enum err_code cli_go_on(struct err *e);
 
-/* The repository's URL from -r or MAILHOLD_REPOSITORY into c->url. */
+/* Reads the configuration file into c->config, once. */
+MUST_CHECK enum err_code cli_config(struct cli *c, struct err *e);
+/* The repository's URL from -r, MAILHOLD_REPOSITORY or the configuration into c->url. */
 MUST_CHECK enum err_code cli_need_url(struct cli *c, struct err *e);
+struct secret_options;
+/* What the configuration says of a repository goes with the URL that it gives, and with no other. */
+void cli_configured_secret(const struct cli *c, struct secret_options *o);
 /* Asks for the secret and opens the repository into c->repo, with progress, notices and the stop flag. */
 MUST_CHECK enum err_code cli_open(struct cli *c, struct err *e);
 /* A second repository, to copy to; what opens it (NULL: not given). It is the caller's to free. */

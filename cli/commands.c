@@ -28,10 +28,10 @@ const struct command *const commands[] = {
 	&command_parity,
 	&command_stats,
 	&command_key,
+	&command_account,
 	&command_version,
 	&command_help,
 	LATER("session", "ACTION", "list and end sessions of writers"),
-	LATER("account", "ACTION", "keep sources for snapshot --all"),
 	LATER("mount", "FOLDER", "look at snapshots as files"),
 	LATER("web", "", "look at snapshots in a browser"),
 };

@@ -3,14 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "child.h"
 #include "key_sheet.h"
 
 enum { KEY_FILE_TEXT_BYTES = 2 * SLOT_KEY_FILE_BYTES, KEY_WAIT_MS = 200 };
@@ -54,20 +55,6 @@ void secret_drop_environment(void)
 {
 	secret_free(&from_environment[MAIN]);
 	secret_free(&from_environment[TARGET]);
-}
-
-enum err_code password_first_line(struct span text, struct secret **out, struct err *e)
-{
-	const uint8_t *end = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
-	struct span line = end ? span_of(text.ptr, (size_t)(end - text.ptr)) : text;
-
-	if (line.len && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	if (line.len == 0)
-		return err_set(e, ERR_USAGE, "the password is empty");
-	if (line.len > PASSWORD_BYTES_MAX)
-		return err_set(e, ERR_LIMIT, "the password is longer than %d bytes", PASSWORD_BYTES_MAX);
-	return secret_new(line, out, e);
 }
 
 enum err_code key_file_decode(struct span text, struct secret **out, struct err *e)
@@ -172,46 +159,42 @@ static enum err_code use_key_file(const char *path, bool create, struct secret_g
 	return read_file(path, key_file_decode, &out->secret, e);
 }
 
-static pid_t start_shell(const char *command, int out_fd)
+static enum err_code first_line(struct span text, size_t max, const char *what, struct secret **out, struct err *e)
 {
-	pid_t pid = fork();
+	const uint8_t *end = text.len ? memchr(text.ptr, '\n', text.len) : NULL;
+	struct span line = end ? span_of(text.ptr, (size_t)(end - text.ptr)) : text;
 
-	if (pid != 0)
-		return pid;
-	if (dup2(out_fd, STDOUT_FILENO) < 0)
-		_exit(127);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	_exit(127);
+	if (line.len && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (line.len == 0)
+		return err_set(e, ERR_USAGE, "the %s is empty", what);
+	if (line.len > max)
+		return err_set(e, ERR_LIMIT, "the %s is longer than %zu bytes", what, max);
+	return secret_new(line, out, e);
 }
 
-static enum err_code run_command(const char *command, struct secret **out, struct err *e)
+enum err_code password_first_line(struct span text, struct secret **out, struct err *e)
 {
-	uint8_t text[PASSWORD_BYTES_MAX + 64];
-	int fds[2], status = 0;
-	size_t len = 0;
-	enum err_code rc;
-	pid_t pid;
+	return first_line(text, PASSWORD_BYTES_MAX, "password", out, e);
+}
 
-	if (pipe2(fds, O_CLOEXEC) != 0)
-		return err_sys(e, errno, "cannot start the password command");
-	pid = start_shell(command, fds[1]);
-	close(fds[1]);
-	if (pid < 0) {
-		rc = err_sys(e, errno, "cannot start the password command");
-		close(fds[0]);
-		return rc;
-	}
-	rc = read_all(fds[0], text, sizeof text, &len, e);
-	close(fds[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!rc && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-		rc = err_set(e, ERR_IO, "the password command failed with status %d",
-		             WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+/* WHAT it prints: "password" or "token", of at most MAX bytes. */
+static enum err_code run_command(const char *command, const char *account, size_t max, const char *what,
+                                 struct secret **out, struct err *e)
+{
+	const char *const argv[] = { "/bin/sh", "-c", command, NULL };
+	const struct child c = { .argv = argv, .account = account };
+	uint8_t text[TOKEN_BYTES_MAX + 64];
+	size_t len = 0;
+	int status;
+	enum err_code rc = child_run(&c, text, max + 64, &len, &status, e);
+
+	if (!rc && status)
+		rc = err_set(e, ERR_IO, "the %s command failed with status %d", what, status);
 	if (!rc)
-		rc = password_first_line(span_of(text, len), out, e);
+		rc = first_line(span_of(text, len), max, what, out, e);
 	explicit_bzero(text, sizeof text);
-	return rc ? err_note(e, "asking the password command") : ERR_OK;
+	return rc ? err_note(e, "asking the %s command", what) : ERR_OK;
 }
 
 /*
@@ -315,7 +298,7 @@ static enum err_code from_options(const struct secret_options *o, struct secret_
 		return use_key_file(o->key_file, o->create, out, e);
 	if (o->password_file)
 		return read_file(o->password_file, password_first_line, &out->secret, e);
-	return run_command(o->password_command, &out->secret, e);
+	return run_command(o->password_command, NULL, PASSWORD_BYTES_MAX, "password", &out->secret, e);
 }
 
 static enum err_code input(const struct secret_options *o, enum which which, struct secret_got *out, struct err *e)
@@ -336,6 +319,12 @@ static enum err_code input(const struct secret_options *o, enum which which, str
 		return from_options(&env, out, e);
 	if (from_environment[which])
 		return password_first_line(secret_span(from_environment[which]), &out->secret, e);
+	env = (struct secret_options){ .key_file = o->configured_key_file,
+		                       .password_file = o->configured_password_file,
+		                       .password_command = o->configured_password_command,
+		                       .create = o->create };
+	if (env.key_file || env.password_file || env.password_command)
+		return from_options(&env, out, e);
 	out->asked = true;
 	return o->create ? ask_twice(o->stop, &out->secret, e) : ask(words[which].prompt, o->stop, &out->secret, e);
 }
@@ -364,44 +353,59 @@ enum err_code secret_input_new(const struct secret_options *o, struct secret_got
 	return ask_twice(o->stop, &out->secret, e);
 }
 
-enum err_code secret_input_source(const struct secret_options *o, const char *prompt, struct secret **out,
-                                  struct err *e)
+static enum err_code ask_one(const char *prompt, const volatile sig_atomic_t *stop, struct secret **out, struct err *e)
 {
-	struct secret_options from = *o;
+	static pthread_mutex_t terminal = PTHREAD_MUTEX_INITIALIZER;
+	enum err_code rc;
 
-	if (from.password_file && from.password_command)
-		return err_set(
-		        e, ERR_USAGE,
-		        "give one of --source-password-file, --source-password-command and --source-token-command");
-	if (!from.password_file && !from.password_command) {
-		from.password_file = getenv("MAILHOLD_SOURCE_PASSWORD_FILE");
-		if (!from.password_file)
-			from.password_command = getenv("MAILHOLD_SOURCE_PASSWORD_COMMAND");
-	}
-	if (from.password_file)
-		return read_file(from.password_file, password_first_line, out, e);
-	if (from.password_command)
-		return run_command(from.password_command, out, e);
-	return ask(prompt, from.stop, out, e);
+	pthread_mutex_lock(&terminal);
+	rc = ask(prompt, stop, out, e);
+	pthread_mutex_unlock(&terminal);
+	return rc;
 }
 
-enum err_code secret_input_target(const struct secret_options *o, const char *prompt, struct secret **out,
-                                  struct err *e)
-{
-	struct secret_options from = *o;
+/* The two servers that a command may log in to, and how the user calls what logs in there. */
+struct server_words {
+	const char *file, *command, *give_one;
+};
 
-	if (from.password_file && from.password_command)
-		return err_set(
-		        e, ERR_USAGE,
-		        "give one of --target-password-file, --target-password-command and --target-token-command");
-	if (!from.password_file && !from.password_command) {
-		from.password_file = getenv("MAILHOLD_TARGET_PASSWORD_FILE");
-		if (!from.password_file)
-			from.password_command = getenv("MAILHOLD_TARGET_PASSWORD_COMMAND");
+static enum err_code input_server(const struct source_secret *from, const struct server_words *said,
+                                  struct secret **out, struct err *e)
+{
+	const char *file = from->password_file, *command = from->password_command;
+
+	if (!!file + !!command + !!from->token_command > 1)
+		return err_set(e, ERR_USAGE, "%s", said->give_one);
+	if (from->token_command)
+		return run_command(from->token_command, from->account, TOKEN_BYTES_MAX, "token", out, e);
+	if (!file && !command && from->environment) {
+		file = getenv(said->file);
+		if (!file)
+			command = getenv(said->command);
 	}
-	if (from.password_file)
-		return read_file(from.password_file, password_first_line, out, e);
-	if (from.password_command)
-		return run_command(from.password_command, out, e);
-	return ask(prompt, from.stop, out, e);
+	if (file)
+		return read_file(file, password_first_line, out, e);
+	if (command)
+		return run_command(command, from->account, PASSWORD_BYTES_MAX, "password", out, e);
+	return ask_one(from->prompt, from->stop, out, e);
+}
+
+enum err_code secret_input_source(const struct source_secret *from, struct secret **out, struct err *e)
+{
+	static const struct server_words said = {
+		"MAILHOLD_SOURCE_PASSWORD_FILE", "MAILHOLD_SOURCE_PASSWORD_COMMAND",
+		"give one of --source-password-file, --source-password-command and --source-token-command"
+	};
+
+	return input_server(from, &said, out, e);
+}
+
+enum err_code secret_input_target(const struct source_secret *from, struct secret **out, struct err *e)
+{
+	static const struct server_words said = {
+		"MAILHOLD_TARGET_PASSWORD_FILE", "MAILHOLD_TARGET_PASSWORD_COMMAND",
+		"give one of --target-password-file, --target-password-command and --target-token-command"
+	};
+
+	return input_server(from, &said, out, e);
 }

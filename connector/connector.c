@@ -117,7 +117,31 @@ static enum err_code mechanism_of(const struct server_login *login, unsigned *ou
 	return ERR_OK;
 }
 
-/* OUT borrows from PARTS and LOGIN. */
+static enum err_code tls_of(const struct server_login *login, struct imap_login *out, struct err *e)
+{
+	bool off = login->tls && !strcmp(login->tls, "off"),
+	     anywhere = login->tls && !strcmp(login->tls, "off-anywhere");
+
+	if (login->tls && !off && !anywhere && strcmp(login->tls, "required") != 0)
+		return err_set(e, ERR_USAGE, "tls is required, off or off-anywhere");
+	if ((off || anywhere) && !out->start_tls)
+		return err_set(e, ERR_USAGE, "imaps:// is with TLS; without it the URL is imap://");
+	if ((off || anywhere) && (login->fingerprint || login->ca_file))
+		return err_set(e, ERR_USAGE,
+		               "without TLS there is no certificate: leave out fingerprint and authorities");
+	if (login->fingerprint && login->ca_file)
+		return err_set(e, ERR_USAGE, "a fingerprint names the one good certificate: leave out the authorities");
+	if (login->fingerprint && !net_pin_parse(login->fingerprint, out->pin))
+		return err_set(e, ERR_USAGE,
+		               "a fingerprint is the SHA-256 of the certificate: 64 hex digits, as openssl x509 "
+		               "-fingerprint -sha256 prints them");
+	out->pinned = login->fingerprint != NULL;
+	out->clear = off || anywhere;
+	out->clear_anywhere = anywhere;
+	return ERR_OK;
+}
+
+/* What LOGIN says, as the client wants it. Its strings are PARTS' and LOGIN's. */
 static enum err_code imap_login_of(const char *url, const struct server_login *login, struct net_url *parts,
                                    struct imap_login *out, struct err *e)
 {
@@ -126,16 +150,27 @@ static enum err_code imap_login_of(const char *url, const struct server_login *l
 	*out = (struct imap_login){ .host = parts->host,
 		                    .port = parts->port,
 		                    .user = parts->user,
-		                    .start_tls = !strcmp(parts->scheme, "imap"),
 		                    .password = login->password,
 		                    .is_token = login->is_token,
 		                    .ca_file = login->ca_file,
 		                    .stop = login->stop,
 		                    .connections = login->connections,
 		                    .patience_ms = login->patience_ms };
+	if (rc)
+		return rc;
+	out->start_tls = !strcmp(parts->scheme, "imap");
+	rc = compress_named(login->compress, &out->compress, e);
 	if (!rc)
-		rc = compress_named(login->compress, &out->compress, e);
-	return rc ? rc : mechanism_of(login, &out->mechanism, e);
+		rc = mechanism_of(login, &out->mechanism, e);
+	return rc ? rc : tls_of(login, out, e);
+}
+
+enum err_code connector_login_check(const char *url, const struct server_login *login, struct err *e)
+{
+	struct imap_login imap;
+	struct net_url parts;
+
+	return imap_login_of(url, login, &parts, &imap, e);
 }
 
 enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,

@@ -29,15 +29,19 @@ struct server_login {
 	struct span password; /* or an OAuth 2 access token; borrowed for the call */
 	bool is_token;
 	const char *mechanism; /* of SASL: connector_mechanisms; NULL: the best that the server offers */
-	const char *ca_file;   /* PEM: the authorities to trust instead of the system's; NULL: these */
-	const char *compress;  /* "far" (also NULL), "always", "never": the line, where the server can */
-	unsigned connections;  /* at most so many at once; 0: 3 */
-	int64_t patience_ms;   /* how long to go on without anything new learned; 0: 5 minutes, < 0: only a few tries */
+	const char *tls; /* "required" (also NULL); "off": imap:// without STARTTLS on this machine; "off-anywhere" */
+	const char *fingerprint; /* SHA-256 of the server's certificate, in hex: trust this one; NULL: by authorities */
+	const char *ca_file;     /* PEM: the authorities to trust instead of the system's; NULL: these */
+	const char *compress;    /* "far" (also NULL), "always", "never": the line, where the server can */
+	unsigned connections;    /* at most so many at once; 0: 3 */
+	int64_t patience_ms; /* how long to go on without anything new learned; 0: 5 minutes, < 0: only a few tries */
 	const volatile sig_atomic_t *stop;
 };
 /* "scram-sha-256, plain, …": what MECHANISM may be. */
 const char *connector_mechanisms(void);
-/* Connects and logs in. ERR_USAGE for an unknown mechanism, or one that takes no such secret; ERR_DENIED when the server refuses the login, or its certificate is not good. */
+/* ERR_USAGE when LOGIN's words are none, or do not fit URL; the secret is not looked at. */
+MUST_CHECK enum err_code connector_login_check(const char *url, const struct server_login *login, struct err *e);
+/* Connects and logs in. ERR_USAGE as connector_login_check; ERR_DENIED when the server refuses the login, or its certificate is not good. */
 MUST_CHECK enum err_code connector_server_open(const char *url, const struct server_login *login,
                                                struct item_source **out, struct err *e);
 

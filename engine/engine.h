@@ -62,6 +62,12 @@ MUST_CHECK enum err_code repo_init(const struct repo_options *o, const struct sl
                                    struct err *e);
 /* ERR_NO_REPOSITORY, ERR_WRONG_KEY, ERR_FORKED, ERR_UNSUPPORTED … */
 MUST_CHECK enum err_code repo_open(const struct repo_options *o, struct repo **out, struct err *e);
+/*
+ * Another handle of R's repository, for another thread: with a fold of the ledger, a reader and sessions of its own, as
+ * another process would have them; store, keys and the local index are R's. R must outlive it, and while there are
+ * such handles nobody works through R itself. Its progress is not told.
+ */
+MUST_CHECK enum err_code repo_open_beside(struct repo *r, struct repo **out, struct err *e);
 void repo_free(struct repo **r);
 /* Looked at by long calls; set it from a signal handler. May be NULL. */
 void engine_stop_flag(struct repo *r, const volatile sig_atomic_t *flag);

@@ -2,7 +2,8 @@
  * net: one connection to a server, plain or with TLS, with limits of time; and the URLs that name servers. Knows no
  * protocol that is spoken over it.
  * TLS      1.2 or newer, the certificate is verified for the host against the system's authorities or the given file.
- *          There is no way to leave the verification out.
+ *          A pinned certificate is verified by being that one, whoever signed it. There is no way to leave the
+ *          verification out.
  * Time     connecting and every wait for the other side end with ERR_IO after the given silence. The stop flag is
  *          looked at while waiting: ERR_CANCELLED.
  * Thread   one thread at a time per connection.
@@ -16,11 +17,13 @@
 
 struct net;
 
+#define NET_PIN_BYTES 32
 struct net_options {
 	const char *host;                  /* name or address; also what the certificate must be for */
 	const char *port;                  /* number or service name */
 	bool tls;                          /* from the first byte; else see net_start_tls */
 	const char *ca_file;               /* PEM; NULL: the system's authorities (or SSL_CERT_FILE) */
+	const uint8_t *pin;                /* SHA-256 of the one certificate that is good; NULL: by authorities */
 	int64_t silence_ms;                /* 0: 60 s */
 	const volatile sig_atomic_t *stop; /* may be NULL */
 };
@@ -38,8 +41,13 @@ MUST_CHECK enum err_code net_start_deflate(struct net *n, struct span early, str
 /* How long a round trip takes, as the system measured it; -1: it does not know. */
 int64_t net_round_trip_us(const struct net *n);
 bool net_is_secure(const struct net *n);
+/* The other side is this machine: what is said is heard by nobody else. */
+bool net_is_local(const struct net *n);
 /* Closes without waiting for the other side. */
 void net_free(struct net **n);
+
+/* "SHA256:AB:CD…", with or without prefix and colons, as openssl x509 -fingerprint -sha256 tells it. */
+bool net_pin_parse(const char *text, uint8_t out[NET_PIN_BYTES]);
 
 /* ---- URLs: SCHEME://[USER@]HOST[:PORT][/PATH] ---- */
 

@@ -2,7 +2,7 @@
 
 _mailhold_options()
 {
-	local global='-r --repository --password-file --password-command --key-file --cache-folder --expect-head --wait --json
+	local global='-r --repository --config --password-file --password-command --key-file --cache-folder --expect-head --wait --json
 		-q --quiet -v --verbose --no-progress -h --help'
 	local keep='--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-quarterly --keep-yearly
 		--keep-within --keep-within-hourly --keep-within-daily --keep-within-weekly --keep-within-monthly
@@ -10,8 +10,9 @@ _mailhold_options()
 	case $1 in
 	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
-		printf '%s ' "-a --account -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
-			--source-password-command --source-token-command --source-auth --source-ca --source-compress --source-connections --source-wait $global" ;;
+		printf '%s ' "-a --account --all -j --jobs -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
+			--source-password-command --source-token-command --source-auth --source-ca
+			--source-fingerprint --source-tls --source-compress --source-connections --source-wait $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;
 	ls) printf '%s ' "-l --long $global" ;;
 	cat) printf '%s ' "--stream $global" ;;
@@ -33,6 +34,9 @@ _mailhold_options()
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
 	key)
 		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
+	account)
+		printf '%s ' "--source-password-file --source-password-command --source-token-command --keyring --password-in-file
+			--source-auth --source-ca --source-fingerprint --source-tls -t --tag --no-test --all $global" ;;
 	parity) printf '%s ' "-n --dry-run $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
 	repair)
@@ -45,14 +49,14 @@ _mailhold_options()
 _mailhold()
 {
 	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune pin unpin hold check repair stats
-		parity key version help'
+		parity key account version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
 	COMPREPLY=()
 	# The command is the first word that is neither an option nor the value of one.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --repository | --password-file | --password-command | --key-file | --cache-folder | --expect-head | --wait)
+		-r | --repository | --config | --password-file | --password-command | --key-file | --cache-folder | --expect-head | --wait)
 			((i++)) ;;
 		-*) ;;
 		*)
@@ -64,7 +68,7 @@ _mailhold()
 	-r | --repository | --cache-folder)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return ;;
-	--password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | \
+	--config | --source-password-file | --source-ca | --password-file | --key-file | --from-password-file | --from-key-file | --from | --new-password-file | --new-key-file | \
 		--to-password-file | --to-key-file | --plan)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return ;;
@@ -85,6 +89,12 @@ _mailhold()
 		return ;;
 	key)
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd rotate export' -- "$word")
+		return ;;
+	account)
+		mapfile -t COMPREPLY < <(compgen -W 'list add test remove' -- "$word")
+		return ;;
+	--source-tls)
+		mapfile -t COMPREPLY < <(compgen -W 'required off off-anywhere' -- "$word")
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")

@@ -695,6 +695,7 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 		                 .port = port,
 		                 .tls = !l->start_tls,
 		                 .ca_file = l->ca_file,
+		                 .pin = l->pinned ? l->pin : NULL,
 		                 .silence_ms = l->silence_ms,
 		                 .stop = l->stop };
 	struct imap_client *c = mem_zalloc(1, sizeof *c);
@@ -710,9 +711,15 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
 	if (!rc)
 		rc = greet(c, &logged_in, e);
-	if (!rc && l->start_tls && logged_in)
+	if (!rc && l->clear && !l->clear_anywhere && c->net && !net_is_local(c->net))
+		rc = err_set(e, ERR_DENIED,
+		             "%s is another machine: without TLS everybody on the way reads the password and the mail; "
+		             "tls = "
+		             "off-anywhere if it has to be",
+		             c->host);
+	if (!rc && l->start_tls && !l->clear && logged_in)
 		rc = err_set(e, ERR_DENIED, "%s logs in without TLS", c->host);
-	if (!rc && l->start_tls)
+	if (!rc && l->start_tls && !l->clear)
 		rc = start_tls(c, e);
 	if (!rc)
 		rc = logged_in ? need_capabilities(c, e) : log_in(c, l, e);

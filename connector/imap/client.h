@@ -28,6 +28,10 @@ struct imap_login {
 	const char *host, *port; /* port "": 993, or 143 with STARTTLS */
 	bool start_tls;          /* else TLS from the first byte */
 	const char *ca_file;     /* NULL: the system's */
+	bool pinned;             /* by PIN, as net_options has it, not by authorities */
+	uint8_t pin[32];
+	bool clear;          /* with START_TLS: do without, but only where the server is this machine */
+	bool clear_anywhere; /* with CLEAR: and elsewhere, too */
 	const char *user;
 	struct span password; /* or an OAuth 2 access token */
 	bool is_token;

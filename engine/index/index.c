@@ -319,6 +319,10 @@ static enum err_code catch_up(struct index *i, const struct ledger *l, struct in
 	uint32_t *missing = NULL, count = 0;
 	enum err_code rc;
 
+	/* Several handles share the index; what the newest of them learned stands. */
+	if (ledger_head(l).number < i->head)
+		return ERR_OK;
+	i->head = ledger_head(l).number;
 	pthread_rwlock_wrlock(&i->lock);
 	rc = follow_ledger(i, l, e);
 	if (!rc)

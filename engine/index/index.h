@@ -35,12 +35,14 @@ void index_free(struct index **i);
 /* "7.8.3": of the RocksDB that it was built with. */
 const char *index_library_version(void);
 
-/* Adds live packs that L learned of since. */
+/* Adds live packs that L learned of since; an older L than the newest seen changes nothing. */
 MUST_CHECK enum err_code index_update(struct index *i, const struct ledger *l, struct err *e);
 
 /*
  * Adds a pack of our own session that is durable but not committed yet; IDS in pack order: for each block, its chunks.
- * Its places count for this process; for later ones only when the ledger says that the pack is live.
+ * Its places count for this process; for later ones only when the ledger says that the pack is live. Handles of one
+ * process that share the index tell the packs of their sessions apart by name: what another session has not committed
+ * must not be leaned on.
  */
 MUST_CHECK enum err_code index_add_own(struct index *i, const struct pack_added *pack, const uint32_t *chunks_per_block,
                                        uint32_t block_count, const struct chunk_id *ids, struct err *e);

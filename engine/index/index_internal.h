@@ -76,6 +76,7 @@ struct index {
 	ledger_notice notice;
 	void *ctx;
 	struct block_codec *codec; /* for id lists that must be computed; made when first needed */
+	uint64_t head;             /* newest ledger record that was followed; under CHANGE */
 	pthread_mutex_t change;
 	pthread_rwlock_t lock;
 	/* under LOCK */

@@ -246,6 +246,7 @@ static enum err_code new_repo(const struct repo_options *o, struct repo **out, s
 	r->notice = o->notice;
 	r->notice_ctx = o->notice_ctx;
 	r->wait_ms = o->wait_ms;
+	pthread_mutex_init(&r->sharing, NULL);
 	*out = r;
 	return crypto_start(e);
 }
@@ -268,6 +269,39 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 		return rc;
 	}
 	*out = r;
+	return ERR_OK;
+}
+
+enum err_code repo_open_beside(struct repo *r, struct repo **out, struct err *e)
+{
+	const struct repo_options o = { .notice = r->notice, .notice_ctx = r->notice_ctx, .wait_ms = r->wait_ms };
+	struct buf cache_file = BUF_EMPTY;
+	struct repo *n = NULL;
+	enum err_code rc = new_repo(&o, &n, e);
+
+	if (rc) {
+		repo_free(&n);
+		return rc;
+	}
+	n->first = r;
+	n->store = r->store;
+	n->own_keys = r->own_keys;
+	n->keys = r->own_keys;
+	n->slot = r->slot;
+	n->stop = r->stop;
+	rc = buf_append(&n->cache_folder, buf_span(&r->cache_folder), e);
+	if (!rc)
+		rc = repo_cache_path(n, "fold", &cache_file, e);
+	if (!rc)
+		rc = ledger_open(n->store, n->keys, (const char *)cache_file.ptr, pass_notice, n, &n->ledger, e);
+	if (!rc)
+		n->keys = ledger_keys(n->ledger);
+	buf_release(&cache_file);
+	if (rc) {
+		repo_free(&n);
+		return rc;
+	}
+	*out = n;
 	return ERR_OK;
 }
 
@@ -345,9 +379,12 @@ void repo_free(struct repo **rp)
 	repo_drop_index(r);
 	block_codec_free(&r->codec);
 	ledger_free(&r->ledger);
-	keys_free(&r->own_keys);
-	store_free(&r->store);
+	if (!r->first) {
+		keys_free(&r->own_keys);
+		store_free(&r->store);
+	}
 	buf_release(&r->cache_folder);
+	pthread_mutex_destroy(&r->sharing);
 	mem_free(r);
 	*rp = NULL;
 }
@@ -439,6 +476,8 @@ void repo_drop_index(struct repo *r)
 	tell_mended(r);
 	reader_free(&r->reader);
 	follow_free(&r->follow);
+	if (r->first)
+		r->index = NULL;
 	index_free(&r->index);
 }
 
@@ -470,6 +509,24 @@ static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, st
 	}
 }
 
+/* The index of the handle that we are beside: opened by whoever comes first, for writing, since others may want that. */
+static enum err_code borrow_index(struct repo *r, struct err *e)
+{
+	struct repo *first = r->first;
+	enum err_code rc = ERR_OK;
+
+	pthread_mutex_lock(&first->sharing);
+	if (!first->index || first->index_mode < INDEX_WRITE) {
+		repo_drop_index(first);
+		rc = open_index_waiting(first, INDEX_WRITE, e);
+		first->index_mode = INDEX_WRITE;
+	}
+	pthread_mutex_unlock(&first->sharing);
+	if (!rc)
+		r->index = first->index;
+	return rc ? rc : index_update(r->index, r->ledger, e);
+}
+
 enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e)
 {
 	enum err_code rc = ERR_OK;
@@ -477,7 +534,9 @@ enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *
 	if (r->index && r->index_mode >= mode)
 		return ERR_OK;
 	repo_drop_index(r);
-	rc = open_index_waiting(r, mode, e);
+	if (r->first)
+		mode = INDEX_WRITE;
+	rc = r->first ? borrow_index(r, e) : open_index_waiting(r, mode, e);
 	if (!rc && !r->codec)
 		rc = block_codec_open(3, &r->codec, e);
 	if (!rc)

@@ -6,6 +6,8 @@
 #ifndef MAILHOLD_ENGINE_REPO_REPO_H
 #define MAILHOLD_ENGINE_REPO_REPO_H
 
+#include <pthread.h>
+
 #include "engine/engine.h"
 #include "engine/ledger/ledger.h"
 #include "engine/page/page.h"
@@ -17,6 +19,8 @@ struct key_path {
 };
 
 struct repo {
+	struct repo *first;      /* whose store, own_keys and index ours are (repo_open_beside); NULL: our own */
+	pthread_mutex_t sharing; /* held while a handle beside us opens our index */
 	struct store *store;
 	const struct keys *keys; /* with the epochs that the ledger gave us */
 	struct keys *own_keys;   /* of the bundle */

@@ -397,6 +397,50 @@ static enum err_code keep_new(struct writer *w, enum block_class class, const st
 	return rc;
 }
 
+/*
+ * May our commit lean on PLACE? It names packs by the ordinals of our own fold, and packs of our session by themselves. A
+ * handle beside ours may have put others into the index meanwhile, committed or not.
+ */
+static bool may_lean_on(const struct writer *w, const struct place *place)
+{
+	const struct pack_added *pack = index_pack(w->repo->index, place->pack);
+	uint32_t ordinal;
+
+	if (!pack || !index_pack_trusted(w->repo->index, place->pack))
+		return false;
+	if (w->session && pack->name.session == w->session)
+		return true;
+	return index_pack_ordinal(w->repo->index, place->pack, &ordinal) &&
+	       ordinal < ledger_pack_count(w->repo->ledger);
+}
+
+#define PLACES_LOOKED_AT 16
+
+/*
+ * PLACE is the best that the index has; when it is not ours to lean on, another may be. Who filled an untrusted pack may
+ * have put another body under this id.
+ */
+static enum err_code choose_place(struct writer *w, const struct chunk_id *id, struct place *place, bool *found,
+                                  struct err *e)
+{
+	struct place all[PLACES_LOOKED_AT];
+	size_t count = 0;
+	enum err_code rc = ERR_OK;
+
+	if (!w->repo->first)
+		*found = *found && index_pack_trusted(w->repo->index, place->pack); /* nobody else adds to our index */
+	if (!*found || !w->repo->first || may_lean_on(w, place))
+		return ERR_OK;
+	*found = false;
+	rc = index_find_all(w->repo->index, id, all, ARRAY_LEN(all), &count, e);
+	for (size_t i = 0; !rc && i < count && !*found; i++)
+		if (may_lean_on(w, &all[i])) {
+			*place = all[i];
+			*found = true;
+		}
+	return rc;
+}
+
 enum err_code writer_put_all(struct writer *w, const struct writer_chunk *chunks, size_t count, struct err *e)
 {
 	struct chunk_id ids[PUT_BATCH];
@@ -421,8 +465,10 @@ enum err_code writer_put_all(struct writer *w, const struct writer_chunk *chunks
 		for (size_t i = 0; !rc && i < asked; i++) {
 			const struct writer_chunk *c = &chunks[at[i]];
 
-			/* Who filled an untrusted pack may have put another body under this id. */
-			if (found[i] && index_pack_trusted(w->repo->index, places[i].pack)) {
+			rc = choose_place(w, &c->id, &places[i], &found[i], e);
+			if (rc)
+				break;
+			if (found[i]) {
 				w->count.chunks_known++;
 				rc = note_against(w, &places[i], e);
 			} else if (is_pending(w, &c->id)) {

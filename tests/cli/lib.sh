@@ -9,7 +9,7 @@ trap 'chmod -R u+rwx "$box" 2>/dev/null; rm -rf "$box"' EXIT
 for name in $(env | sed -n 's/^\(MAILHOLD_[A-Z_]*\)=.*/\1/p'); do
 	unset "$name"
 done
-export HOME=$box/home XDG_CACHE_HOME=$box/cache XDG_STATE_HOME=$box/state TZ=UTC LC_ALL=C.UTF-8
+export HOME=$box/home XDG_CONFIG_HOME=$box/config XDG_CACHE_HOME=$box/cache XDG_STATE_HOME=$box/state TZ=UTC LC_ALL=C.UTF-8
 export MAILHOLD_REPOSITORY=$box/repo MAILHOLD_KEY_FILE=$box/key
 mkdir -p "$HOME"
 out='' err='' last=''

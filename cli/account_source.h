@@ -1,0 +1,22 @@
+/*
+ * account_source: an account's places opened as sources: finds the secret, connects, logs in.
+ * Thread   any; one account's in one thread.
+ */
+#ifndef MAILHOLD_CLI_ACCOUNT_SOURCE_H
+#define MAILHOLD_CLI_ACCOUNT_SOURCE_H
+
+#include "config.h"
+#include "connector/connector.h"
+
+/* What can be judged without asking for a secret and without connecting. ERR_USAGE names the account. */
+MUST_CHECK enum err_code account_check(const struct account *a, struct err *e);
+/*
+ * Opens URL, one of A's sources. ENVIRONMENT: MAILHOLD_SOURCE_PASSWORD_FILE and _COMMAND count, too: for a source of the
+ * command line, not for accounts, of which there may be many.
+ */
+MUST_CHECK enum err_code account_source_open(const struct account *a, const char *url, bool environment,
+                                             struct item_source **out, struct err *e);
+/* "password command", "keyring" …: for people. */
+const char *account_secret_words(const struct account *a);
+
+#endif
