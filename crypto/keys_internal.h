@@ -94,6 +94,12 @@ struct holder_secret {
 MUST_CHECK void *locked_new(size_t bytes);
 void locked_free(void *ptr); /* wipes; NULL is fine */
 
+/*
+ * BLAKE2b of BYTES bytes of each of COUNT messages, one after the other in OUT, in whatever way is fastest here. KEY has
+ * KEY_BYTES, or is NULL.
+ */
+void hash_many(const uint8_t *key, const struct span *in, size_t count, uint8_t *out, size_t bytes);
+
 /* A 32-byte subkey: crypto_kdf with an 8-byte context. */
 void derive(uint8_t out[KEY_BYTES], const uint8_t key[KEY_BYTES], uint64_t number, const char context[8]);
 

@@ -19,6 +19,7 @@
 #define VARINT_BYTES_MAX 5 /* of a length below 2^32 */
 #define TABLE_BYTES_MAX  (4 + VARINT_BYTES_MAX * (size_t)BLOCK_CHUNKS_MAX)
 #define WINDOW_LOG_MAX   23
+#define IDS_AT_ONCE      256
 #define DENSE_FAST_UP_TO 3 /* whoever asks for more than the default level means it for everything */
 
 struct block_codec {
@@ -512,6 +513,24 @@ struct span block_chunk(const struct block *b, uint32_t slot)
 	if (slot >= b->chunk_count)
 		return SPAN_EMPTY;
 	return span_of(b->raw.ptr + b->starts[slot], b->starts[slot + 1] - b->starts[slot]);
+}
+
+void block_ids(const struct block *b, const struct keys *k, enum block_class class, uint32_t first, uint32_t count,
+               struct chunk_id *out)
+{
+	struct span chunks[IDS_AT_ONCE];
+
+	assert(first <= b->chunk_count && count <= b->chunk_count - first);
+	while (count) {
+		uint32_t some = (uint32_t)num_min(count, IDS_AT_ONCE);
+
+		for (uint32_t i = 0; i < some; i++)
+			chunks[i] = block_chunk(b, first + i);
+		keys_chunk_ids(k, block_class_scope(class), chunks, some, out);
+		first += some;
+		out += some;
+		count -= some;
+	}
 }
 
 void block_release(struct block *b)

@@ -97,6 +97,12 @@ MUST_CHECK enum err_code block_open_again(struct block_codec *c, const struct bl
                                           const struct seal_reader *r, const struct seal_id *seal, struct repo_id repo,
                                           struct span sealed, struct block *b, struct err *e);
 struct span block_chunk(const struct block *b, uint32_t slot); /* empty span when SLOT is out of range */
+/*
+ * The ids of the COUNT chunks from slot FIRST on, hashed several at once; all of them exist. OUT has room for COUNT. Needs
+ * keys that read names.
+ */
+void block_ids(const struct block *b, const struct keys *k, enum block_class class, uint32_t first, uint32_t count,
+               struct chunk_id *out);
 void block_release(struct block *b);
 
 #endif

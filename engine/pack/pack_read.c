@@ -258,7 +258,6 @@ enum err_code pack_list_open(const struct pack *p, uint32_t block, struct span s
 
 static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_codec *c, struct buf *out, struct err *e)
 {
-	enum scope scope = block_class_scope(p->directory.blocks[block].class);
 	struct block got = { 0 };
 	uint8_t *at;
 	enum err_code rc;
@@ -268,12 +267,9 @@ static enum err_code ids_of_block(struct pack *p, uint32_t block, struct block_c
 	rc = pack_read_block(p, block, c, &got, e);
 	if (!rc)
 		rc = buf_extend(out, got.chunk_count * sizeof(struct chunk_id), &at, e);
-	for (uint32_t i = 0; !rc && i < got.chunk_count; i++) {
-		struct chunk_id id;
-
-		keys_chunk_id(p->keys, scope, block_chunk(&got, i), &id);
-		memcpy(at + i * sizeof id, id.bytes, sizeof id);
-	}
+	if (!rc)
+		block_ids(&got, p->keys, p->directory.blocks[block].class, 0, got.chunk_count,
+		          (struct chunk_id *)(void *)at);
 	block_release(&got);
 	return rc;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "engine/pack/pack_internal.h"
 
 void pack_verifier_init(struct pack_verifier *v)
@@ -68,14 +69,43 @@ static enum err_code share(struct pack *p, struct span all, uint64_t start, uint
 	return rc;
 }
 
+#define IDS_AT_ONCE 256
+
+static enum err_code compare_ids(const struct block *b, const struct keys *k, enum block_class class,
+                                 const struct chunk_id *listed, struct err *e)
+{
+	struct chunk_id ids[IDS_AT_ONCE];
+
+	for (uint32_t done = 0; done < b->chunk_count; done += IDS_AT_ONCE) {
+		uint32_t some = (uint32_t)num_min(b->chunk_count - done, IDS_AT_ONCE);
+
+		block_ids(b, k, class, done, some, ids);
+		for (uint32_t i = 0; i < some; i++)
+			if (memcmp(&ids[i], &listed[done + i], sizeof ids[i]) != 0)
+				return err_set(e, ERR_CORRUPT, "chunk %" PRIu32 " is not what its id says", done + i);
+	}
+	return ERR_OK;
+}
+
+static enum err_code make_ids(const struct block *b, const struct keys *k, enum block_class class, struct buf *out,
+                              struct err *e)
+{
+	uint8_t *ids;
+	enum err_code rc;
+
+	buf_clear(out);
+	rc = buf_extend(out, b->chunk_count * sizeof(struct chunk_id), &ids, e);
+	if (!rc)
+		block_ids(b, k, class, 0, b->chunk_count, (struct chunk_id *)(void *)ids);
+	return rc;
+}
+
 /* Unseals, decompresses, and names every chunk; LISTED are the ids of the list, NULL when that is damaged. */
 static enum err_code open_block(struct pack *p, struct pack_verifier *v, struct span sealed,
                                 const struct chunk_id *listed, struct pack_found *f, struct err *e)
 {
 	const struct block_info *info = &p->directory.blocks[f->block];
-	enum scope scope = block_class_scope(info->class);
 	const struct seal_reader *reader;
-	struct chunk_id id;
 	enum err_code rc = pack_seal_reader(p, info->seal, &reader, e);
 
 	if (!rc)
@@ -84,16 +114,8 @@ static enum err_code open_block(struct pack *p, struct pack_verifier *v, struct 
 	if (rc)
 		return rc;
 	f->opened = &v->block;
-	if (!listed)
-		buf_clear(&v->ids);
-	for (uint32_t i = 0; !rc && i < info->chunk_count; i++) {
-		keys_chunk_id(p->keys, scope, block_chunk(&v->block, i), &id);
-		if (!listed)
-			rc = buf_append(&v->ids, span_of(&id, sizeof id), e);
-		else if (memcmp(&id, &listed[i], sizeof id) != 0)
-			return err_set(e, ERR_CORRUPT, "chunk %" PRIu32 " is not what its id says", i);
-	}
-	return rc;
+	return listed ? compare_ids(&v->block, p->keys, info->class, listed, e)
+	              : make_ids(&v->block, p->keys, info->class, &v->ids, e);
 }
 
 static enum err_code check_hash(const struct block_info *info, struct span sealed, struct err *e)

@@ -12,13 +12,15 @@
 enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
 /*
- * Invariants: an entry with users > 0 is not freed; READY blocks do not change; bytes counts READY entries only.
+ * Invariants: an entry with users > 0 is not freed; READY blocks do not change; bytes counts READY entries only. A READY
+ * block has the ids of all its chunks, made once and several at a time by who loaded it, unless our key makes no ids.
  */
 struct reader_block {
 	uint32_t pack, number;
 	enum block_state state;
 	unsigned users;
 	struct block block;
+	struct chunk_id *ids;               /* NULL: our key makes none */
 	struct err why;                     /* FAILED */
 	struct reader_block *in_bucket;     /* next */
 	struct reader_block *newer, *older; /* by last use */
@@ -93,6 +95,11 @@ static void link_newest(struct reader *r, struct reader_block *b)
 	r->newest = b;
 }
 
+static size_t block_bytes(const struct reader_block *b)
+{
+	return b->block.raw.cap + (b->ids ? b->block.chunk_count * sizeof *b->ids : 0);
+}
+
 static void forget_block(struct reader *r, struct reader_block *b)
 {
 	struct reader_block **p = bucket_of(r, b->pack, b->number);
@@ -102,8 +109,9 @@ static void forget_block(struct reader *r, struct reader_block *b)
 	*p = b->in_bucket;
 	unlink_use(r, b);
 	if (b->state == BLOCK_READY)
-		r->bytes -= b->block.raw.cap;
+		r->bytes -= block_bytes(b);
 	block_release(&b->block);
+	mem_free(b->ids);
 	mem_free(b);
 }
 
@@ -212,6 +220,19 @@ bool reader_next_mended(struct reader *r, struct pack_name *out)
 
 /* ---- blocks ---- */
 
+static enum err_code make_ids(const struct reader *r, enum block_class class, struct reader_block *b, struct err *e)
+{
+	uint32_t count = b->block.chunk_count;
+
+	if (!keys_read_names(r->keys))
+		return ERR_OK;
+	b->ids = mem_alloc(count * sizeof *b->ids);
+	if (!b->ids)
+		return err_no_memory(e, count * sizeof *b->ids);
+	block_ids(&b->block, r->keys, class, 0, count, b->ids);
+	return ERR_OK;
+}
+
 static enum err_code load(struct reader *r, struct block_codec *codec, struct reader_block *b, struct err *e)
 {
 	struct open_pack *pack;
@@ -220,6 +241,8 @@ static enum err_code load(struct reader *r, struct block_codec *codec, struct re
 	if (rc)
 		return rc;
 	rc = pack_read_block(pack->pack, b->number, codec, &b->block, e);
+	if (!rc)
+		rc = make_ids(r, pack_block(pack->pack, b->number)->class, b, e);
 	pthread_mutex_lock(&r->lock);
 	if (pack_mended(pack->pack))
 		note_mended(r, b->pack);
@@ -289,7 +312,7 @@ static enum err_code block_use(struct reader *r, struct block_codec *codec, uint
 		pthread_mutex_lock(&r->lock);
 		b->state = rc ? BLOCK_FAILED : BLOCK_READY;
 		if (!rc)
-			r->bytes += b->block.raw.cap;
+			r->bytes += block_bytes(b);
 		pthread_cond_broadcast(&r->loaded);
 		evict(r);
 	}
@@ -305,23 +328,18 @@ static enum err_code block_use(struct reader *r, struct block_codec *codec, uint
 	return rc;
 }
 
-static enum err_code get_at(struct reader *r, struct block_codec *codec, enum block_class class,
-                            const struct chunk_id *id, const struct place *place, struct held_chunk *out, struct err *e)
+static enum err_code get_at(struct reader *r, struct block_codec *codec, const struct chunk_id *id,
+                            const struct place *place, struct held_chunk *out, struct err *e)
 {
 	struct held_chunk held = HELD_CHUNK_NONE;
-	struct chunk_id found;
 	enum err_code rc = block_use(r, codec, place->pack, place->block, &held.block, e);
 
 	if (rc)
 		return rc;
 	held.bytes = block_chunk(&held.block->block, place->slot);
 	/* A keeper has no key for ids: the id list and the block are each authentic, whether they fit others check. */
-	if (!keys_read_names(r->keys)) {
-		*out = held;
-		return ERR_OK;
-	}
-	keys_chunk_id(r->keys, block_class_scope(class), held.bytes, &found);
-	if (memcmp(&found, id, sizeof found) != 0) {
+	if (held.block->ids && (place->slot >= held.block->block.chunk_count ||
+	                        memcmp(&held.block->ids[place->slot], id, sizeof *id) != 0)) {
 		reader_drop(r, &held);
 		return err_set(e, ERR_CORRUPT, "chunk %u of block %u is not what its id says", place->slot,
 		               place->block);
@@ -356,7 +374,7 @@ static bool get_elsewhere(const struct wanted *w, const struct place *first, str
 			const struct place *p = (const struct place *)(const void *)(places.ptr + at);
 
 			got = memcmp(p, first, sizeof *p) != 0 &&
-			      get_at(w->reader, w->codec, w->class, w->id, p, out, &ignored) == ERR_OK;
+			      get_at(w->reader, w->codec, w->id, p, out, &ignored) == ERR_OK;
 		}
 	buf_release(&places);
 	return got;
@@ -375,7 +393,7 @@ static enum err_code all_agree(const struct wanted *w, struct held_chunk *held, 
 		const struct place *p = (const struct place *)(const void *)(places.ptr + at);
 		struct held_chunk other = HELD_CHUNK_NONE;
 
-		if (get_at(w->reader, w->codec, w->class, w->id, p, &other, &(struct err){ 0 }))
+		if (get_at(w->reader, w->codec, w->id, p, &other, &(struct err){ 0 }))
 			continue;
 		if (!span_equal(other.bytes, held->bytes))
 			rc = err_set(
@@ -409,7 +427,7 @@ static enum err_code get_once(struct reader *r, struct block_codec *codec, enum 
 		return err_set(e, ERR_NOT_FOUND, "chunk %s… (%s) is in no pack of the repository", hex,
 		               block_class_name(class));
 	trusted = index_pack_trusted(r->index, first.pack);
-	rc = get_at(r, codec, class, id, &first, &held, e);
+	rc = get_at(r, codec, id, &first, &held, e);
 	/* The first place is damaged or gone: any other will do. */
 	if (other_may_do(rc, trusted) && get_elsewhere(&w, &first, &held))
 		rc = ERR_OK;

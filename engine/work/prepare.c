@@ -10,6 +10,8 @@
 #include "engine/snapshot/snapshot.h"
 #include "mime/mime.h"
 
+#define IDS_AT_ONCE 64
+
 /* ---- shared chunkers ---- */
 
 enum err_code prepare_shared_open(const struct keys *k, size_t threads, struct prepare_shared *out, struct err *e)
@@ -166,18 +168,37 @@ static enum block_class class_of(enum chunk_kind kind)
 	return kind == CHUNK_TEXT ? CLASS_TEXT : CLASS_BINARY;
 }
 
-/* A part chunk of an item that is held whole: kept until the owner takes it. */
+/* A part chunk of an item that is held whole: kept until the owner takes it. It gets its id with the others. */
 static enum err_code keep_chunk(void *ctx, enum chunk_kind kind, struct span bytes, struct err *e)
 {
 	struct item_job *j = ctx;
 	struct prepared_chunk c = { .class = class_of(kind), .offset = j->chunk_bytes.len, .len = bytes.len };
 	enum err_code rc;
 
-	keys_chunk_id(j->shared->keys, SCOPE_CONTENT, bytes, &c.id);
 	rc = buf_append(&j->chunk_bytes, bytes, e);
-	if (!rc)
-		rc = buf_append(&j->chunks, span_of(&c, sizeof c), e);
-	return rc ? rc : buf_append(&j->ids, span_of(&c.id, sizeof c.id), e);
+	return rc ? rc : buf_append(&j->chunks, span_of(&c, sizeof c), e);
+}
+
+/* Names all parts, several at a time. */
+static enum err_code name_parts(struct item_job *j, struct err *e)
+{
+	struct prepared_chunk *chunks = (struct prepared_chunk *)(void *)j->chunks.ptr;
+	size_t count = j->chunks.len / sizeof *chunks;
+	struct span parts[IDS_AT_ONCE];
+	uint8_t *at;
+	enum err_code rc = buf_extend(&j->ids, count * sizeof(struct chunk_id), &at, e);
+
+	for (size_t done = 0; !rc && done < count; done += IDS_AT_ONCE) {
+		size_t some = num_min(count - done, IDS_AT_ONCE);
+		struct chunk_id *ids = (struct chunk_id *)(void *)at + done;
+
+		for (size_t i = 0; i < some; i++)
+			parts[i] = span_of(j->chunk_bytes.ptr + chunks[done + i].offset, chunks[done + i].len);
+		keys_chunk_ids(j->shared->keys, SCOPE_CONTENT, parts, some, ids);
+		for (size_t i = 0; i < some; i++)
+			chunks[done + i].id = ids[i];
+	}
+	return rc;
 }
 
 /* ---- what is made of the streams ---- */
@@ -246,9 +267,15 @@ static enum err_code make_meta(struct item_job *j, struct span head, struct span
 	return rc ? rc : summary_make(kind, head, text, &j->summary, e);
 }
 
+/* Of an item that is streamed, so far. */
 static size_t part_count(const struct item_job *j)
 {
 	return j->ids.len / sizeof(struct chunk_id) - 1;
+}
+
+static size_t parts_kept(const struct item_job *j)
+{
+	return j->chunks.len / sizeof(struct prepared_chunk);
 }
 
 static enum err_code place_for_item_id(struct item_job *j, struct err *e)
@@ -266,7 +293,7 @@ static enum err_code split_whole(struct item_job *j, struct chunker *c, struct e
 
 	for (size_t i = 0; !rc && i < j->stream_count; i++) {
 		size_t end = i + 1 < j->stream_count ? j->streams[i + 1].start : j->body.len;
-		size_t before = part_count(j);
+		size_t before = parts_kept(j);
 		struct span bytes = span_skip(span_first(buf_span(&j->body), end), j->streams[i].start);
 
 		chunker_begin(c, keep_chunk, j);
@@ -276,8 +303,10 @@ static enum err_code split_whole(struct item_job *j, struct chunker *c, struct e
 		if (!rc && i == 0)
 			rc = make_meta(j, bytes, bytes, e);
 		recipe_ends[i] = j->recipes.len;
-		part_counts[i] = (uint32_t)(part_count(j) - before);
+		part_counts[i] = (uint32_t)(parts_kept(j) - before);
 	}
+	if (!rc)
+		rc = name_parts(j, e);
 	j->bytes = j->body.len;
 	return rc ? rc : make_item_chunk(j, recipe_ends, part_counts, e);
 }
