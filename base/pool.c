@@ -115,23 +115,38 @@ bool pool_is_done(const struct pool_job *job)
 	return atomic_load_explicit(&job->state, memory_order_acquire) == JOB_DONE;
 }
 
-void pool_wait(struct pool *p, struct pool_job *job)
+/* Most jobs end within microseconds: looking for a moment costs less than going to sleep and being woken. */
+static bool done_soon(const struct pool_job *job)
 {
-	struct pool_job *other;
-
-	/* Most jobs end within microseconds: looking for a moment costs less than going to sleep and being woken. */
 	for (int look = 0; look < SPIN_LOOKS; look++) {
 		if (pool_is_done(job))
-			return;
+			return true;
 		relax();
 	}
+	return false;
+}
+
+void pool_wait(struct pool *p, struct pool_job *job)
+{
+	bool looked = false;
+
+	if (pool_is_done(job))
+		return;
 	pthread_mutex_lock(&p->lock);
 	while (!pool_is_done(job)) {
-		other = take(p);
-		if (other)
+		struct pool_job *other = take(p);
+
+		if (other) {
 			run_one(p, other);
-		else
+		} else if (!looked) {
+			pthread_mutex_unlock(&p->lock);
+			looked = true;
+			if (done_soon(job))
+				return;
+			pthread_mutex_lock(&p->lock);
+		} else {
 			pthread_cond_wait(&p->done, &p->lock);
+		}
 	}
 	pthread_mutex_unlock(&p->lock);
 }
