@@ -32,7 +32,7 @@ const struct option_def global_options[] = {
 	  GLOBAL(expect_head) },
 	{ 0, "wait", OPTION_TEXT, "SECONDS", "for another mailhold that has the local index (else 10)", GLOBAL(wait) },
 	{ 0, "json", OPTION_FLAG, NULL, "results as JSON, errors as one JSON line on stderr", GLOBAL(json) },
-	{ 'q', "quiet", OPTION_FLAG, NULL, "only results that were asked for, and errors", GLOBAL(quiet) },
+	{ 'q', "quiet", OPTION_FLAG, NULL, "only results that were asked for, warnings and errors", GLOBAL(quiet) },
 	{ 'v', "verbose", OPTION_FLAG, NULL, "tell every item that was skipped", GLOBAL(verbose) },
 	{ 0, "no-progress", OPTION_FLAG, NULL, "no progress line", GLOBAL(no_progress) },
 	{ 'h', "help", OPTION_FLAG, NULL, "help for the command", GLOBAL(help) },
@@ -157,16 +157,8 @@ void cli_print_error(struct cli *c, const struct err *e)
 		say_safe(c, "  try: ", hint);
 }
 
-void cli_note(struct cli *c, const char *fmt, ...)
+static void say_note(struct cli *c, const char *text)
 {
-	char text[ERR_TEXT_MAX];
-	va_list args;
-
-	if (c->g.quiet)
-		return;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
 	if (c->g.json) {
 		struct row r = row_new(NULL);
 
@@ -177,9 +169,25 @@ void cli_note(struct cli *c, const char *fmt, ...)
 	}
 }
 
-void cli_notice(void *ctx, const char *text)
+void cli_note(struct cli *c, const char *fmt, ...)
 {
-	cli_note(ctx, "%s", text);
+	char text[ERR_TEXT_MAX];
+	va_list args;
+
+	if (c->g.quiet)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	say_note(c, text);
+}
+
+void cli_notice(void *ctx, enum engine_notice_kind kind, const char *text)
+{
+	struct cli *c = ctx;
+
+	if (kind == ENGINE_WARNING || !c->g.quiet)
+		say_note(c, text);
 }
 
 void cli_report(void *ctx, const char *what, const struct err *why)

@@ -1,4 +1,6 @@
 #include "keep.h"
+
+#include "base/text.h"
 #include "snapshot_list.h"
 
 struct values {
@@ -13,10 +15,53 @@ static const struct option_def options[] = {
 	KEEP_OPTIONS(struct values, keep),
 };
 
-static enum err_code forget(struct cli *c, const struct values *v, const struct snapshot_list *l, struct err *e)
-{
-	enum err_code rc;
+/* ---- the last one of an account goes only when its own id is given: `latest` again and again takes all ---- */
 
+struct last_ones {
+	struct cli *c;
+	const struct text_list *words;
+};
+
+static bool has_id(const struct text_list *words, const struct snapshot_info *s)
+{
+	for (size_t i = 0; i < words->count; i++) {
+		const char *at = strrchr(words->items[i], '@'), *typed = at ? at + 1 : words->items[i];
+		size_t len = strlen(typed);
+
+		if (len <= strlen(s->id_hex) && text_equal_nocase(span_of(s->id_hex, len), span_of(typed, len)))
+			return true;
+	}
+	return false;
+}
+
+static enum err_code last_one(void *ctx, const struct snapshot_info *s, struct err *e)
+{
+	struct last_ones *l = ctx;
+	struct buf words = BUF_EMPTY;
+	enum err_code rc = snapshot_words(s, &words, e);
+
+	if (!rc)
+		rc = buf_append(&words, span_of("", 1), e);
+	if (!rc && !has_id(l->words, s))
+		rc = err_set(e, ERR_STATE,
+		             "nothing is forgotten: %s is the last one of its account. To forget it all the same, name "
+		             "it by its id: mailhold forget %.8s",
+		             (const char *)words.ptr, s->id_hex);
+	else if (!rc)
+		cli_note(l->c, "%s is the last one of its account; until the trash is emptied --undo brings it back",
+		         (const char *)words.ptr);
+	buf_release(&words);
+	return rc;
+}
+
+static enum err_code forget(struct cli *c, const struct values *v, const struct text_list *words,
+                            const struct snapshot_list *l, struct err *e)
+{
+	struct last_ones last = { c, words };
+	enum err_code rc = v->undo ? ERR_OK : engine_last_ones(c->repo, l->ids, l->count, last_one, &last, e);
+
+	if (rc)
+		return rc;
 	if (v->dry_run)
 		return snapshot_list_tell(c, l, v->undo ? SNAPSHOTS_TRASH : SNAPSHOTS_LIVE,
 		                          v->undo ? "would bring back" : "would forget", e);
@@ -45,11 +90,10 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	if (v->keep.account || v->keep.force)
 		return err_set(e, ERR_USAGE, "--account and --force go with --keep rules");
 	rc = cli_open(c, e);
-
 	if (!rc)
 		rc = snapshot_list_resolve(c->repo, words, v->undo ? SNAPSHOTS_TRASH : SNAPSHOTS_LIVE, &l, e);
 	if (!rc)
-		rc = forget(c, v, &l, e);
+		rc = forget(c, v, words, &l, e);
 	snapshot_list_release(&l);
 	return rc;
 }
@@ -69,10 +113,12 @@ const struct command command_forget = {
 	        "pinned ones, one whose account suddenly lost more than half of its items and the one before it, and "
 	        "one "
 	        "whose\n"
-	        "time cannot be true. When of 8 or more snapshots more than half would go, or a burst of new ones "
-	        "would "
-	        "push out\n"
-	        "old ones, nothing of that account is forgotten without --force, and the exit code is 3.\n"
+	        "time cannot be true. When of 8 or more snapshots more than half would go, or 8 that stayed the last "
+	        "time, or a\n"
+	        "burst of new ones pushes out old ones, nothing of that account is forgotten without --force, and the "
+	        "exit code\n"
+	        "is 3.\n"
+	        "The last snapshot of an account goes only when it is named by its id.\n"
 	        "Nothing is lost at once: mailhold prune empties the trash, by default after 7 days, and until then "
 	        "--undo "
 	        "helps.\n"

@@ -112,7 +112,8 @@ struct cli_to {
 MUST_CHECK enum err_code cli_open_to(struct cli *c, const struct cli_to *to, struct repo **out, struct err *e);
 /* Connects an opened c->repo to progress and the stop flag. */
 void cli_attach(struct cli *c);
-void cli_notice(void *ctx, const char *text); /* an engine_notice */
+/* An engine_notice: warnings also with --quiet. */
+void cli_notice(void *ctx, enum engine_notice_kind kind, const char *text);
 /* cli_open and the snapshot that TEXT names. */
 MUST_CHECK enum err_code cli_view(struct cli *c, const char *text, struct view **out, struct err *e);
 

@@ -30,8 +30,12 @@
 
 struct repo;
 
-/* Something worth a line on stderr that is no failure: "the local index was damaged and is being rebuilt". */
-typedef void (*engine_notice)(void *ctx, const char *text);
+/*
+ * Something worth a line on stderr that is no failure. A remark explains what takes its time ("the local index is being
+ * made"); a warning says that something is not as it should be, and people want it even from a run that is to be quiet.
+ */
+enum engine_notice_kind { ENGINE_REMARK, ENGINE_WARNING };
+typedef void (*engine_notice)(void *ctx, enum engine_notice_kind kind, const char *text);
 
 struct engine_progress {
 	const char *phase;                /* "reading", "comparing", "restoring", "checking" … */
@@ -266,6 +270,12 @@ MUST_CHECK enum err_code engine_copy(struct repo *from, struct repo *to, const s
 /* Forget: into the trash. Undo: back. Several ids, one record. ERR_NOT_FOUND names one that is pinned or held. */
 MUST_CHECK enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_t count, bool undo,
                                        struct err *e);
+/*
+ * Visits, of IDS, the newest one of each account that would keep no complete snapshot without them (or, when it has no
+ * complete one, no snapshot at all): what nobody should forget by accident. Changes nothing. ERR_DENIED as engine_forget.
+ */
+MUST_CHECK enum err_code engine_last_ones(struct repo *r, const struct snapshot_id *ids, size_t count,
+                                          snapshot_visit visit, void *ctx, struct err *e);
 MUST_CHECK enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin,
                                     struct err *e);
 

@@ -292,7 +292,7 @@ static const char *mark_refused(const struct ledger *l, const struct mark *m, co
 	if (fact->state != SNAPSHOT_LIVE)
 		return "is forgotten already";
 	if (fact->pinned)
-		return "is pinned";
+		return "is pinned (`mailhold unpin` ends that)";
 	if (kind == RECORD_FORGET && fold_held(&l->fold, fact, !m->looked || !ledger_we_are_full(l)))
 		return "is under a hold (`mailhold hold list`)";
 	return NULL;

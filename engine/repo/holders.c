@@ -202,7 +202,7 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	if (!rc)
 		row->info.kind = info.kind;
 	else
-		repo_notice(l->repo, "%s: %s", name, why.text);
+		repo_notice(l->repo, ENGINE_WARNING, "%s: %s", name, why.text);
 	buf_release(&slot);
 	if (rc == ERR_NO_MEMORY)
 		*e = why;
@@ -222,7 +222,7 @@ static enum err_code read_label(struct repo *r, struct key_row *row, struct err 
 	if (why.code == ERR_NO_MEMORY)
 		*e = why;
 	else if (why.code && why.code != ERR_NOT_FOUND)
-		repo_notice(r, "%s: %s", path.text, why.text);
+		repo_notice(r, ENGINE_WARNING, "%s: %s", path.text, why.text);
 	buf_release(&bytes);
 	return why.code == ERR_NO_MEMORY ? why.code : ERR_OK;
 }

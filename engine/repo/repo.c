@@ -59,7 +59,7 @@ enum err_code repo_cache_path(const struct repo *r, const char *name, struct buf
 
 /* ---- small helpers ---- */
 
-void repo_notice(struct repo *r, const char *fmt, ...)
+void repo_notice(struct repo *r, enum engine_notice_kind kind, const char *fmt, ...)
 {
 	char text[ERR_TEXT_MAX];
 	va_list args;
@@ -69,12 +69,18 @@ void repo_notice(struct repo *r, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
-	r->notice(r->notice_ctx, text);
+	r->notice(r->notice_ctx, kind, text);
 }
 
-static void pass_notice(void *ctx, const char *text)
+/* The ledger tells of records that are void or cannot be read; the index, a cache, of itself. */
+static void ledger_notice_of(void *ctx, const char *text)
 {
-	repo_notice(ctx, "%s", text);
+	repo_notice(ctx, ENGINE_WARNING, "%s", text);
+}
+
+static void index_notice_of(void *ctx, const char *text)
+{
+	repo_notice(ctx, ENGINE_REMARK, "%s", text);
 }
 
 /* Readers run in many threads; notices are told in the caller's. */
@@ -83,7 +89,7 @@ static void tell_mended(struct repo *r)
 	struct pack_name name;
 
 	while (r->reader && reader_next_mended(r->reader, &name))
-		repo_notice(r,
+		repo_notice(r, ENGINE_WARNING,
 		            "%s is damaged and was read with the help of its parity; `mailhold repair parity` puts it "
 		            "right",
 		            pack_path(&name).text);
@@ -125,7 +131,7 @@ void repo_checkpoint(struct repo *r)
 	bool made;
 
 	if (!repo_stopped(r) && ledger_checkpoint(r->ledger, &made, &e))
-		repo_notice(r, "%s", e.text);
+		repo_notice(r, ENGINE_WARNING, "%s", e.text);
 }
 
 void repo_describe(const struct repo *r, struct repo_info *out)
@@ -221,8 +227,8 @@ static enum err_code open_parts(struct repo *r, const struct repo_options *o, st
 	if (!rc)
 		rc = repo_cache_path(r, "fold", &cache_file, e);
 	if (!rc)
-		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, pass_notice, r,
-		                         &r->ledger, e);
+		rc = ledger_open_reading(r->store, r->keys, (const char *)cache_file.ptr, first_read, ledger_notice_of,
+		                         r, &r->ledger, e);
 	if (!rc) {
 		r->keys = ledger_keys(r->ledger);
 		init = ledger_init(r->ledger);
@@ -293,7 +299,7 @@ enum err_code repo_open_beside(struct repo *r, struct repo **out, struct err *e)
 	if (!rc)
 		rc = repo_cache_path(n, "fold", &cache_file, e);
 	if (!rc)
-		rc = ledger_open(n->store, n->keys, (const char *)cache_file.ptr, pass_notice, n, &n->ledger, e);
+		rc = ledger_open(n->store, n->keys, (const char *)cache_file.ptr, ledger_notice_of, n, &n->ledger, e);
 	if (!rc)
 		n->keys = ledger_keys(n->ledger);
 	buf_release(&cache_file);
@@ -488,8 +494,8 @@ static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, st
 	enum err_code rc;
 
 	for (unsigned n = 0;; n++) {
-		rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, pass_notice, r,
-		                &r->index, e);
+		rc = index_open((const char *)r->cache_folder.ptr, r->store, r->keys, r->ledger, mode, index_notice_of,
+		                r, &r->index, e);
 		if (rc != ERR_BUSY || r->wait_ms <= 0)
 			return rc;
 		if (repo_stopped(r))
@@ -497,7 +503,8 @@ static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, st
 		if (clock_monotonic_ms() >= until)
 			return err_note(e, "after waiting for %lld s", (long long)(r->wait_ms / 1000));
 		if (n == 0)
-			repo_notice(r, "%s; waiting for up to %lld s", e->text, (long long)(r->wait_ms / 1000));
+			repo_notice(r, ENGINE_REMARK, "%s; waiting for up to %lld s", e->text,
+			            (long long)(r->wait_ms / 1000));
 		usleep(INDEX_ASK_US);
 		/*
 		 * What the one before us did, a prune perhaps, must be known before its index is read. A reader never

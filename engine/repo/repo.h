@@ -57,7 +57,7 @@ void repo_drop_index(struct repo *r);
 struct chunk_io repo_chunk_io(struct repo *r);
 /* Makes a checkpoint of the ledger when one is due; a failure is a notice. */
 void repo_checkpoint(struct repo *r);
-void repo_notice(struct repo *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void repo_notice(struct repo *r, enum engine_notice_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Tells progress if it is time to. */
 void repo_tell(struct repo *r, const struct engine_progress *p);
 static inline bool repo_stopped(const struct repo *r)

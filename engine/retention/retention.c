@@ -5,6 +5,8 @@
  */
 #include "engine/retention/retention.h"
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 
 #define HOUR_MS ((int64_t)3600 * 1000)
@@ -84,19 +86,28 @@ static int64_t period_of(const struct retention_snapshot *s, enum retention_peri
 
 /* ---- one group ---- */
 
+struct arrival {
+	int64_t time_ms;
+	size_t row; /* of the judge, or SIZE_MAX: it is gone */
+};
+
 struct judge {
 	const struct retention_rules *rules;
-	const struct retention_snapshot *all;
+	const struct retention_case *of;
 	struct retention_verdict *out;
 	size_t *rows; /* of the group, in ledger order */
 	size_t count;
 	bool *counts; /* per row: may fill a period */
-	int64_t now_ms;
+	/* For the brake. */
+	bool *burst;                    /* per row: came in a burst */
+	struct arrival *arrivals;       /* all that ever counted, by time */
+	struct retention_verdict *once; /* what else would be judged */
+	size_t *settled;                /* rows of the group that are */
 };
 
 static const struct retention_snapshot *at(const struct judge *j, size_t i)
 {
-	return &j->all[j->rows[i]];
+	return &j->of->snapshots[j->rows[i]];
 }
 
 static void keep(struct judge *j, size_t i, unsigned reason)
@@ -119,7 +130,7 @@ static void walk_forward(struct judge *j)
 		j->counts[i] = false;
 		if (s->partial)
 			continue;
-		if (s->time_ms > j->now_ms || s->time_ms < last_ms) {
+		if (s->time_ms > j->of->now_ms || s->time_ms < last_ms) {
 			keep(j, i, RETENTION_BAD_CLOCK);
 		} else {
 			last_ms = s->time_ms;
@@ -195,74 +206,12 @@ static void walk_period(struct judge *j, enum retention_period p)
 	}
 }
 
-/* ---- the brake ---- */
-
-/* Snapshots of the last day, and how many a day had before: over the days between the first and this day, at least one.
- */
-static bool is_burst(const struct judge *j, size_t *fresh)
-{
-	int64_t day_ago = j->now_ms - DAY_MS, first = NONE;
-	size_t new_ones = 0, old_ones = 0, days;
-
-	for (size_t i = 0; i < j->count; i++) {
-		if (!j->counts[i])
-			continue;
-		if (first == NONE)
-			first = at(j, i)->time_ms;
-		if (at(j, i)->time_ms > day_ago)
-			new_ones++;
-		else
-			old_ones++;
-	}
-	*fresh = new_ones;
-	if (new_ones < RETENTION_BRAKE_MIN || !old_ones)
-		return false;
-	days = 1 + (size_t)((day_ago - first) / DAY_MS);
-	/* new > TIMES * old / days, without the fraction */
-	return new_ones * days > RETENTION_BURST_TIMES * old_ones;
-}
-
-/* Would an older one stay if those of the last day did not count as last ones? A burst does not move the other rules.
- */
-static bool burst_pushes(const struct judge *j)
-{
-	uint32_t left = j->rules->count[RETENTION_LAST];
-	size_t fresh;
-
-	if (!left || !is_burst(j, &fresh))
-		return false;
-	for (size_t i = j->count; i-- > 0 && left;) {
-		if (!j->counts[i] || at(j, i)->time_ms > j->now_ms - DAY_MS)
-			continue;
-		if (!j->out[j->rows[i]].keep)
-			return true;
-		left--;
-	}
-	return false;
-}
-
-static enum retention_brake brake_of(const struct judge *j)
-{
-	size_t complete = 0, going = 0;
-
-	if (j->rules->forced)
-		return RETENTION_GO;
-	for (size_t i = 0; i < j->count; i++) {
-		if (at(j, i)->partial)
-			continue;
-		complete++;
-		going += !j->out[j->rows[i]].keep;
-	}
-	/* The more telling reason first. */
-	if (burst_pushes(j))
-		return RETENTION_BURST;
-	return complete >= RETENTION_BRAKE_MIN && 2 * going > complete ? RETENTION_TOO_MANY : RETENTION_GO;
-}
-
-/* ---- all groups ---- */
+/* ---- all rules, one group ---- */
 
 static void judge_group(struct judge *j)
 {
+	for (size_t i = 0; i < j->count; i++)
+		j->out[j->rows[i]] = (struct retention_verdict){ false, 0 };
 	walk_forward(j);
 	walk_fixed(j);
 	for (int p = 0; p < RETENTION_PERIODS; p++)
@@ -272,6 +221,134 @@ static void judge_group(struct judge *j)
 			j->out[j->rows[i]].reasons = RETENTION_BIT(RETENTION_NO_RULE);
 }
 
+/* ---- the brake: bursts ---- */
+
+static int by_time(const void *a, const void *b)
+{
+	const struct arrival *x = a, *y = b;
+
+	if (x->time_ms != y->time_ms)
+		return x->time_ms < y->time_ms ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static size_t gather_arrivals(struct judge *j, uint32_t group)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->count; i++)
+		if (j->counts[i])
+			j->arrivals[n++] = (struct arrival){ at(j, i)->time_ms, i };
+	for (size_t i = 0; i < j->of->past_count; i++)
+		if (j->of->past[i].group == group && j->of->past[i].time_ms <= j->of->now_ms)
+			j->arrivals[n++] = (struct arrival){ j->of->past[i].time_ms, SIZE_MAX };
+	qsort(j->arrivals, n, sizeof *j->arrivals, by_time);
+	return n;
+}
+
+/*
+ * Of each 24 hours that end with an arrival, K: A is the first in them, B the first of the days before that tell what is
+ * usual. That history was thinned does not matter, since what is gone has arrived, too.
+ */
+static void mark_bursts(struct judge *j, size_t n)
+{
+	const struct arrival *all = j->arrivals;
+	size_t a = 0, b = 0, marked = 0;
+
+	memset(j->burst, 0, j->count * sizeof *j->burst);
+	for (size_t k = 0; k < n; k++) {
+		int64_t fresh, usual;
+
+		while (all[k].time_ms - all[a].time_ms >= DAY_MS)
+			a++;
+		if (a == 0)
+			continue;
+		while (all[a - 1].time_ms - all[b].time_ms >= RETENTION_USUAL_DAYS * DAY_MS)
+			b++;
+		fresh = (int64_t)(k - a + 1);
+		usual = (int64_t)(a - b);
+		/* fresh / day > TIMES * usual / (from b to a), without fractions */
+		if (fresh < RETENTION_BRAKE_MIN || fresh * ((all[a].time_ms - all[b].time_ms) / 1000) <=
+		                                           RETENTION_BURST_TIMES * usual * (DAY_MS / 1000))
+			continue;
+		for (size_t i = a > marked ? a : marked; i <= k; i++)
+			if (all[i].row != SIZE_MAX)
+				j->burst[all[i].row] = true;
+		marked = k + 1;
+	}
+}
+
+/* Would an older one stay by P if what came in bursts did not count? Days and longer get one each, burst or not. */
+static bool burst_pushes(const struct judge *j, enum retention_period p)
+{
+	uint32_t left = j->rules->count[p];
+	int64_t last = NONE;
+	bool passed = false;
+
+	for (size_t i = j->count; i-- > 0 && left;) {
+		int64_t period = period_of(at(j, i), p);
+
+		passed |= j->burst[i];
+		if (!j->counts[i] || j->burst[i] || (p != RETENTION_LAST && period >= last))
+			continue;
+		if (passed && !j->out[j->rows[i]].keep)
+			return true;
+		last = period;
+		left--;
+	}
+	return false;
+}
+
+/* ---- the brake: how many go ---- */
+
+static void count_going(const struct judge *j, size_t *complete, size_t *going)
+{
+	*complete = *going = 0;
+	for (size_t i = 0; i < j->count; i++) {
+		if (at(j, i)->partial)
+			continue;
+		++*complete;
+		*going += !j->out[j->rows[i]].keep;
+	}
+}
+
+/* How many of those that rules left would go now, had nothing come since. The same rules leave what they left. */
+static size_t going_of_settled(const struct judge *j)
+{
+	struct judge again = *j;
+	size_t complete, going;
+
+	again.out = j->once;
+	again.rows = j->settled;
+	again.count = 0;
+	for (size_t i = 0; i < j->count; i++)
+		if (at(j, i)->settled)
+			again.rows[again.count++] = j->rows[i];
+	judge_group(&again); /* over COUNTS, which nobody needs any more */
+	count_going(&again, &complete, &going);
+	return going;
+}
+
+/* The more telling reason first. */
+static enum retention_brake brake_of(struct judge *j, uint32_t group)
+{
+	size_t complete, going;
+
+	count_going(j, &complete, &going);
+	if (j->rules->forced || !going)
+		return RETENTION_GO;
+	mark_bursts(j, gather_arrivals(j, group));
+	if (burst_pushes(j, RETENTION_LAST) || burst_pushes(j, RETENTION_HOURLY))
+		return RETENTION_BURST;
+	if (complete >= RETENTION_BRAKE_MIN && 2 * going > complete)
+		return RETENTION_TOO_MANY;
+	if (going >= RETENTION_BRAKE_MIN && going_of_settled(j) >= RETENTION_BRAKE_MIN)
+		return RETENTION_SUDDEN;
+	return RETENTION_GO;
+}
+
+/* ---- all groups ---- */
+
 static bool any_rule(const struct retention_rules *rules)
 {
 	for (int p = 0; p < RETENTION_PERIODS; p++)
@@ -280,32 +357,47 @@ static bool any_rule(const struct retention_rules *rules)
 	return rules->tags;
 }
 
-enum err_code retention_judge(const struct retention_rules *rules, const struct retention_snapshot *snapshots,
-                              size_t count, uint32_t group_count, int64_t now_ms, struct retention_verdict *out,
-                              enum retention_brake *brakes, struct err *e)
+static bool make_room(struct judge *j)
 {
-	struct judge j = { .rules = rules, .all = snapshots, .out = out, .now_ms = now_ms };
+	size_t count = j->of->count;
+
+	j->rows = mem_zalloc(count, sizeof *j->rows);
+	j->counts = mem_zalloc(count, sizeof *j->counts);
+	j->burst = mem_zalloc(count, sizeof *j->burst);
+	j->arrivals = mem_zalloc(count + j->of->past_count, sizeof *j->arrivals);
+	j->once = mem_zalloc(count, sizeof *j->once);
+	j->settled = mem_zalloc(count, sizeof *j->settled);
+	return j->rows && j->counts && j->burst && j->arrivals && j->once && j->settled;
+}
+
+static void release(struct judge *j)
+{
+	mem_free(j->rows);
+	mem_free(j->counts);
+	mem_free(j->burst);
+	mem_free(j->arrivals);
+	mem_free(j->once);
+	mem_free(j->settled);
+}
+
+enum err_code retention_judge(const struct retention_rules *rules, const struct retention_case *of,
+                              struct retention_verdict *out, enum retention_brake *brakes, struct err *e)
+{
+	struct judge j = { .rules = rules, .of = of, .out = out };
+	enum err_code rc = ERR_OK;
 
 	if (!any_rule(rules))
 		return err_set(e, ERR_USAGE, "no rule says what to keep");
-	j.rows = mem_zalloc(count, sizeof *j.rows);
-	j.counts = mem_zalloc(count, sizeof *j.counts);
-	if (!j.rows || !j.counts) {
-		mem_free(j.rows);
-		mem_free(j.counts);
-		return err_no_memory(e, count * sizeof *j.rows);
-	}
-	for (size_t i = 0; i < count; i++)
-		out[i] = (struct retention_verdict){ false, 0 };
-	for (uint32_t group = 0; group < group_count; group++) {
+	if (!make_room(&j))
+		rc = err_no_memory(e, of->count * sizeof *j.once);
+	for (uint32_t group = 0; !rc && group < of->group_count; group++) {
 		j.count = 0;
-		for (size_t i = 0; i < count; i++)
-			if (snapshots[i].group == group)
+		for (size_t i = 0; i < of->count; i++)
+			if (of->snapshots[i].group == group)
 				j.rows[j.count++] = i;
 		judge_group(&j);
-		brakes[group] = brake_of(&j);
+		brakes[group] = brake_of(&j, group);
 	}
-	mem_free(j.rows);
-	mem_free(j.counts);
-	return ERR_OK;
+	release(&j);
+	return rc;
 }

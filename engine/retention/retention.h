@@ -42,6 +42,22 @@ struct retention_snapshot {
 	int64_t time_ms;
 	int16_t zone_minutes;
 	bool partial, shrunk, pinned, held, tagged; /* held: by a hold; tagged: a rule keeps it for its tags */
+	bool settled; /* was there already when something of its group was forgotten, and stayed */
+};
+
+/* A complete one that was forgotten. It is judged no more, and tells how many a day were usual. */
+struct retention_past {
+	uint32_t group;
+	int64_t time_ms;
+};
+
+struct retention_case {
+	const struct retention_snapshot *snapshots; /* live ones, in ledger order */
+	size_t count;
+	const struct retention_past *past; /* in any order */
+	size_t past_count;
+	uint32_t group_count;
+	int64_t now_ms;
 };
 
 /* Why it stays, or goes. The first RETENTION_PERIODS bits: by count[p]; the next: by within_ms[p]. */
@@ -72,19 +88,27 @@ struct retention_verdict {
 enum retention_brake {
 	RETENTION_GO = 0,
 	RETENTION_TOO_MANY, /* of at least RETENTION_BRAKE_MIN complete ones more than half would go */
-	RETENTION_BURST     /* many came within a day, far more than usual, and would push older ones out */
+	/*
+	 * At least RETENTION_BRAKE_MIN settled ones would go even if nothing had come since. What rules left they leave
+	 * again: so these are other rules, or a hold, a pin or the trash gave back what rules do not keep.
+	 */
+	RETENTION_SUDDEN,
+	RETENTION_BURST /* many came within some day, far more than usual then, and push older ones out */
 };
 #define RETENTION_BRAKE_MIN 8
-/* A day with at least RETENTION_BRAKE_MIN and more than so many times the usual number of snapshots is a burst. */
+/*
+ * 24 hours in which at least RETENTION_BRAKE_MIN came are a burst when these are more than RETENTION_BURST_TIMES as many
+ * as came in as long a time of the RETENTION_USUAL_DAYS before. It may be long ago: it matters as long as it fills what
+ * counts snapshots or hours.
+ */
 #define RETENTION_BURST_TIMES 4
+#define RETENTION_USUAL_DAYS  30
 
 /*
- * Judges COUNT snapshots, given in ledger order. OUT gets one verdict each, BRAKES (GROUP_COUNT of them) what stands
- * against carrying them out. ERR_USAGE: no rule at all.
+ * Judges the snapshots of OF. OUT gets one verdict each, BRAKES (OF->group_count of them) what stands against carrying
+ * them out. ERR_USAGE: no rule at all.
  */
-MUST_CHECK enum err_code retention_judge(const struct retention_rules *rules,
-                                         const struct retention_snapshot *snapshots, size_t count, uint32_t group_count,
-                                         int64_t now_ms, struct retention_verdict *out, enum retention_brake *brakes,
-                                         struct err *e);
+MUST_CHECK enum err_code retention_judge(const struct retention_rules *rules, const struct retention_case *of,
+                                         struct retention_verdict *out, enum retention_brake *brakes, struct err *e);
 
 #endif

@@ -108,7 +108,7 @@ enum err_code view_pages(struct view *v, size_t c, struct page_list *out, struct
 static enum err_code summary_lost(struct view *v, const struct err *why)
 {
 	if (!v->told_lost_summaries)
-		repo_notice(v->repo,
+		repo_notice(v->repo, ENGINE_WARNING,
 		            "some summaries are damaged; their items are shown without, and find cannot see them: %s",
 		            why->text);
 	v->told_lost_summaries = true;

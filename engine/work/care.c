@@ -19,6 +19,55 @@ enum err_code engine_forget(struct repo *r, const struct snapshot_id *ids, size_
 	return holds_forget(r, UINT64_MAX, ids, count, e);
 }
 
+/* What GONE (by row of the ledger) leaves of the account of row I: is I the newest to go, and nothing that counts stays? */
+static bool is_last(const struct ledger *l, const bool *gone, size_t i)
+{
+	const struct snapshot_entry *entry = &ledger_snapshot(l, i)->entry;
+	bool stays = false, complete_stays = false, complete_goes = false;
+
+	for (size_t k = 0; k < ledger_snapshot_count(l); k++) {
+		const struct snapshot_fact *other = ledger_snapshot(l, k);
+		bool complete = !(other->entry.flags & SNAPSHOT_PARTIAL);
+
+		if (other->state != SNAPSHOT_LIVE ||
+		    memcmp(&other->entry.account, &entry->account, sizeof entry->account) != 0)
+			continue;
+		if (gone[k] && k > i && (complete || (entry->flags & SNAPSHOT_PARTIAL)))
+			return false;
+		complete_goes |= complete && gone[k];
+		complete_stays |= complete && !gone[k];
+		stays |= !gone[k];
+	}
+	return complete_goes ? !complete_stays && !(entry->flags & SNAPSHOT_PARTIAL) : !stays;
+}
+
+enum err_code engine_last_ones(struct repo *r, const struct snapshot_id *ids, size_t count, snapshot_visit visit,
+                               void *ctx, struct err *e)
+{
+	size_t rows = ledger_snapshot_count(r->ledger);
+	bool *gone = mem_zalloc(rows, sizeof *gone);
+	struct buf hold = BUF_EMPTY;
+	struct snapshot_info info;
+	enum err_code rc = repo_need_keep(r, "forget snapshots", e);
+
+	if (!rc && !gone)
+		rc = err_no_memory(e, rows * sizeof *gone);
+	for (size_t i = 0; !rc && i < rows; i++)
+		for (size_t k = 0; k < count && !gone[i]; k++)
+			gone[i] = ledger_snapshot(r->ledger, i)->state == SNAPSHOT_LIVE &&
+			          !memcmp(&ledger_snapshot(r->ledger, i)->entry.id, &ids[k], sizeof ids[k]);
+	for (size_t i = 0; !rc && i < rows; i++) {
+		if (!gone[i] || !is_last(r->ledger, gone, i))
+			continue;
+		rc = snapshot_show(r, ledger_snapshot(r->ledger, i), &hold, &info, e);
+		if (!rc)
+			rc = visit(ctx, &info, e);
+	}
+	mem_free(gone);
+	buf_release(&hold);
+	return rc;
+}
+
 enum err_code engine_pin(struct repo *r, const struct snapshot_id *ids, size_t count, bool unpin, struct err *e)
 {
 	enum err_code rc = repo_need_keep(r, "pin snapshots", e);

@@ -212,7 +212,7 @@ static void save_verified(struct check *c)
 
 	c->saved_ms = clock_monotonic_ms();
 	if (verified_save(c->repo, &c->verified, &why))
-		repo_notice(c->repo, "what was verified is not remembered: %s", why.text);
+		repo_notice(c->repo, ENGINE_WARNING, "what was verified is not remembered: %s", why.text);
 }
 
 static enum err_code pack_seen(void *ctx, const struct survey_pack *p, struct err *e)

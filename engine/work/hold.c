@@ -86,7 +86,7 @@ static enum err_code look(struct looking *k, struct err *e)
 	enum err_code rc = hold_details_open(k->repo->keys, k->hold, &hold, &d, e);
 
 	if (rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED || rc == ERR_WRONG_KEY) {
-		repo_notice(k->repo, "a hold keeps every snapshot of its accounts: %s", e->text);
+		repo_notice(k->repo, ENGINE_WARNING, "a hold keeps every snapshot of its accounts: %s", e->text);
 		for (size_t i = 0; i < k->count; i++)
 			k->fresh[i] = true;
 		rc = ERR_OK;

@@ -101,7 +101,8 @@ void last_save(struct repo *r, const struct account_id *account, const struct sn
 	if (!rc)
 		rc = file_replace((const char *)path.ptr, buf_span(&sealed), 0600, false, &e);
 	if (rc)
-		repo_notice(r, "the next run will be slower: the local cache cannot be written: %s", e.text);
+		repo_notice(r, ENGINE_WARNING, "the next run will be slower: the local cache cannot be written: %s",
+		            e.text);
 	buf_release(&path);
 	buf_release(&plain);
 	buf_release(&sealed);
@@ -143,7 +144,7 @@ void lost_note(struct repo *r, const struct account_id *account)
 	if (!rc)
 		rc = file_replace((const char *)path.ptr, SPAN_EMPTY, 0600, false, &why);
 	if (rc)
-		repo_notice(r, "the next snapshot does not know that items were lost: %s", why.text);
+		repo_notice(r, ENGINE_WARNING, "the next snapshot does not know that items were lost: %s", why.text);
 	buf_release(&path);
 }
 

@@ -22,6 +22,8 @@ struct policy {
 	size_t *rows;                 /* in the ledger */
 	const struct hold_fact **why; /* the hold that keeps it, or NULL */
 	size_t count;
+	struct retention_past *past; /* what was forgotten of the same groups */
+	size_t past_count;
 	uint64_t head; /* ledger record at which holds were looked at */
 	struct group *groups;
 	enum retention_brake *brakes;
@@ -36,9 +38,10 @@ static enum err_code make_room(struct policy *p, struct err *e)
 	p->verdicts = mem_zalloc(n, sizeof *p->verdicts);
 	p->rows = mem_zalloc(n, sizeof *p->rows);
 	p->why = mem_zalloc(n, sizeof *p->why);
+	p->past = mem_zalloc(n, sizeof *p->past);
 	p->groups = mem_zalloc(n, sizeof *p->groups);
 	p->brakes = mem_zalloc(n, sizeof *p->brakes);
-	if (!p->judged || !p->verdicts || !p->rows || !p->why || !p->groups || !p->brakes)
+	if (!p->judged || !p->verdicts || !p->rows || !p->why || !p->past || !p->groups || !p->brakes)
 		return err_no_memory(e, n * sizeof *p->judged);
 	return ERR_OK;
 }
@@ -49,19 +52,29 @@ static void release(struct policy *p)
 	mem_free(p->verdicts);
 	mem_free(p->rows);
 	mem_free((void *)p->why);
+	mem_free(p->past);
 	mem_free(p->groups);
 	mem_free(p->brakes);
 }
 
-static uint32_t group_of(struct policy *p, const struct snapshot_entry *entry)
+/* GROUP_COUNT when there is none. */
+static uint32_t group_find(const struct policy *p, const struct snapshot_entry *entry)
 {
 	struct group wanted = { entry->account, entry->holder };
+	uint32_t g = 0;
 
-	for (uint32_t g = 0; g < p->group_count; g++)
-		if (!memcmp(&p->groups[g], &wanted, sizeof wanted))
-			return g;
-	p->groups[p->group_count] = wanted;
-	return p->group_count++;
+	while (g < p->group_count && memcmp(&p->groups[g], &wanted, sizeof wanted) != 0)
+		g++;
+	return g;
+}
+
+static uint32_t group_of(struct policy *p, const struct snapshot_entry *entry)
+{
+	uint32_t g = group_find(p, entry);
+
+	if (g == p->group_count)
+		p->groups[p->group_count++] = (struct group){ entry->account, entry->holder };
+	return g;
 }
 
 static bool has_tag(struct span tags, struct span wanted)
@@ -144,15 +157,72 @@ static enum err_code gather(struct policy *p, struct err *e)
 	return rc;
 }
 
+/*
+ * What is gone of the groups, and who of the others was there when something went. One who cleans up by hand forgets in
+ * between, and rules have not seen what came since they ran: so everything within a day of the newest counts as once,
+ * and what counts is the time before, if there is one.
+ */
+#define ONCE_MS ((int64_t)24 * 3600 * 1000)
+
+static bool is_forgotten(const struct snapshot_fact *fact)
+{
+	return fact->state != SNAPSHOT_LIVE && fact->forgotten_ms && !(fact->entry.flags & SNAPSHOT_PARTIAL);
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static enum err_code gather_past(struct policy *p, struct err *e)
+{
+	const struct ledger *l = p->repo->ledger;
+	int64_t *newest = mem_zalloc(p->group_count, sizeof *newest);
+	int64_t *before = mem_zalloc(p->group_count, sizeof *before);
+	enum err_code rc = newest && before ? ERR_OK : err_no_memory(e, p->group_count * sizeof *newest);
+
+	for (size_t i = 0; !rc && i < ledger_snapshot_count(l); i++) {
+		const struct snapshot_fact *fact = ledger_snapshot(l, i);
+		uint32_t g = group_find(p, &fact->entry);
+
+		if (g == p->group_count || !is_forgotten(fact))
+			continue;
+		p->past[p->past_count++] = (struct retention_past){ g, fact->entry.time_ms };
+		newest[g] = later(newest[g], fact->forgotten_ms);
+	}
+	for (size_t i = 0; !rc && i < ledger_snapshot_count(l); i++) {
+		const struct snapshot_fact *fact = ledger_snapshot(l, i);
+		uint32_t g = group_find(p, &fact->entry);
+
+		if (g < p->group_count && is_forgotten(fact) && fact->forgotten_ms <= newest[g] - ONCE_MS)
+			before[g] = later(before[g], fact->forgotten_ms);
+	}
+	for (size_t i = 0; !rc && i < p->count; i++) {
+		uint32_t g = p->judged[i].group;
+
+		p->judged[i].settled =
+		        ledger_snapshot(l, p->rows[i])->committed_ms <= (before[g] ? before[g] : newest[g]);
+	}
+	mem_free(newest);
+	mem_free(before);
+	return rc;
+}
+
 static enum err_code judge_once(struct policy *p, struct err *e)
 {
+	struct retention_case of = { .snapshots = p->judged,
+		                     .count = p->count,
+		                     .past = p->past,
+		                     .past_count = p->past_count,
+		                     .group_count = p->group_count,
+		                     .now_ms = clock_now_ms() };
 	struct retention_rules rules = { .tags = p->policy->keep_tag_count > 0, .forced = p->policy->force };
 
 	for (int i = 0; i < KEEP_PERIODS; i++) {
 		rules.count[i] = p->policy->keep[i];
 		rules.within_ms[i] = p->policy->keep_within_ms[i];
 	}
-	return retention_judge(&rules, p->judged, p->count, p->group_count, clock_now_ms(), p->verdicts, p->brakes, e);
+	return retention_judge(&rules, &of, p->verdicts, p->brakes, e);
 }
 
 /* Of those that would go, what holds need. */
@@ -186,8 +256,10 @@ static enum err_code ask_holds(struct policy *p, bool *any, struct err *e)
 static enum err_code judge(struct policy *p, struct err *e)
 {
 	bool any = false;
-	enum err_code rc = judge_once(p, e);
+	enum err_code rc = gather_past(p, e);
 
+	if (!rc)
+		rc = judge_once(p, e);
 	p->head = ledger_head(p->repo->ledger).number;
 	if (!rc)
 		rc = ask_holds(p, &any, e);
@@ -226,24 +298,39 @@ static enum err_code tell_one(struct policy *p, size_t i, forget_visit visit, vo
 	return rc;
 }
 
-/* The name of a group's account, for a notice. */
+static const char *brake_text(enum retention_brake brake)
+{
+	switch (brake) {
+	case RETENTION_BURST:
+		return ": many came within a day, far more than usual, and push older ones out";
+	case RETENTION_SUDDEN:
+		return ", far more than usual: most of them stayed the last time that some were forgotten";
+	default:
+		return ", more than half of them, at once";
+	}
+}
+
 static void tell_brake(struct policy *p, uint32_t group)
 {
 	struct buf hold = BUF_EMPTY;
 	struct snapshot_info info;
-	size_t i = 0;
+	size_t row = SIZE_MAX, all = 0, going = 0;
 
-	while (p->judged[i].group != group)
-		i++;
-	if (!snapshot_show(p->repo, ledger_snapshot(p->repo->ledger, p->rows[i]), &hold, &info, &(struct err){ 0 }))
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->judged[i].group != group)
+			continue;
+		row = p->rows[i];
+		all++;
+		going += !p->verdicts[i].keep;
+	}
+	if (!snapshot_show(p->repo, ledger_snapshot(p->repo->ledger, row), &hold, &info, &(struct err){ 0 }))
 		repo_notice(
-		        p->repo,
-		        "nothing of '%.*s' is forgotten: %s. Look at it with --dry-run; --force does it anyway",
+		        p->repo, ENGINE_WARNING,
+		        "nothing of '%.*s' is forgotten: of %zu snapshots %zu would go%s. Look at it with --dry-run; "
+		        "--force does it anyway",
 		        info.names_hidden ? 8 : (int)info.account.len,
-		        info.names_hidden ? info.account_id_hex : (const char *)info.account.ptr,
-		        p->brakes[group] == RETENTION_BURST
-		                ? "many snapshots came within a day, far more than usual, and would push older ones out"
-		                : "more than half of its snapshots would go at once");
+		        info.names_hidden ? info.account_id_hex : (const char *)info.account.ptr, all, going,
+		        brake_text(p->brakes[group]));
 	buf_release(&hold);
 }
 

@@ -262,8 +262,8 @@ static enum err_code copy_pack(struct prune *p, uint32_t ordinal, struct err *e)
 
 	/* ERR_WRONG_KEY: of a damaged id list, which our role cannot make again. */
 	if (rc == ERR_CORRUPT || rc == ERR_NOT_FOUND || rc == ERR_WRONG_KEY) {
-		repo_notice(p->repo, "%s stays as it is: %s", pack_path(&prune_fact(p, ordinal)->pack.name).text,
-		            e->text);
+		repo_notice(p->repo, ENGINE_WARNING, "%s stays as it is: %s",
+		            pack_path(&prune_fact(p, ordinal)->pack.name).text, e->text);
 		p->victim[ordinal] = false;
 		rc = ERR_OK;
 	}

@@ -79,7 +79,7 @@ static bool is_mended(struct repair *r, const struct survey_pack *p)
 
 	if (r->options->dry_run || pack_heal(r->repo->store, r->repo->keys, pack, &healing, &why))
 		return false;
-	repo_notice(r->repo, "%s is put right by its parity; %s%s", pack_path(&pack->name).text,
+	repo_notice(r->repo, ENGINE_WARNING, "%s is put right by its parity; %s%s", pack_path(&pack->name).text,
 	            *healing.kept ? "what it was lies in " : "it was gone", healing.kept);
 	r->report->packs_mended++;
 	return true;
@@ -93,7 +93,7 @@ static void leave_alone(struct repair *r)
 
 	for (size_t i = 0; i < bad_count(r); i++) {
 		if (packs[i].beyond_us) {
-			repo_notice(r->repo, "%s is left as it is: what is wrong with it is no damage",
+			repo_notice(r->repo, ENGINE_WARNING, "%s is left as it is: what is wrong with it is no damage",
 			            pack_path(&fact_of(r, packs[i].ordinal)->pack.name).text);
 			continue;
 		}
@@ -193,8 +193,8 @@ static enum err_code set_aside(struct repair *r, uint32_t ordinal, struct err *e
 	if (rc == ERR_EXISTS)
 		rc = ERR_OK;
 	if (!rc && c.unreadable)
-		repo_notice(r->repo, "%s: %" PRIu64 " bytes of %s cannot be read and are zeros in it", to, c.unreadable,
-		            path.text);
+		repo_notice(r->repo, ENGINE_WARNING, "%s: %" PRIu64 " bytes of %s cannot be read and are zeros in it",
+		            to, c.unreadable, path.text);
 	store_draft_free(&c.draft);
 	buf_release(&c.bytes);
 	return rc ? err_note(e, "while setting %s aside", path.text) : ERR_OK;

@@ -50,7 +50,7 @@ static void tell_skipped(struct restock *r, const struct item_job *j, const stru
 	if (why->code == ERR_VANISHED)
 		return;
 	if (!j->source->report) {
-		repo_notice(r->repo, "an item is passed over: %s", why->text);
+		repo_notice(r->repo, ENGINE_WARNING, "an item is passed over: %s", why->text);
 		return;
 	}
 	if (j->source->ops->collections(j->source, &all, &count, &ignored))
@@ -133,7 +133,7 @@ static enum err_code take_collection(struct restock *r, struct item_source *s, c
 
 	if (rc) {
 		/* One folder that cannot be read stops one folder. */
-		repo_notice(r->repo, "'%s' is passed over: %s", text_name(c->path).text, why.text);
+		repo_notice(r->repo, ENGINE_WARNING, "'%s' is passed over: %s", text_name(c->path).text, why.text);
 		rc = ERR_OK;
 	}
 	for (size_t i = 0; !rc && listing && i < s->ops->listing_count(listing) && !all_found(r); i++)
@@ -169,7 +169,8 @@ static enum err_code take_snapshot(struct restock *r, struct repo *from, const s
 	enum err_code rc = view_open(from, id, &v, &why);
 
 	if (rc) {
-		repo_notice(r->repo, "a snapshot of %s is passed over: %s", store_url(from->store), why.text);
+		repo_notice(r->repo, ENGINE_WARNING, "a snapshot of %s is passed over: %s", store_url(from->store),
+		            why.text);
 		return ERR_OK;
 	}
 	rc = view_source_open(v, seen, &s, e);

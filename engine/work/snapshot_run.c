@@ -671,9 +671,11 @@ static enum err_code finish(struct run *r, struct err *e)
 	entry = new_entry(r, &roots, &totals);
 	if (!r->copied && totals.items * 2 < r->complete_items) {
 		entry.flags |= SNAPSHOT_SHRUNK;
-		repo_notice(r->repo,
-		            "the source has %llu items; the snapshot before had %llu. Nothing older is dropped for it",
-		            (unsigned long long)totals.items, (unsigned long long)r->complete_items);
+		repo_notice(r->repo, ENGINE_WARNING,
+		            "the source of %s has %llu items; the snapshot before had %llu. Nothing older is dropped "
+		            "for it",
+		            text_name(r->account_name).text, (unsigned long long)totals.items,
+		            (unsigned long long)r->complete_items);
 	}
 	if (r->options->dry_run)
 		return ERR_OK;
@@ -761,7 +763,7 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	r.started_monotonic_ms = clock_monotonic_ms();
 	lost = !copied && lost_noted(repo, &r.account);
 	if (lost && !mine.rescan)
-		repo_notice(repo,
+		repo_notice(repo, ENGINE_REMARK,
 		            "items of %s were lost: looking into everything once, to store again what is still there",
 		            text_name(r.account_name).text);
 	mine.rescan |= lost;
@@ -795,7 +797,8 @@ bool run_may_begin_again(struct repo *repo, const struct err *e)
 			return false;
 		repo_drop_index(repo);
 	}
-	repo_notice(repo, "somebody else changed the repository meanwhile; the run begins again (%s)", e->text);
+	repo_notice(repo, ENGINE_REMARK, "somebody else changed the repository meanwhile; the run begins again (%s)",
+	            e->text);
 	return true;
 }
 
@@ -836,7 +839,7 @@ enum err_code engine_snapshot(struct repo *repo, struct item_source *source, con
 	 */
 	if ((rc != ERR_NOT_FOUND && rc != ERR_CORRUPT) || o->no_parent || repo_stopped(repo) || !has_snapshots(repo, o))
 		return rc;
-	repo_notice(repo, "the snapshot before cannot be built on; reading everything (%s)", e->text);
+	repo_notice(repo, ENGINE_WARNING, "the snapshot before cannot be built on; reading everything (%s)", e->text);
 	whole.no_parent = true;
 	return run_again_if_refused(repo, source, &whole, out, e);
 }

@@ -39,7 +39,7 @@ void vouch_record(struct repo *r, struct buf *ordinals)
 
 	for (size_t at = 0; at < count; at += ORDINALS_MAX)
 		if (ledger_verified(r->ledger, all + at, count - at < ORDINALS_MAX ? count - at : ORDINALS_MAX, &why)) {
-			repo_notice(r, "what was verified could not be recorded: %s", why.text);
+			repo_notice(r, ENGINE_WARNING, "what was verified could not be recorded: %s", why.text);
 			break;
 		}
 	buf_release(ordinals);

@@ -19,8 +19,12 @@ says "would forget"
 says "(no-rule)"
 says "newest"
 run 3 forget --keep-daily 7
-hints "more than half"
+hints "of 9 snapshots 8 would go, more than half of them"
 hints "--force"
+# Nobody reads what a nightly run prints unless it prints something: that nothing was forgotten is told even so.
+run 3 prune --keep-daily 7 --quiet
+hints "more than half"
+[ -z "$out" ] || die "it is not quiet"
 run 0 snapshots
 [ "$(printf '%s\n' "$out" | grep -c ann)" = 9 ] || die "a rule that was held back forgot something"
 run 0 forget --keep-daily 7 --keep-tag number-5 --force --json
@@ -51,6 +55,21 @@ same_tree "$mails" "$box/back"
 run 0 prune --now --json
 says '"packs_deleted":0'
 run 1 ls "$id"
+
+# The last one of an account does not go by accident, only by its own name; the last but one does.
+run 0 forget latest~1 --dry-run
+run 1 forget latest latest~1
+hints "is the last one of its account"
+run 0 snapshots
+[ "$(printf '%s\n' "$out" | grep -c ann)" = 2 ] || die "a refused forget took something"
+id=$(printf '%s\n' "$out" | awk '/ann/ { print $1 }' | tail -1)
+run 0 forget latest~1
+run 1 forget latest
+hints "mailhold forget $id"
+run 1 forget --dry-run "ann@$(date +%Y-%m-%d)"
+run 0 forget "$id"
+hints "is the last one of its account"
+run 0 forget --undo latest
 
 # The last complete one of an account stays whatever rules say.
 run 0 forget --keep-tag nobody --force

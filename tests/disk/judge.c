@@ -36,10 +36,11 @@ PRINTF_LIKE(2, 3) static bool bad(struct judging *j, const char *fmt, ...)
 	return false;
 }
 
-static void notice(void *ctx, const char *text)
+static void notice(void *ctx, enum engine_notice_kind kind, const char *text)
 {
 	struct judging *j = ctx;
 
+	(void)kind;
 	snprintf(j->notices, sizeof j->notices, "%s", text);
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #define HOUR ((int64_t)3600000)
 #define DAY  (24 * HOUR)
 #define MANY 512
+#define PAST 8192
 
 static struct err err;
 
@@ -29,9 +31,10 @@ static int64_t civil(int y, int m, int d, int h, int min, int zone)
 struct world {
 	struct retention_rules rules;
 	struct retention_snapshot s[MANY];
+	struct retention_past past[PAST];
 	struct retention_verdict v[MANY];
 	enum retention_brake brakes[4];
-	size_t count;
+	size_t count, past_count;
 	int64_t now;
 };
 
@@ -42,9 +45,12 @@ static void add(struct world *w, int64_t time_ms, int zone)
 
 static void judge(struct world *w)
 {
+	struct retention_case of;
+
 	if (!w->now)
 		w->now = w->s[w->count - 1].time_ms + HOUR;
-	assert_int_equal(retention_judge(&w->rules, w->s, w->count, 4, w->now, w->v, w->brakes, &err), ERR_OK);
+	of = (struct retention_case){ w->s, w->count, w->past, w->past_count, 4, w->now };
+	assert_int_equal(retention_judge(&w->rules, &of, w->v, w->brakes, &err), ERR_OK);
 }
 
 /* What stays, as a picture: '#' kept, '.' not. */
@@ -68,7 +74,11 @@ static void without_a_rule_nothing_is_judged(void **state)
 
 	(void)state;
 	add(&w, DAY, 0);
-	assert_int_equal(retention_judge(&w.rules, w.s, 1, 1, 2 * DAY, w.v, w.brakes, &err), ERR_USAGE);
+	assert_int_equal(retention_judge(&w.rules,
+	                                 &(struct retention_case){
+	                                         .snapshots = w.s, .count = 1, .group_count = 1, .now_ms = 2 * DAY },
+	                                 w.v, w.brakes, &err),
+	                 ERR_USAGE);
 }
 
 static void the_last_ones_stay(void **state)
@@ -434,6 +444,160 @@ static void an_hourly_rhythm_is_no_burst(void **state)
 	assert_true(w.v[40].keep);
 }
 
+/* Also when prune looks only days later, or nothing but hours is counted; and for as long as it would push. */
+static void a_burst_of_some_days_ago_is_braked(void **state)
+{
+	for (enum retention_period p = RETENTION_LAST; p <= RETENTION_HOURLY; p++) {
+		struct world w = { .count = 0 };
+
+		(void)state;
+		w.rules.count[p] = 30;
+		for (int i = 0; i < 30; i++)
+			add(&w, i * DAY, 0);
+		for (int i = 0; i < 20; i++)
+			add(&w, 29 * DAY + (1 + i) * HOUR, 0);
+		for (int i = 0; i < 6; i++)
+			add(&w, (30 + i) * DAY, 0);
+		judge(&w);
+		assert_int_equal(w.brakes[0], RETENTION_BURST);
+		/* A month on, what would go without it goes. */
+		for (int i = 6; i < 31; i++)
+			add(&w, (30 + i) * DAY, 0);
+		w.now = 0;
+		judge(&w);
+		assert_int_not_equal(w.brakes[0], RETENTION_BURST);
+	}
+}
+
+/* What rules of days keep, a burst does not touch. */
+static void a_burst_that_pushes_nothing_is_none(void **state)
+{
+	struct world w = { .rules.count = { [RETENTION_LAST] = 3, [RETENTION_DAILY] = 60 } };
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		add(&w, i * DAY, 0);
+	for (int i = 0; i < 12; i++)
+		add(&w, 40 * DAY + i * HOUR, 0);
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+}
+
+/* Runs a pruner behind every snapshot: a year of hourly ones, thinned as most people do it, and never a brake. */
+static void a_thinned_history_is_no_burst(void **state)
+{
+	static const int every_minutes[] = { 15, 60, 240, 1440 };
+
+	(void)state;
+	for (size_t r = 0; r < sizeof every_minutes / sizeof *every_minutes; r++) {
+		static struct world w;
+		int64_t last_forgotten = -1;
+
+		memset(&w, 0, sizeof w);
+		w.rules = (struct retention_rules){ .count = { [RETENTION_LAST] = 28,
+			                                       [RETENTION_HOURLY] = 24,
+			                                       [RETENTION_DAILY] = 14,
+			                                       [RETENTION_MONTHLY] = 24 } };
+		for (int run = 0; run < 4000; run++) {
+			size_t stay = 0;
+
+			add(&w, (int64_t)run * every_minutes[r] * 60000, 0);
+			for (size_t i = 0; i < w.count; i++)
+				w.s[i].settled = w.s[i].time_ms <= last_forgotten;
+			w.now = w.s[w.count - 1].time_ms;
+			judge(&w);
+			assert_int_equal(w.brakes[0], RETENTION_GO);
+			for (size_t i = 0; i < w.count; i++) {
+				if (w.v[i].keep) {
+					w.s[stay++] = w.s[i];
+					continue;
+				}
+				last_forgotten = w.now;
+				w.past[w.past_count++ % PAST] = (struct retention_past){ 0, w.s[i].time_ms };
+			}
+			w.count = stay;
+		}
+		/* Then somebody, or something, takes twenty in an hour. */
+		for (int i = 0; i < 60 && every_minutes[r] > 60; i++)
+			add(&w, w.now + (i + 1) * 60000, 0);
+		w.now = 0;
+		judge(&w);
+		assert_int_equal(w.brakes[0], every_minutes[r] > 60 ? RETENTION_BURST : RETENTION_GO);
+	}
+}
+
+/* From daily to hourly: told on the first days, usual after some more. */
+static void a_new_rhythm_becomes_usual(void **state)
+{
+	struct world w = { .rules.count = { [RETENTION_LAST] = 48, [RETENTION_DAILY] = 30 } };
+	size_t stay = 0;
+
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		add(&w, i * DAY, 0);
+	for (int i = 1; i <= 48; i++)
+		add(&w, 59 * DAY + i * HOUR, 0);
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_BURST);
+	for (int i = 49; i <= 14 * 24; i++)
+		add(&w, 59 * DAY + i * HOUR, 0);
+	/* Those of the first days went in the meantime, with --force, but for one a day. */
+	for (size_t i = 0; i < w.count; i++)
+		if (w.s[i].time_ms % DAY == 0 || w.s[i].time_ms > 71 * DAY)
+			w.s[stay++] = w.s[i];
+		else
+			w.past[w.past_count++] = (struct retention_past){ 0, w.s[i].time_ms };
+	w.count = stay;
+	w.now = 0;
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+}
+
+/* Rules that were 30 days become 14: sixteen at once, where one a day was usual. */
+static void rules_that_suddenly_take_much_need_force(void **state)
+{
+	struct world w = { .rules.count = { [RETENTION_DAILY] = 30, [RETENTION_MONTHLY] = 24 } };
+
+	(void)state;
+	for (int i = 0; i < 24; i++)
+		add(&w, civil(2024 + i / 12, 1 + i % 12, 28, 12, 0, 0), 0);
+	for (int i = 0; i < 30; i++)
+		add(&w, civil(2026, 1, 1 + i, 12, 0, 0), 0);
+	for (size_t i = 0; i < w.count; i++)
+		w.s[i].settled = true;
+	add(&w, civil(2026, 1, 31, 12, 0, 0), 0);
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+	w.rules.count[RETENTION_DAILY] = 14;
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_SUDDEN);
+	w.rules.count[RETENTION_DAILY] = 24; /* seven are no disaster */
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+	w.rules.count[RETENTION_DAILY] = 14;
+	w.rules.forced = true;
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+}
+
+/* A computer that was off for the weekend: by its next snapshot much is older than two days, as the rules have it. */
+static void a_pause_is_not_sudden(void **state)
+{
+	struct world w = { .rules = { .within_ms[RETENTION_LAST] = 2 * DAY, .count[RETENTION_DAILY] = 90 } };
+
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		add(&w, i * DAY, 0);
+	for (int i = 1; i <= 48; i++)
+		add(&w, 59 * DAY + i * HOUR, 0);
+	for (size_t i = 0; i < w.count; i++)
+		w.s[i].settled = true;
+	add(&w, 64 * DAY, 0);
+	judge(&w);
+	assert_int_equal(w.brakes[0], RETENTION_GO);
+	assert_false(w.v[70].keep);
+}
+
 /* Whatever rules and times: the newest complete one of a group stays; with a true clock a second judgement of what
  * stayed agrees. */
 static void judging_what_stayed_keeps_it(void **state)
@@ -498,6 +662,12 @@ int main(void)
 		cmocka_unit_test(more_than_half_at_once_needs_force),
 		cmocka_unit_test(a_burst_within_a_day_is_braked),
 		cmocka_unit_test(an_hourly_rhythm_is_no_burst),
+		cmocka_unit_test(a_burst_of_some_days_ago_is_braked),
+		cmocka_unit_test(a_burst_that_pushes_nothing_is_none),
+		cmocka_unit_test(a_thinned_history_is_no_burst),
+		cmocka_unit_test(a_new_rhythm_becomes_usual),
+		cmocka_unit_test(rules_that_suddenly_take_much_need_force),
+		cmocka_unit_test(a_pause_is_not_sudden),
 		cmocka_unit_test(judging_what_stayed_keeps_it),
 	};
 

@@ -373,9 +373,10 @@ static enum err_code fetch_and_prune(struct item_source *base, size_t c, const s
 
 static int begun_again;
 
-static void count_beginnings(void *ctx, const char *text)
+static void count_beginnings(void *ctx, enum engine_notice_kind kind, const char *text)
 {
 	(void)ctx;
+	(void)kind;
 	begun_again += strstr(text, "begins again") != NULL;
 }
 
@@ -552,6 +553,33 @@ static void a_policy_is_held_back(void **state)
 	lab_end(&l);
 }
 
+/* What rules left they leave again; other rules that would take much of it are held back. */
+static void rules_that_change_much_are_held_back(void **state)
+{
+	static struct lab l;
+	struct forget_policy p = { .keep[KEEP_LAST] = 20 };
+	struct forget_report r;
+
+	(void)state;
+	random_start("rules_that_change_much_are_held_back");
+	lab_start(&l);
+	for (int i = 0; i < 23; i++)
+		run_whole(&l, &(struct snapshot_options){ 0 });
+	ok(engine_forget_policy(l.repo, &p, NULL, NULL, &r, &err));
+	assert_int_equal(r.forgotten, 3);
+	run_whole(&l, &(struct snapshot_options){ 0 });
+	ok(engine_forget_policy(l.repo, &p, NULL, NULL, &r, &err));
+	assert_int_equal(r.forgotten, 1);
+	p.keep[KEEP_LAST] = 11;
+	ok(engine_forget_policy(l.repo, &p, NULL, NULL, &r, &err));
+	assert_int_equal(r.held, 9);
+	assert_int_equal(r.forgotten, 0);
+	p.force = true;
+	ok(engine_forget_policy(l.repo, &p, NULL, NULL, &r, &err));
+	assert_int_equal(r.forgotten, 9);
+	lab_end(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -565,6 +593,7 @@ int main(void)
 		cmocka_unit_test(memory_may_run_out_in_a_prune),
 		cmocka_unit_test(a_policy_forgets_into_the_trash),
 		cmocka_unit_test(a_policy_is_held_back),
+		cmocka_unit_test(rules_that_change_much_are_held_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,9 +234,10 @@ static void repack_with_a_lie(struct repo *keeper)
 
 static int lies_found;
 
-static void count_lies(void *ctx, const char *text)
+static void count_lies(void *ctx, enum engine_notice_kind kind, const char *text)
 {
 	(void)ctx;
+	(void)kind;
 	lies_found += strstr(text, "not what its id says") != NULL;
 }
 

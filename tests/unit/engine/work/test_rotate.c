@@ -25,10 +25,11 @@ struct story {
 	int notices;
 };
 
-static void count_notice(void *ctx, const char *text)
+static void count_notice(void *ctx, enum engine_notice_kind kind, const char *text)
 {
 	struct story *s = ctx;
 
+	(void)kind;
 	(void)text;
 	s->notices++;
 }
