@@ -499,6 +499,8 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 		rc = make_part(s, f, seat.part, e);
 	if (!rc)
 		rc = put_seated(f, &seat, item, body, collision, verdict, e);
+	if (!rc && (*verdict == SINK_PUT || *verdict == SINK_RENAMED))
+		target_wrote(&s->target, item->bytes);
 	return rc ? err_note(e, "while writing %s", text_name(item->key).text) : ERR_OK;
 }
 

@@ -453,6 +453,7 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 		rc = append(s, f, item, body, e);
 	if (rc)
 		return err_note(e, "while writing %s", text_name(item->key).text);
+	target_wrote(&s->target, item->bytes);
 	*verdict = SINK_PUT;
 	return ERR_OK;
 }

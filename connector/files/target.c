@@ -10,6 +10,8 @@
 #include "dir_scan.h"
 #include "safe_name.h"
 
+#define EARLY_BYTES (32 * MIB) /* less is not worth a commit of the file system's journal */
+
 static char *copy_text(struct span s)
 {
 	char *out = mem_alloc(s.len + 1);
@@ -43,8 +45,48 @@ enum err_code target_init(struct target *t, const char *path, const char *into, 
 	return rc;
 }
 
+/* ---- writing out early ---- */
+
+static void run_early(struct pool_job *job)
+{
+	struct target_early *early = (struct target_early *)(void *)job;
+
+	if (syncfs(early->fd) < 0)
+		early->failed = errno;
+}
+
+/* Waits for the one that runs. */
+static void end_early(struct target *t)
+{
+	if (t->early.submitted)
+		pool_wait(t->early.pool, &t->early.job);
+	t->early.submitted = false;
+}
+
+void target_wrote(struct target *t, uint64_t bytes)
+{
+	struct target_early *early = &t->early;
+
+	pthread_mutex_lock(&t->lock);
+	early->bytes += bytes;
+	if (early->bytes >= EARLY_BYTES && !early->failed && (!early->submitted || pool_is_done(&early->job))) {
+		end_early(t);
+		/* Without the thread all is written at the end. */
+		if (early->pool || pool_open(1, &early->pool, &(struct err){ 0 }) == ERR_OK) {
+			early->job.run = run_early;
+			early->fd = t->fd;
+			early->submitted = true;
+			pool_submit(early->pool, &early->job);
+		}
+		early->bytes = 0;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 void target_release(struct target *t)
 {
+	end_early(t);
+	pool_free(&t->early.pool);
 	if (t->fd >= 0)
 		close(t->fd);
 	mem_free(t->path);
@@ -108,9 +150,14 @@ void *target_get(struct target *t, size_t handle)
 
 enum err_code target_sync(struct target *t, struct err *e)
 {
-	if (t->fd >= 0 && syncfs(t->fd) < 0)
-		return err_sys(e, errno, "cannot write everything below %s to the disk", t->path);
-	return ERR_OK;
+	int failed;
+
+	end_early(t);
+	failed = t->early.failed;
+	t->early.failed = 0;
+	if (t->fd >= 0 && syncfs(t->fd) < 0 && !failed)
+		failed = errno;
+	return failed ? err_sys(e, failed, "cannot write everything below %s to the disk", t->path) : ERR_OK;
 }
 
 enum err_code target_holds_anything(struct target *t, const char *path, bool *out, struct err *e)

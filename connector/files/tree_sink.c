@@ -230,6 +230,8 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 		           : outcome == PUT_OTHER ? SINK_CLASH
 		           : renamed              ? SINK_RENAMED
 		                                  : SINK_PUT;
+	if (!rc && (*verdict == SINK_PUT || *verdict == SINK_RENAMED))
+		target_wrote(&s->target, item->bytes);
 	return rc ? err_note(e, "while writing %s", text_name(item->key).text) : ERR_OK;
 }
 
