@@ -145,6 +145,94 @@ done:
 	return rc;
 }
 
+static enum err_code fill(int fd, const char *path, struct span bytes, unsigned mode, struct err *e)
+{
+	enum err_code rc = file_write(fd, path, bytes, e);
+
+	if (!rc && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
+		rc = err_sys(e, errno, "cannot finish writing %s", path);
+	return rc;
+}
+
+/* False: this place has no nameless files, or none that can be named; nothing was made. */
+static bool create_nameless(const char *path, const char *folder, struct span bytes, unsigned mode, enum err_code *rc,
+                            struct err *e)
+{
+	int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+	char link[40];
+	bool named;
+
+	if (fd < 0)
+		return false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	*rc = fill(fd, path, bytes, mode, e);
+	named = !*rc && linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+	if (!*rc && !named && errno == EEXIST)
+		*rc = err_sys(e, errno, "cannot create %s", path);
+	close(fd);
+	return named || *rc;
+}
+
+/* Gives TEMP the name PATH, if nobody has it. */
+static enum err_code name_it(const char *temp, const char *path, struct err *e)
+{
+	int fd;
+
+	if (link(temp, path) == 0) {
+		unlink(temp);
+		return ERR_OK;
+	}
+	/* Where there are no links the name is taken first, and then gets what belongs there. */
+	fd = errno == EEXIST ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_sys(e, errno, "cannot create %s", path);
+	close(fd);
+	return rename(temp, path) == 0 ? ERR_OK : err_sys(e, errno, "cannot rename to %s", path);
+}
+
+static enum err_code create_beside(const char *path, struct span bytes, unsigned mode, struct err *e)
+{
+	struct buf temp = BUF_EMPTY;
+	enum err_code rc = buf_printf(&temp, e, "%s.XXXXXX", path);
+	int fd = -1;
+
+	if (!rc)
+		rc = buf_append(&temp, span_of("", 1), e);
+	if (rc)
+		goto done;
+	fd = mkostemp((char *)temp.ptr, O_CLOEXEC);
+	if (fd < 0) {
+		rc = err_sys(e, errno, "cannot create a file beside %s", path);
+		goto done;
+	}
+	rc = fill(fd, path, bytes, mode, e);
+	if (close(fd) != 0 && !rc)
+		rc = err_sys(e, errno, "cannot close %s", path);
+	if (!rc)
+		rc = name_it((char *)temp.ptr, path, e);
+	if (rc)
+		unlink((char *)temp.ptr);
+done:
+	buf_release(&temp);
+	return rc;
+}
+
+enum err_code file_create(const char *path, struct span bytes, unsigned mode, struct err *e)
+{
+	struct buf folder = BUF_EMPTY;
+	enum err_code rc = folder_of(path, &folder, e);
+
+	if (!rc && !create_nameless(path, (char *)folder.ptr, bytes, mode, &rc, e))
+		rc = create_beside(path, bytes, mode, e);
+	if (!rc) {
+		rc = file_sync_folder((char *)folder.ptr, e);
+		if (rc)
+			unlink(path);
+	}
+	buf_release(&folder);
+	return rc;
+}
+
 enum err_code file_make_folders(const char *path, unsigned mode, struct err *e)
 {
 	struct buf copy = BUF_EMPTY;

@@ -16,6 +16,11 @@ MUST_CHECK enum err_code file_read_at(int fd, const char *name, uint64_t offset,
 MUST_CHECK enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e);
 /* Replaces PATH by BYTES: temporary file beside it, fsync when DURABLE, rename, fsync of the folder. */
 MUST_CHECK enum err_code file_replace(const char *path, struct span bytes, unsigned mode, bool durable, struct err *e);
+/*
+ * Makes PATH of BYTES, durably and whole: whoever sees the name sees all of it, whatever fails in between. ERR_EXISTS when
+ * it is there. Where neither nameless files nor links exist, an empty file may be left when this is cut short.
+ */
+MUST_CHECK enum err_code file_create(const char *path, struct span bytes, unsigned mode, struct err *e);
 /* mkdir -p with MODE for new folders. An existing folder is fine. */
 MUST_CHECK enum err_code file_make_folders(const char *path, unsigned mode, struct err *e);
 MUST_CHECK enum err_code file_sync_folder(const char *path, struct err *e);

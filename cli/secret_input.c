@@ -122,25 +122,17 @@ static enum err_code create_key_file(const char *path, struct secret **out, stru
 {
 	uint8_t key[SLOT_KEY_FILE_BYTES];
 	char text[KEY_FILE_TEXT_BYTES + 2];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	enum err_code rc;
 
-	if (fd < 0)
-		return err_sys(e, errno, "cannot create the key file %s", text_name(span_cstr(path)).text);
 	crypto_random(key, sizeof key);
 	text_hex(span_of(key, sizeof key), text);
 	memcpy(text + KEY_FILE_TEXT_BYTES, "\n", 2);
-	rc = file_write(fd, path, span_cstr(text), e);
+	rc = secret_new(span_of(key, sizeof key), out, e);
 	/* Without this file the repository is lost: it must be on the disk before the repository is. */
-	if (!rc && fsync(fd) != 0)
-		rc = err_sys(e, errno, "cannot finish writing the key file %s", text_name(span_cstr(path)).text);
-	close(fd);
-	if (!rc)
-		rc = file_sync_name(path, e);
-	if (!rc)
-		rc = secret_new(span_of(key, sizeof key), out, e);
-	if (rc)
-		unlink(path);
+	if (!rc && (rc = file_create(path, span_cstr(text), 0600, e)) != ERR_OK) {
+		err_note(e, "making the key file %s", text_name(span_cstr(path)).text);
+		secret_free(out);
+	}
 	explicit_bzero(key, sizeof key);
 	explicit_bzero(text, sizeof text);
 	return rc;
