@@ -111,12 +111,12 @@ typedef enum err_code (*key_visit)(void *ctx, const struct key_info *k, struct e
 /* In order of announcement, unfinished ones last. */
 MUST_CHECK enum err_code repo_keys(struct repo *r, key_visit visit, void *ctx, struct err *e);
 /* By label, or by at least 4 digits of the id; not among removed ones without objects. ERR_NOT_FOUND, ERR_USAGE when
- * ambiguous. */
+ * ambiguous. When it may be one whose label cannot be read, the error is that of the label. */
 MUST_CHECK enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *out, struct err *e);
 /*
  * Makes one more holder of ROLE whose slot opens with SECRET; a depositor of all accounts. ERR_EXISTS when the label is
  * taken, or SECRET opens this repository already. SLOT's kind says what SECRET is. A failure leaves nothing that opens,
- * but ERR_OUTCOME_UNKNOWN may.
+ * but ERR_OUTCOME_UNKNOWN may; what an earlier call with SECRET left unannounced is taken away first.
  */
 MUST_CHECK enum err_code repo_key_add(struct repo *r, enum role role, const struct secret *secret,
                                       const struct slot_options *slot, struct holder_id *out, struct err *e);
@@ -137,7 +137,7 @@ MUST_CHECK enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct
 MUST_CHECK enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *without, struct err *e);
 /*
  * Gives our own holder a new slot that opens with SECRET and takes the old ones away. A crash between leaves both, and
- * so does ERR_OUTCOME_UNKNOWN; after any other failure the old one alone opens.
+ * so does ERR_OUTCOME_UNKNOWN, and the same call ends it; after any other failure the old one alone opens.
  */
 MUST_CHECK enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind,
                                          struct err *e);

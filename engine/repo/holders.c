@@ -153,6 +153,8 @@ struct key_rows {
 	struct repo *repo;
 	struct key_row *rows;
 	size_t count;
+	size_t unnamed; /* rows whose label cannot be read */
+	struct err why; /* the first of them */
 };
 
 static enum err_code row_of(struct key_rows *l, const struct holder_id *id, struct key_row **out, struct err *e)
@@ -209,20 +211,23 @@ static enum err_code see_object(void *ctx, const char *name, uint64_t bytes, str
 	return rc == ERR_NO_MEMORY ? rc : ERR_OK; /* one that cannot be read is listed no less */
 }
 
-/* A label that is missing or damaged costs a name, not the list. */
-static enum err_code read_label(struct repo *r, struct key_row *row, struct err *e)
+/* A label that is missing or damaged costs a name, not the list. UNREAD: why there is none, or no code. */
+static enum err_code read_label(struct repo *r, struct key_row *row, struct err *unread, struct err *e)
 {
 	struct key_path path = key_path_of(row->info.id, KEY_LABEL);
 	struct buf bytes = BUF_EMPTY;
 	struct err why = { 0 };
 
+	*unread = why;
 	if (keys_read_names(r->keys) && !store_get(r->store, path.text, LABEL_BYTES, &bytes, &why) &&
 	    !label_open(r->keys, &row->info.id, buf_span(&bytes), &row->label, &why))
 		row->info.added_ms = row->label.time_ms;
-	if (why.code == ERR_NO_MEMORY)
+	if (why.code == ERR_NO_MEMORY) {
 		*e = why;
-	else if (why.code && why.code != ERR_NOT_FOUND)
+	} else if (why.code && why.code != ERR_NOT_FOUND) {
+		*unread = why;
 		repo_notice(r, ENGINE_WARNING, "%s: %s", path.text, why.text);
+	}
 	buf_release(&bytes);
 	return why.code == ERR_NO_MEMORY ? why.code : ERR_OK;
 }
@@ -257,8 +262,11 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 		rc = store_list(r->store, "key", see_object, out, e);
 	for (size_t i = 0; !rc && i < out->count; i++) {
 		struct key_row *row = &out->rows[i];
+		struct err unread;
 
-		rc = read_label(r, row, e);
+		rc = read_label(r, row, &unread, e);
+		if (unread.code && !out->unnamed++)
+			out->why = unread;
 		row->info.label = span_of(row->label.text, row->label.len);
 		row->info.state = row_state(row);
 		row->info.self = !memcmp(&row->info.id, &self, sizeof self);
@@ -314,7 +322,13 @@ enum err_code repo_key_find(struct repo *r, const char *text, struct holder_id *
 		}
 	}
 	/* A label may look like digits: whoever gave it means the label. */
-	if (!rc && labels + (labels ? 0 : ids) == 0)
+	if (!rc && labels + (labels ? 0 : ids) == 0 && l.unnamed)
+		rc = err_set(
+		        e, l.why.code,
+		        "no key that can be read is called '%s', and the labels of %zu cannot (digits of an id will "
+		        "do): %.400s",
+		        text_name(span_cstr(text)).text, l.unnamed, l.why.text);
+	else if (!rc && labels + (labels ? 0 : ids) == 0)
 		rc = err_set(e, ERR_NOT_FOUND, "there is no key '%s' (a label, or at least %d digits of an id)",
 		             text_name(span_cstr(text)).text, ID_PREFIX_DIGITS_MIN);
 	else if (!rc && (labels > 1 || (!labels && ids > 1)))
@@ -345,22 +359,47 @@ static enum err_code label_is_free(struct repo *r, struct span label, struct err
 	return rc;
 }
 
-/* Two slots with one password: nobody could say which of the two holders somebody is. */
-static enum err_code secret_is_new(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
-{
-	struct key_path slot;
-	struct keys *known = NULL;
-	struct err ignored;
+static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
+                                    struct err *e);
 
-	if (unlock_any(r->store, secret, kind, &known, &slot, &ignored))
-		return ERR_OK;
-	keys_free(&known);
+static enum err_code secret_is_taken(enum slot_kind kind, struct err *e)
+{
 	return err_set(e, ERR_EXISTS, "this %s opens the repository already; choose another one",
 	               kind == SLOT_PASSWORD ? "password" : "key file");
 }
 
-static enum err_code delete_objects(struct repo *r, const struct holder_id *id, const char *keep, bool slots_only,
-                                    struct err *e);
+/* Whom SECRET lets in, by which slot; false: nobody. */
+static bool who_opens(struct repo *r, const struct secret *secret, enum slot_kind kind, struct holder_id *out,
+                      struct key_path *slot)
+{
+	struct keys *known = NULL;
+
+	if (unlock_any(r->store, secret, kind, &known, slot, &(struct err){ 0 }))
+		return false;
+	*out = keys_holder(known);
+	keys_free(&known);
+	return true;
+}
+
+/*
+ * Two slots with one password: nobody could say which of the two holders somebody is. What an add left behind that never
+ * knew whether it had been announced opens nothing, and goes, so that the same add can be done again.
+ */
+static enum err_code secret_is_new(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
+{
+	struct key_path slot;
+	struct holder_id id;
+	enum err_code rc;
+
+	if (!who_opens(r, secret, kind, &id, &slot))
+		return ERR_OK;
+	rc = ledger_refresh(r->ledger, e);
+	if (rc)
+		return rc;
+	if (ledger_in_doubt(r->ledger) || ledger_holder_find(r->ledger, &id))
+		return secret_is_taken(kind, e);
+	return delete_objects(r, &id, NULL, false, e);
+}
 
 /* What a new key is to be. */
 struct key_wanted {
@@ -581,29 +620,47 @@ enum err_code repo_key_rotate(struct repo *r, uint32_t *epoch, struct err *e)
 	return rc;
 }
 
-enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
+/* Puts the new slot of this holder, as PATH. */
+static enum err_code put_later(struct repo *r, const struct key_path *path, const struct secret *secret,
+                               enum slot_kind kind, struct err *e)
 {
-	struct holder_id self = keys_holder(r->keys);
-	struct key_path path = key_path_of(self, KEY_SLOT_LATER);
-	struct key_row row = { .info = { .id = self } };
+	struct key_row row = { .info = { .id = keys_holder(r->keys) } };
 	struct slot_options slot = { .kind = kind };
-	struct err why;
-	enum err_code rc = secret_is_new(r, secret, kind, e);
+	struct err unread;
+	enum err_code rc = read_label(r, &row, &unread, e);
 
 	if (rc)
 		return rc;
-	rc = read_label(r, &row, e);
-	if (rc)
-		return rc;
 	slot.label = span_of(row.label.text, row.label.len);
-	rc = put_slot(r->store, &path, r->keys, secret, &slot, e);
+	rc = put_slot(r->store, path, r->keys, secret, &slot, e);
 	if (!rc)
-		rc = prove(r, &path, secret, r->keys, e);
+		rc = prove(r, path, secret, r->keys, e);
 	if (rc) {
 		/* The old one is the only one again. */
-		(void)!store_delete(r->store, path.text, &(struct err){ 0 });
+		(void)!store_delete(r->store, path->text, &(struct err){ 0 });
 		return err_note(e, "nothing was changed");
 	}
+	return ERR_OK;
+}
+
+enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum slot_kind kind, struct err *e)
+{
+	struct holder_id self = keys_holder(r->keys), id;
+	struct key_path path = key_path_of(self, KEY_SLOT_LATER), known;
+	struct err why;
+	enum err_code rc = ERR_OK;
+
+	/* A change that was cut short after the new slot is ended, not refused. */
+	if (!who_opens(r, secret, kind, &id, &known)) {
+		rc = put_later(r, &path, secret, kind, e);
+	} else if (!memcmp(&id, &self, sizeof id) && strcmp(known.text, r->slot.text) != 0) {
+		path = known;
+		rc = store_sync(r->store, path.text, e); /* what is seen need not be durable */
+	} else {
+		rc = secret_is_taken(kind, e);
+	}
+	if (rc)
+		return rc;
 	/* Rule 9: only now may the old one go. */
 	r->slot = path;
 	if (delete_objects(r, &self, path.text, true, &why))

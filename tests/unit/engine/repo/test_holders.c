@@ -256,6 +256,43 @@ static void an_add_that_was_cut_short_opens_nothing_and_can_be_cleared(void **st
 	ok(opens(w, w->bob_key));
 }
 
+/* Whoever was told that the outcome is unknown was also told to give the same command again, with the same key file. */
+static void an_add_that_was_cut_short_can_be_done_again_with_the_same_key(void **state)
+{
+	struct world *w = *state;
+	struct slot_options slot = { .kind = SLOT_KEY_FILE, .label = SPAN_LIT("Bob") };
+	struct holder_id left, added;
+	struct keys *k;
+
+	ok(keys_new_holder(w->ann->keys, ROLE_FULL, &k, &err));
+	left = keys_holder(k);
+	ok(holder_objects_put(w->ann->store, w->ann->keys, k, w->bob_key, &slot, &err));
+	keys_free(&k);
+	added = add(w, ROLE_FULL, w->bob_key, "Bob");
+	ok(opens(w, w->bob_key));
+	assert_int_equal(look(w, added).info.state, KEY_VALID);
+	assert_int_equal(look(w, left).all, 2);
+	slot.label = SPAN_LIT("Bob again");
+	FAILS(ERR_EXISTS, repo_key_add(w->ann, ROLE_FULL, w->bob_key, &slot, &left, &err));
+	ok(opens(w, w->bob_key));
+}
+
+static void a_key_whose_label_is_damaged_is_not_told_as_missing(void **state)
+{
+	struct world *w = *state;
+	struct holder_id bob = add(w, ROLE_FULL, w->bob_key, "Bob"), found;
+	struct key_path label = key_path_of(bob, KEY_LABEL);
+
+	ok(store_delete(w->ann->store, label.text, &err));
+	FAILS(ERR_NOT_FOUND, repo_key_find(w->ann, "Bob", &found, &err));
+	ok(store_put(w->ann->store, label.text, SPAN_LIT("rubbish"), &err));
+	FAILS(ERR_CORRUPT, repo_key_find(w->ann, "Bob", &found, &err));
+	assert_non_null(strstr(err.text, "labels of 1 cannot"));
+	ok(repo_key_find(w->ann, "Ann", &found, &err));
+	ok(repo_key_find(w->ann, look(w, bob).info.id_hex, &found, &err));
+	assert_memory_equal(&found, &bob, sizeof bob);
+}
+
 static void what_a_cut_add_left_is_not_in_the_way_of_the_same_add(void **state)
 {
 	struct world *w = *state;
@@ -327,6 +364,14 @@ static void a_change_that_was_cut_short_leaves_both_and_can_be_ended(void **stat
 	ok(repo_key_change(w->ann, third, SLOT_KEY_FILE, &err));
 	FAILS(ERR_WRONG_KEY, opens(w, w->ann_key));
 	FAILS(ERR_WRONG_KEY, opens(w, second));
+	ok(opens(w, third));
+	FAILS(ERR_EXISTS, repo_key_change(w->ann, third, SLOT_KEY_FILE, &err));
+	/* The same change, by who still has the old one. */
+	ok(store_put(w->ann->store, slot.text, buf_span(&old), &err));
+	repo_free(&w->ann);
+	ok(open_as(w, w->ann_key, &w->ann));
+	ok(repo_key_change(w->ann, third, SLOT_KEY_FILE, &err));
+	FAILS(ERR_WRONG_KEY, opens(w, w->ann_key));
 	ok(opens(w, third));
 	assert_int_equal(look(w, ann).info.slots, 1);
 	secret_free(&second);
@@ -401,6 +446,8 @@ int main(void)
 		STORY(the_last_full_holder_stays),
 		STORY(labels_and_secrets_are_not_given_twice),
 		STORY(an_add_that_was_cut_short_opens_nothing_and_can_be_cleared),
+		STORY(an_add_that_was_cut_short_can_be_done_again_with_the_same_key),
+		STORY(a_key_whose_label_is_damaged_is_not_told_as_missing),
 		STORY(what_a_cut_add_left_is_not_in_the_way_of_the_same_add),
 		STORY(a_removal_that_was_cut_short_opens_nothing_and_can_be_ended),
 		STORY(a_change_that_was_cut_short_leaves_both_and_can_be_ended),
