@@ -99,10 +99,30 @@ static bool is_ours(const struct restore_journal *j, const json_t *json)
 	       snapshot && !strcmp(snapshot, j->snapshot) && into;
 }
 
+/*
+ * NULL with ERR_OK: this is no JSON. Short of memory, jansson calls good tokens invalid, and may even leave a byte out of a
+ * name or a value and say that all went well. So it is asked twice, and believed when it says the same.
+ */
+static enum err_code parse(struct span text, json_t **out, struct err *e)
+{
+	json_error_t why = { 0 };
+	json_t *first = json_loadb((const char *)text.ptr, text.len, 0, &why);
+	json_t *second = json_loadb((const char *)text.ptr, text.len, 0, &why);
+	/* It says what is wrong with a text; without a word it was short of memory. */
+	bool same = first && second ? json_equal(first, second) : !first && !second && why.text[0];
+
+	json_decref(first);
+	if (same) {
+		*out = second;
+		return ERR_OK;
+	}
+	json_decref(second);
+	return err_no_memory(e, text.len);
+}
+
 static enum err_code load(struct restore_journal *j, struct err *e)
 {
 	struct buf text = BUF_EMPTY;
-	json_error_t why = { 0 };
 	json_t *json = NULL;
 	const char *into;
 	enum err_code rc = *j->file ? file_read(j->file, JOURNAL_BYTES_MAX, &text, e) : ERR_NOT_FOUND;
@@ -112,13 +132,7 @@ static enum err_code load(struct restore_journal *j, struct err *e)
 		/* Going on without one that is there would put everything a second time, into another folder. */
 		return rc == ERR_NOT_FOUND || rc == ERR_LIMIT ? ERR_OK : rc;
 	}
-	json = json_loadb((const char *)text.ptr, text.len, 0, &why);
-	/* It calls a token invalid for which it had no memory, so that a good text gets a second chance. */
-	if (!json)
-		json = json_loadb((const char *)text.ptr, text.len, 0, &why);
-	/* jansson says what is wrong with a text; without a word it was short of memory. */
-	if (!json && !why.text[0])
-		rc = err_no_memory(e, text.len);
+	rc = parse(buf_span(&text), &json, e);
 	if (json && is_ours(j, json)) {
 		into = json_string_value(json_object_get(json, "into"));
 		rc = buf_append(&j->into, span_of(into, strlen(into) + 1), e);

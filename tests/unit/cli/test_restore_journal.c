@@ -3,12 +3,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/file.h"
 #include "cli/restore_journal.h"
@@ -101,6 +103,41 @@ static void a_damaged_journal_counts_as_none(void **state)
 	restore_journal_release(&j);
 }
 
+static unsigned asked, fail_from, fail_count;
+
+static void *short_malloc(size_t bytes)
+{
+	asked++;
+	return asked >= fail_from && asked - fail_from < fail_count ? NULL : malloc(bytes);
+}
+
+/* Overlooking it would put everything once more, into another folder. */
+static void a_journal_is_not_overlooked_when_memory_is_short(void **state)
+{
+	static const unsigned counts[] = { 1, 2, UINT_MAX };
+	struct restore_journal j;
+	struct err e = { 0 };
+	enum err_code rc;
+
+	(void)state;
+	open_it(&j, &snapshot, "/tmp/short");
+	assert_int_equal(restore_journal_save(&j, "Restored", &e), ERR_OK);
+	restore_journal_release(&j);
+	json_set_alloc_funcs(short_malloc, free);
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		fail_count = counts[i];
+		for (fail_from = 1, asked = UINT_MAX; asked >= fail_from; fail_from++) {
+			asked = 0;
+			rc = restore_journal_open(&j, &repo, &snapshot, "/tmp/short", &e);
+			if (rc ? rc != ERR_NO_MEMORY : !j.found)
+				fail_msg("allocation %u: %s", fail_from, rc ? e.text : "overlooked");
+			restore_journal_release(&j);
+		}
+		assert_true(fail_from > 10);
+	}
+	json_set_alloc_funcs(malloc, free);
+}
+
 static void without_a_home_nothing_is_kept_and_nothing_fails(void **state)
 {
 	struct restore_journal j;
@@ -129,6 +166,7 @@ int main(void)
 		cmocka_unit_test(the_same_restore_finds_where_it_went),
 		cmocka_unit_test(a_link_and_its_target_are_one_place),
 		cmocka_unit_test(a_damaged_journal_counts_as_none),
+		cmocka_unit_test(a_journal_is_not_overlooked_when_memory_is_short),
 		cmocka_unit_test(without_a_home_nothing_is_kept_and_nothing_fails),
 		cmocka_unit_test(only_paths_have_a_path),
 	};
