@@ -6,20 +6,47 @@
 #include "command.h"
 #include "keyring.h"
 #include "secret_input.h"
+#include "token_store.h"
 
 enum { PROMPT_BYTES = 400 };
 
-static struct server_login login_of(const struct account *a)
+/* A number from LEAST to MOST; NULL leaves *OUT alone. */
+static enum err_code number_of(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *out,
+                               struct err *e)
 {
-	return (struct server_login){ .is_token = a->token_command != NULL,
+	if (!text || (text_number(span_cstr(text), most, out) && *out >= least))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "%s takes a number from %llu to %llu", name, (unsigned long long)least,
+	               (unsigned long long)most);
+}
+
+static enum err_code give_token(void *ctx, bool refused, struct buf *out, struct err *e)
+{
+	return token_get(ctx, refused, out, e);
+}
+
+/* All but the secret. The token's account is A, which outlives what is opened. */
+static enum err_code login_of(const struct account *a, struct server_login *out, struct err *e)
+{
+	uint64_t connections = 0, wait_s = 0;
+	enum err_code rc = number_of("connections", a->connections, 1, 8, &connections, e);
+
+	if (!rc)
+		rc = number_of("wait", a->wait, 0, 86400, &wait_s, e);
+	*out = (struct server_login){ .is_token = a->token_command || a->oauth,
+		                      .token = a->oauth ? give_token : NULL,
+		                      .token_ctx = (void *)(uintptr_t)a,
 		                      .mechanism = a->auth,
 		                      .tls = a->tls,
 		                      .fingerprint = a->fingerprint,
 		                      .ca_file = a->ca_file,
 		                      .compress = a->compress,
-		                      .connections = a->connections,
-		                      .patience_ms = a->patience_ms,
+		                      .connections = (unsigned)connections,
+		                      .patience_ms = !a->wait ? 0
+		                                     : wait_s ? (int64_t)wait_s * 1000
+		                                              : -1,
 		                      .stop = &cli_stop };
+	return rc;
 }
 
 static enum err_code get_secret(const struct account *a, const char *url, bool environment, struct secret **out,
@@ -55,18 +82,22 @@ const char *account_secret_words(const struct account *a)
 	       : a->password       ? "in the configuration"
 	       : a->token_command  ? "token command"
 	       : a->keyring        ? "keyring"
+	       : a->oauth          ? "OAuth 2"
 	                           : "asked for";
 }
 
 enum err_code account_check(const struct account *a, struct err *e)
 {
-	struct server_login login = login_of(a);
-	enum err_code rc = ERR_OK;
+	struct server_login login;
+	struct oauth_client client;
+	enum err_code rc = login_of(a, &login, e);
 
-	if (a->sources.count > 1)
+	if (!rc && a->sources.count > 1)
 		rc = err_set(e, ERR_UNSUPPORTED,
 		             "an account of several sources comes with calendars and contacts; give each an account of "
 		             "its own");
+	if (!rc && a->provider)
+		rc = oauth_client_of(&a->provider->provider, &client, e);
 	for (size_t i = 0; !rc && i < a->sources.count; i++)
 		if (connector_is_server(a->sources.items[i]))
 			rc = connector_login_check(a->sources.items[i], &login, e);
@@ -76,17 +107,19 @@ enum err_code account_check(const struct account *a, struct err *e)
 enum err_code account_source_open(const struct account *a, const char *url, bool environment, struct item_source **out,
                                   struct err *e)
 {
-	struct server_login login = login_of(a);
+	struct server_login login;
 	struct secret *secret = NULL;
 	enum err_code rc;
 
 	if (!connector_is_server(url))
 		return connector_source_open(url, out, e);
-	rc = connector_login_check(url, &login, e);
+	rc = login_of(a, &login, e);
 	if (!rc)
+		rc = connector_login_check(url, &login, e);
+	if (!rc && !login.token)
 		rc = get_secret(a, url, environment, &secret, e);
 	if (!rc) {
-		login.password = secret_span(secret);
+		login.password = secret ? secret_span(secret) : SPAN_EMPTY;
 		rc = connector_server_open(url, &login, out, e);
 	}
 	secret_free(&secret);

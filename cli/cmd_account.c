@@ -15,9 +15,11 @@
 #include "base/text.h"
 #include "keyring.h"
 #include "secret_input.h"
+#include "token_store.h"
 
 struct values {
 	const char *password_file, *password_command, *token_command, *auth, *ca_file, *fingerprint, *tls;
+	const char *oauth;
 	struct text_list tags;
 	bool keyring, password_in_file, no_test, all;
 };
@@ -30,6 +32,7 @@ static const struct option_def options[] = {
 	  "add: prints that password; MAILHOLD_ACCOUNT is the account's name", AT(password_command) },
 	{ 0, "source-token-command", OPTION_TEXT, "CMD", "add: prints an OAuth 2 access token instead",
 	  AT(token_command) },
+	{ 0, "oauth", OPTION_TEXT, "NAME", "add: tokens from [oauth \"NAME\"] of the configuration", AT(oauth) },
 	{ 0, "keyring", OPTION_FLAG, NULL, "add: ask for the password and keep it in the desktop's keyring",
 	  AT(keyring) },
 	{ 0, "password-in-file", OPTION_FLAG, NULL, "add: ask for it and write it into the configuration, in clear",
@@ -216,7 +219,7 @@ static enum err_code edit_begin(const char *given, struct edit *ch, struct err *
 	struct stat st;
 	enum err_code rc;
 
-	*ch = (struct edit){ .lock = -1, .mode = 0600, .text = BUF_WITH_MAX(CONFIG_BYTES_MAX) };
+	*ch = (struct edit){ .lock = -1, .mode = 0600, .text = BUF_WITH_MAX(CONFIG_BYTES_MAX + 64 * KIB) };
 	rc = edit_paths(given, ch, e);
 	if (!rc)
 		rc = buf_printf(&lock, e, "%s.lock", ch->path);
@@ -250,6 +253,129 @@ static enum err_code edit_finish(struct edit *ch, const struct buf *text, struct
 	return rc ? rc : file_replace(ch->path, buf_span(text), ch->mode, true, e);
 }
 
+/* ---- login ---- */
+
+enum { BROWSER_WAIT_MS = 10 * 60 * 1000 };
+
+/* What the person is to do: at once, and also with --quiet. CODE may be NULL. */
+static enum err_code put_task(struct cli *c, const struct account *a, const char *url, const char *code, struct err *e)
+{
+	struct line l = line_new(e);
+	struct row r;
+	enum err_code rc;
+
+	if (c->g.json) {
+		r = row_new("login");
+		row_cstr(&r, "name", a->name);
+		row_cstr(&r, "url", url);
+		if (code)
+			row_cstr(&r, "code", code);
+		rc = row_put(&r, e);
+	} else {
+		line_printf(&l, "to let mailhold in to ");
+		line_safe(&l, span_cstr(a->name));
+		line_printf(&l, ", open in a browser%s\n  ", code ? ", on any computer," : " of this computer");
+		line_safe(&l, span_cstr(url));
+		if (code) {
+			line_printf(&l, "\nand enter the code\n  ");
+			line_safe(&l, span_cstr(code));
+		}
+		rc = line_put(&l);
+	}
+	line_release(&l);
+	return rc ? rc : output_finish(e);
+}
+
+static enum err_code login_by_device(struct cli *c, const struct account *a, const struct oauth_client *client,
+                                     struct oauth_tokens *out, struct err *e)
+{
+	struct oauth_device device;
+	enum err_code rc = oauth_device_begin(client, &device, e);
+
+	if (rc)
+		return rc;
+	rc = put_task(c, a, device.url, device.user_code, e);
+	if (!rc)
+		rc = oauth_device_wait(client, &device, out, e);
+	oauth_device_wipe(&device);
+	return rc;
+}
+
+static enum err_code login_by_browser(struct cli *c, const struct account *a, const struct oauth_client *client,
+                                      struct oauth_tokens *out, struct err *e)
+{
+	struct oauth_browser *browser = NULL;
+	enum err_code rc = oauth_browser_begin(client, &browser, e);
+
+	if (!rc)
+		rc = put_task(c, a, oauth_browser_url(browser), NULL, e);
+	if (!rc)
+		rc = oauth_browser_wait(browser, BROWSER_WAIT_MS, out, e);
+	oauth_browser_free(&browser);
+	return rc;
+}
+
+/* Gets tokens for A, which has a provider, and keeps them. */
+static enum err_code log_in(struct cli *c, const struct account *a, struct err *e)
+{
+	struct oauth_tokens tokens = { 0 };
+	struct secret *secret = NULL;
+	struct oauth_client client;
+	enum err_code rc = token_client(a, &client, &secret, e);
+
+	if (!rc)
+		rc = client.flow == OAUTH_DEVICE    ? login_by_device(c, a, &client, &tokens, e)
+		     : client.flow == OAUTH_BROWSER ? login_by_browser(c, a, &client, &tokens, e)
+		                                    : oauth_client_credentials(&client, &tokens, e);
+	if (!rc && !tokens.refresh.len && client.flow != OAUTH_CLIENT_CREDENTIALS)
+		cli_note(c, "the server gave no refresh token: this login ends with the access token, in %lld minutes",
+		         (long long)(tokens.lives_ms / 60000));
+	if (!rc)
+		rc = token_keep(a, &client, &tokens, e);
+	oauth_tokens_wipe(&tokens);
+	secret_free(&secret);
+	return rc ? err_note(e, "logging in to %s", text_name(span_cstr(a->name)).text) : ERR_OK;
+}
+
+static enum err_code need_oauth(struct cli *c, const struct text_list *words, const struct account **out, struct err *e)
+{
+	if (words->count != 2)
+		return err_set(e, ERR_USAGE, "write: mailhold account %s NAME", words->items[0]);
+	*out = config_find(c->config, words->items[1]);
+	if (!*out)
+		return err_set(e, ERR_NOT_FOUND, "the configuration has no account %s",
+		               text_name(span_cstr(words->items[1])).text);
+	if (!(*out)->provider)
+		return err_set(e, ERR_USAGE, "the account %s has no oauth = …: it needs no login of its own",
+		               text_name(span_cstr(words->items[1])).text);
+	return account_check(*out, e);
+}
+
+static enum err_code login(struct cli *c, const struct text_list *words, struct err *e)
+{
+	const struct account *a;
+	enum err_code rc = need_oauth(c, words, &a, e);
+
+	if (!rc)
+		rc = log_in(c, a, e);
+	return rc ? rc : test_one(c, a, e);
+}
+
+static enum err_code logout(struct cli *c, const struct text_list *words, struct err *e)
+{
+	const struct account *a;
+	bool found;
+	enum err_code rc = need_oauth(c, words, &a, e);
+
+	if (!rc)
+		rc = token_forget(a, &found, e);
+	if (!rc)
+		cli_note(c, found ? "the tokens are gone from this computer; the provider's own page takes the "
+		                    "permission back"
+		                  : "there were no tokens");
+	return rc;
+}
+
 /* ---- add ---- */
 
 #define LINES_MAX 64
@@ -262,6 +388,7 @@ static enum err_code lines_of(const struct account *a, const char *password, str
 		                             { "password-command", a->password_command },
 		                             { "token-command", a->token_command },
 		                             { "keyring", a->keyring },
+		                             { "oauth", a->oauth },
 		                             { "password", password },
 		                             { "auth", a->auth },
 		                             { "ca", a->ca_file },
@@ -339,13 +466,16 @@ static enum err_code ask_password(const struct account *a, struct secret **out, 
 
 static enum err_code check_add(const struct cli *c, const struct values *v, const struct account *a, struct err *e)
 {
-	int secrets =
-	        !!v->password_file + !!v->password_command + !!v->token_command + v->keyring + v->password_in_file;
+	int secrets = !!v->password_file + !!v->password_command + !!v->token_command + !!v->oauth + v->keyring +
+	              v->password_in_file;
 
 	if (secrets > 1)
 		return err_set(e, ERR_USAGE,
 		               "give one of --source-password-file, --source-password-command, --source-token-command, "
-		               "--keyring and --password-in-file");
+		               "--oauth, --keyring and --password-in-file");
+	if (a->oauth && !a->provider)
+		return err_set(e, ERR_USAGE, "the configuration has no [oauth \"%s\"]",
+		               text_name(span_cstr(a->oauth)).text);
 	if (config_find(c->config, a->name))
 		return err_set(e, ERR_EXISTS,
 		               "the configuration has an account %s already (mailhold account remove %s)",
@@ -388,6 +518,8 @@ static enum err_code keep_account(struct cli *c, const struct values *v, const s
 	struct buf text = BUF_EMPTY;
 	enum err_code rc = v->keyring || v->password_in_file ? ask_password(a, &password, e) : ERR_OK;
 
+	if (!rc && a->provider)
+		rc = log_in(c, a, e);
 	if (!rc && !v->no_test)
 		rc = try_account(c, a, password, e);
 	if (!rc && v->keyring)
@@ -413,6 +545,9 @@ static enum err_code add(struct cli *c, const struct values *v, const struct tex
 		             .password_command = v->password_command,
 		             .token_command = v->token_command,
 		             .keyring = v->keyring ? "yes" : NULL,
+		             .oauth = v->oauth,
+		             .provider = v->oauth ? config_find_oauth(c->config, v->oauth) : NULL,
+		             .token_key = config_tokens(c->config),
 		             .auth = v->auth,
 		             .ca_file = v->ca_file,
 		             .fingerprint = v->fingerprint,
@@ -464,6 +599,8 @@ static enum err_code remove_account(struct cli *c, const struct text_list *words
 	edit_end(&ch);
 	if (!rc && a && a->keyring && !strcmp(a->keyring, "yes"))
 		rc = keyring_remove(a->name, e);
+	if (!rc && a && a->provider)
+		rc = token_forget(a, &found, e);
 	if (!rc)
 		cli_note(c, "the account %s is gone from the configuration; its snapshots stay as they are",
 		         text_name(span_cstr(words->items[1])).text);
@@ -475,7 +612,8 @@ static enum err_code remove_account(struct cli *c, const struct text_list *words
 static enum err_code check_options(const char *action, const struct values *v, struct err *e)
 {
 	bool of_add = v->password_file || v->password_command || v->token_command || v->auth || v->ca_file ||
-	              v->fingerprint || v->tls || v->tags.count || v->keyring || v->password_in_file || v->no_test;
+	              v->fingerprint || v->tls || v->oauth || v->tags.count || v->keyring || v->password_in_file ||
+	              v->no_test;
 
 	if ((of_add && strcmp(action, "add") != 0) || (v->all && strcmp(action, "test") != 0))
 		return err_set(e, ERR_USAGE, "account %s does not take one of these options", action);
@@ -484,30 +622,41 @@ static enum err_code check_options(const char *action, const struct values *v, s
 
 static enum err_code run(struct cli *c, const void *values, const struct text_list *words, struct err *e)
 {
+	static const char *const actions[] = { "list", "add", "test", "remove", "login", "logout" };
 	const struct values *v = values;
 	const char *action = words->items[0];
-	bool lists = !strcmp(action, "list"), adds = !strcmp(action, "add"), tests = !strcmp(action, "test");
+	size_t which = 0;
 	enum err_code rc;
 
-	if (!lists && !adds && !tests && strcmp(action, "remove") != 0)
-		return err_set(e, ERR_USAGE, "account does not know '%s': list, add, test or remove",
+	while (which < ARRAY_LEN(actions) && strcmp(actions[which], action) != 0)
+		which++;
+	if (which == ARRAY_LEN(actions))
+		return err_set(e, ERR_USAGE, "account does not know '%s': list, add, test, remove, login or logout",
 		               text_name(span_cstr(action)).text);
-	if (lists && words->count > 1)
-		return err_set(e, ERR_USAGE, "write: mailhold account list");
 	rc = check_options(action, v, e);
 	if (!rc)
 		rc = cli_config(c, e);
 	if (rc)
 		return rc;
-	return lists   ? list(c, e)
-	       : adds  ? add(c, v, words, e)
-	       : tests ? test(c, v, words, e)
-	               : remove_account(c, words, e);
+	switch (which) {
+	case 0:
+		return words->count > 1 ? err_set(e, ERR_USAGE, "write: mailhold account list") : list(c, e);
+	case 1:
+		return add(c, v, words, e);
+	case 2:
+		return test(c, v, words, e);
+	case 3:
+		return remove_account(c, words, e);
+	case 4:
+		return login(c, words, e);
+	default:
+		return logout(c, words, e);
+	}
 }
 
 const struct command command_account = {
 	.name = "account",
-	.words = "list|add NAME SOURCE|test NAME...|remove NAME",
+	.words = "list|add NAME SOURCE|test NAME...|remove NAME|login NAME|logout NAME",
 	.summary = "keep accounts in the configuration, for snapshot NAME and --all",
 	.details = "list    the accounts of the configuration file, and where each one's secret comes from\n"
 	           "add     one more, after logging in to see that it works. The secret stays where it is\n"

@@ -13,7 +13,8 @@ struct values {
 	const char *account, *compression;
 	const char *password_file, *password_command, *token_command, *ca_file, *auth,
 	        *compress; /* of a source at a server */
-	const char *fingerprint, *tls, *wait, *connections;
+	const char *wait, *connections;
+	const char *fingerprint, *tls;
 	const char *jobs;
 	struct text_list tags;
 	bool rescan, dry_run, no_parent, all;
@@ -352,7 +353,7 @@ static enum err_code configured(struct cli *c, const char *word, const struct ac
 static bool has_source_options(const struct values *v)
 {
 	return v->password_file || v->password_command || v->token_command || v->ca_file || v->auth || v->compress ||
-	       v->fingerprint || v->tls || v->wait || v->connections;
+	       v->fingerprint || v->tls || v->connections || v->wait;
 }
 
 /* What the account says counts where the command line says nothing; tags of both. */
@@ -526,16 +527,6 @@ static enum err_code read_jobs(const struct values *v, unsigned *out, struct err
 	return ERR_OK;
 }
 
-/* A number from LEAST to MOST; NULL leaves *OUT alone. */
-static enum err_code number_of(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *out,
-                               struct err *e)
-{
-	if (!text || (text_number(span_cstr(text), most, out) && *out >= least))
-		return ERR_OK;
-	return err_set(e, ERR_USAGE, "%s takes a number from %llu to %llu", option, (unsigned long long)least,
-	               (unsigned long long)most);
-}
-
 static enum err_code want(struct cli *c, struct wanted *w, const struct values *v, const struct text_list *words,
                           struct err *e)
 {
@@ -543,13 +534,8 @@ static enum err_code want(struct cli *c, struct wanted *w, const struct values *
 		                         .partial_every_ms = partial_every_ms(),
 		                         .dry_run = v->dry_run,
 		                         .no_parent = v->no_parent };
-	uint64_t connections = 0, wait_s = 0;
 	enum err_code rc = compression_level(v->compression, &base.compression_level, e);
 
-	if (!rc)
-		rc = number_of("--source-connections", v->connections, 1, 8, &connections, e);
-	if (!rc)
-		rc = number_of("--source-wait", v->wait, 0, 86400, &wait_s, e);
 	w->given = (struct account){ .password_file = v->password_file,
 		                     .password_command = v->password_command,
 		                     .token_command = v->token_command,
@@ -557,11 +543,9 @@ static enum err_code want(struct cli *c, struct wanted *w, const struct values *
 		                     .ca_file = v->ca_file,
 		                     .fingerprint = v->fingerprint,
 		                     .tls = v->tls,
-		                     .compress = v->compress,
-		                     .connections = (unsigned)connections,
-		                     .patience_ms = !v->wait ? 0
-		                                    : wait_s ? (int64_t)wait_s * 1000
-		                                             : -1 };
+		                     .connections = v->connections,
+		                     .wait = v->wait,
+		                     .compress = v->compress };
 	if (!rc)
 		rc = check_tags(&v->tags, e);
 	if (!rc && v->all && words->count)

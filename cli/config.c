@@ -12,9 +12,14 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#define READ_STEP (64 * KIB) /* what file_read asks for at once */
+
 struct config {
 	struct buf text; /* the file; every string points into it */
 	struct config_repository repository;
+	struct config_tokens tokens;
+	struct config_oauth *oauths;
+	size_t oauth_count, oauth_capacity;
 	struct account all; /* of [account] without a name: what the others begin with */
 	struct account *accounts;
 	size_t count, capacity;
@@ -175,11 +180,14 @@ static const struct key account_keys[] = {
 	{ "password", KEY_TEXT, true, OF_ACCOUNT(password) },
 	{ "token-command", KEY_TEXT, true, OF_ACCOUNT(token_command) },
 	{ "keyring", KEY_TEXT, true, OF_ACCOUNT(keyring) },
+	{ "oauth", KEY_TEXT, true, OF_ACCOUNT(oauth) },
 	{ "auth", KEY_TEXT, false, OF_ACCOUNT(auth) },
 	{ "tls", KEY_TEXT, false, OF_ACCOUNT(tls) },
 	{ "fingerprint", KEY_TEXT, false, OF_ACCOUNT(fingerprint) },
 	{ "ca", KEY_TEXT, false, OF_ACCOUNT(ca_file) },
 	{ "compress", KEY_TEXT, false, OF_ACCOUNT(compress) },
+	{ "connections", KEY_TEXT, false, OF_ACCOUNT(connections) },
+	{ "wait", KEY_TEXT, false, OF_ACCOUNT(wait) },
 	{ "compression", KEY_TEXT, false, OF_ACCOUNT(compression) },
 	{ "tag", KEY_LIST, false, OF_ACCOUNT(tags) },
 	{ "paused", KEY_BOOL, false, OF_ACCOUNT(paused) },
@@ -194,12 +202,36 @@ static const struct key repository_keys[] = {
 	{ "cache-folder", KEY_TEXT, false, OF_REPOSITORY(cache_folder) },
 };
 
+#define OF_OAUTH(field) offsetof(struct config_oauth, field)
+static const struct key oauth_keys[] = {
+	{ "preset", KEY_TEXT, false, OF_OAUTH(provider.preset) },
+	{ "tenant", KEY_TEXT, false, OF_OAUTH(provider.tenant) },
+	{ "client-id", KEY_TEXT, false, OF_OAUTH(provider.client_id) },
+	{ "client-secret", KEY_TEXT, true, OF_OAUTH(client_secret) },
+	{ "client-secret-file", KEY_TEXT, true, OF_OAUTH(client_secret_file) },
+	{ "client-secret-command", KEY_TEXT, true, OF_OAUTH(client_secret_command) },
+	{ "flow", KEY_TEXT, false, OF_OAUTH(provider.flow) },
+	{ "scope", KEY_TEXT, false, OF_OAUTH(provider.scope) },
+	{ "authorization-url", KEY_TEXT, false, OF_OAUTH(provider.authorization_url) },
+	{ "token-url", KEY_TEXT, false, OF_OAUTH(provider.token_url) },
+	{ "device-url", KEY_TEXT, false, OF_OAUTH(provider.device_url) },
+	{ "ca", KEY_TEXT, false, OF_OAUTH(provider.ca_file) },
+};
+
+#define OF_TOKENS(field) offsetof(struct config_tokens, field)
+static const struct key token_keys[] = {
+	{ "key-file", KEY_TEXT, false, OF_TOKENS(key_file) },
+	{ "keyring", KEY_BOOL, false, OF_TOKENS(keyring) },
+};
+
 struct key_table {
 	const struct key *keys;
 	size_t count;
 };
 static const struct key_table account_table = { account_keys, ARRAY_LEN(account_keys) };
 static const struct key_table repository_table = { repository_keys, ARRAY_LEN(repository_keys) };
+static const struct key_table oauth_table = { oauth_keys, ARRAY_LEN(oauth_keys) };
+static const struct key_table token_table = { token_keys, ARRAY_LEN(token_keys) };
 
 static const char *get_text(const void *values, const struct key *k)
 {
@@ -343,6 +375,26 @@ static enum err_code begin_account(struct config *c, const char *name, const str
 	return ERR_OK;
 }
 
+static enum err_code begin_oauth(struct config *c, const char *name, const struct where *at, struct target *out,
+                                 struct err *e)
+{
+	struct config_oauth *grown;
+
+	if (!*name || config_find_oauth(c, name))
+		return bad_line(at, "a provider needs a name of its own", e);
+	if (c->oauth_count == c->oauth_capacity) {
+		c->oauth_capacity = c->oauth_capacity ? 2 * c->oauth_capacity : 4;
+		grown = mem_grow(c->oauths, c->oauth_capacity * sizeof *grown);
+		if (!grown)
+			return err_no_memory(e, c->oauth_capacity * sizeof *grown);
+		c->oauths = grown;
+	}
+	c->oauths[c->oauth_count] = (struct config_oauth){ .name = name };
+	*out = (struct target){ &oauth_table, &c->oauths[c->oauth_count], NULL };
+	c->oauth_count++;
+	return ERR_OK;
+}
+
 static enum err_code begin_section(struct config *c, const struct line_parts *p, const struct where *at,
                                    struct target *out, struct err *e)
 {
@@ -350,6 +402,10 @@ static enum err_code begin_section(struct config *c, const struct line_parts *p,
 
 	if (text_equal_nocase(p->section, SPAN_LIT("repository")) && !named)
 		*out = (struct target){ &repository_table, &c->repository, NULL };
+	else if (text_equal_nocase(p->section, SPAN_LIT("tokens")) && !named)
+		*out = (struct target){ &token_table, &c->tokens, NULL };
+	else if (text_equal_nocase(p->section, SPAN_LIT("oauth")) && named)
+		return begin_oauth(c, name_in_place(c, p->name), at, out, e);
 	else if (text_equal_nocase(p->section, SPAN_LIT("account")) && named)
 		return begin_account(c, name_in_place(c, p->name), at, out, e);
 	else if (text_equal_nocase(p->section, SPAN_LIT("account")) && c->count)
@@ -358,7 +414,9 @@ static enum err_code begin_section(struct config *c, const struct line_parts *p,
 	else if (text_equal_nocase(p->section, SPAN_LIT("account")))
 		*out = (struct target){ &account_table, &c->all, NULL };
 	else
-		return bad_line(at, "the sections are [repository], [account] and [account \"NAME\"]", e);
+		return bad_line(
+		        at, "the sections are [repository], [account], [account \"NAME\"], [oauth \"NAME\"], [tokens]",
+		        e);
 	return ERR_OK;
 }
 
@@ -372,7 +430,7 @@ static enum err_code take_value(struct config *c, const struct line_parts *p, co
 	k = find_key(to->table, p->key);
 	if (!k)
 		return unknown_key(to->table, p->key, at, e);
-	if (!strcmp(k->name, "password") && !private)
+	if ((!strcmp(k->name, "password") || !strcmp(k->name, "client-secret")) && !private)
 		return bad_line(at,
 		                "a password in a file that others can read; chmod 600 it, and better keep the password "
 		                "elsewhere (password-command, password-file, keyring)",
@@ -382,9 +440,15 @@ static enum err_code take_value(struct config *c, const struct line_parts *p, co
 	return set_key(to->table, to->values, to->defaults, k, in_place(c, p->value), at, e);
 }
 
-/* What can only be judged when an account is whole. */
-static enum err_code check_account(const struct account *a, const char *file, struct err *e)
+/* What can only be judged when the file is read. */
+static enum err_code finish_account(const struct config *c, struct account *a, const char *file, struct err *e)
 {
+	a->token_key = &c->tokens;
+	a->provider = a->oauth ? config_find_oauth(c, a->oauth) : NULL;
+	if (a->oauth && !a->provider)
+		return err_set(e, ERR_USAGE, "%s: the account %s has oauth = %s, and there is no [oauth \"%s\"]",
+		               text_name(span_cstr(file)).text, text_name(span_cstr(a->name)).text,
+		               text_name(span_cstr(a->oauth)).text, text_name(span_cstr(a->oauth)).text);
 	if (!a->sources.count)
 		return err_set(e, ERR_USAGE, "%s: the account %s has no source", text_name(span_cstr(file)).text,
 		               text_name(span_cstr(a->name)).text);
@@ -401,7 +465,7 @@ enum err_code config_parse(struct span text, const char *name, bool private, str
 
 	if (!c)
 		return err_no_memory(e, sizeof *c);
-	c->text.max = CONFIG_BYTES_MAX + 1;
+	c->text.max = CONFIG_BYTES_MAX + READ_STEP;
 	rc = buf_reserve(&c->text, text.len + 1, e);
 	if (!rc && text.len)
 		rc = buf_append(&c->text, text, e);
@@ -417,7 +481,7 @@ enum err_code config_parse(struct span text, const char *name, bool private, str
 			rc = take_value(c, &p, &to, private, &at, e);
 	}
 	for (size_t i = 0; !rc && i < c->count; i++)
-		rc = check_account(&c->accounts[i], name, e);
+		rc = finish_account(c, &c->accounts[i], name, e);
 	if (rc) {
 		config_free(&c);
 		return rc;
@@ -437,6 +501,7 @@ void config_free(struct config **c)
 	}
 	text_list_release(&(*c)->all.tags);
 	mem_free((*c)->accounts);
+	mem_free((*c)->oauths);
 	buf_wipe(&(*c)->text);
 	mem_free(*c);
 	*c = NULL;
@@ -465,6 +530,19 @@ const struct account *config_find(const struct config *c, const char *name)
 	return NULL;
 }
 
+const struct config_oauth *config_find_oauth(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->oauth_count; i++)
+		if (!strcmp(c->oauths[i].name, name))
+			return &c->oauths[i];
+	return NULL;
+}
+
+const struct config_tokens *config_tokens(const struct config *c)
+{
+	return &c->tokens;
+}
+
 /* ---- the file ---- */
 
 enum err_code config_path(const char *given, struct buf *out, struct err *e)
@@ -488,7 +566,7 @@ enum err_code config_path(const char *given, struct buf *out, struct err *e)
 enum err_code config_open(const char *given, struct config **out, struct err *e)
 {
 	const char *named = given ? given : getenv("MAILHOLD_CONFIG");
-	struct buf path = BUF_EMPTY, text = BUF_WITH_MAX(CONFIG_BYTES_MAX);
+	struct buf path = BUF_EMPTY, text = BUF_WITH_MAX(CONFIG_BYTES_MAX + READ_STEP);
 	struct stat st = { 0 };
 	const char *file;
 	enum err_code rc = config_path(given, &path, e);
@@ -501,7 +579,7 @@ enum err_code config_open(const char *given, struct config **out, struct err *e)
 	file = (const char *)path.ptr;
 	/* One reservation: what the file holds is not left behind by growing. */
 	if (stat(file, &st) == 0 && st.st_size > 0 && (uint64_t)st.st_size < CONFIG_BYTES_MAX)
-		rc = buf_reserve(&text, (size_t)st.st_size + 1, e);
+		rc = buf_reserve(&text, (size_t)st.st_size + 2 * READ_STEP, e);
 	if (!rc)
 		rc = file_read(file, CONFIG_BYTES_MAX, &text, e);
 	if (rc == ERR_NOT_FOUND && !(named && *named))

@@ -11,25 +11,40 @@
 
 #include "args.h"
 #include "base/buf.h"
+#include "net/oauth/oauth.h"
 
 #define CONFIG_BYTES_MAX      (4 * MIB)
 #define CONFIG_LINE_BYTES_MAX (8 * KIB)
 #define CONFIG_ACCOUNTS_MAX   10000
 
+/* Who gives tokens, and as whom they are asked for: [oauth "NAME"]. At most one of the three says where the secret is. */
+struct config_oauth {
+	const char *name;
+	struct oauth_provider provider;
+	const char *client_secret, *client_secret_file, *client_secret_command;
+};
+
+/* Where the key is that tokens are sealed with; neither: a file in the state folder. */
+struct config_tokens {
+	const char *key_file;
+	bool keyring;
+};
+
 /*
  * One account: what it consists of and how to log in there. All strings are borrowed, from the configuration or from the
- * command line. At most one of the six that say where the secret is, is set; none: the terminal is asked.
+ * command line. At most one of the seven that say where the secret is, is set; none: the terminal is asked.
  */
 struct account {
 	const char *name;
 	struct text_list sources; /* URLs or paths */
 	const char *password_file, *password_command, *password, *token_command;
 	const char *keyring; /* the name that the password has there; "yes": the account's */
-	const char *oauth;   /* the provider that gives tokens */
+	const char *oauth;   /* the name of PROVIDER, who gives tokens */
+	const struct config_oauth *provider;
+	const struct config_tokens *token_key;
 	const char *auth, *ca_file, *fingerprint, *tls, *compress; /* as struct server_login has them */
-	unsigned connections;
-	int64_t patience_ms;
-	const char *compression; /* of what is stored */
+	const char *connections, *wait; /* numbers, as text: connections at once; seconds to go on when it breaks off */
+	const char *compression;        /* of what is stored */
 	struct text_list tags;
 	bool paused; /* `snapshot --all` passes it by */
 };
@@ -54,6 +69,10 @@ const struct config_repository *config_repository(const struct config *c);
 size_t config_account_count(const struct config *c);
 const struct account *config_account(const struct config *c, size_t i);      /* in order of the file */
 const struct account *config_find(const struct config *c, const char *name); /* NULL: there is none */
+
+/* NULL: there is none. */
+const struct config_oauth *config_find_oauth(const struct config *c, const char *name);
+const struct config_tokens *config_tokens(const struct config *c);
 
 /* "source" and "imaps://…": a line of a new account. */
 struct config_line {

@@ -152,6 +152,8 @@ static enum err_code imap_login_of(const char *url, const struct server_login *l
 		                    .user = parts->user,
 		                    .password = login->password,
 		                    .is_token = login->is_token,
+		                    .token = login->token,
+		                    .token_ctx = login->token_ctx,
 		                    .ca_file = login->ca_file,
 		                    .stop = login->stop,
 		                    .connections = login->connections,

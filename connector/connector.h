@@ -28,6 +28,9 @@ MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
 struct server_login {
 	struct span password; /* or an OAuth 2 access token; borrowed for the call */
 	bool is_token;
+	/* Instead of PASSWORD: as struct imap_login has it; TOKEN_CTX outlives what is opened. NULL: PASSWORD. */
+	enum err_code (*token)(void *ctx, bool refused, struct buf *out, struct err *e);
+	void *token_ctx;
 	const char *mechanism; /* of SASL: connector_mechanisms; NULL: the best that the server offers */
 	const char *tls; /* "required" (also NULL); "off": imap:// without STARTTLS on this machine; "off-anywhere" */
 	const char *fingerprint; /* SHA-256 of the server's certificate, in hex: trust this one; NULL: by authorities */

@@ -66,6 +66,17 @@ MUST_CHECK enum err_code secret_new(struct span bytes, struct secret **out, stru
 struct span secret_span(const struct secret *s); /* borrowed until secret_free */
 void secret_free(struct secret **s);             /* wipes */
 
+/* ---- small files of this client under a key of their own: 32 raw bytes, a fresh random nonce for each ---- */
+
+#define SECRET_KEY_BYTES     32
+#define SECRET_SEAL_OVERHEAD 40
+/* Appends PLAIN sealed under KEY and bound to AD. ERR_USAGE when KEY has another length. */
+MUST_CHECK enum err_code secret_seal(const struct secret *key, struct span ad, struct span plain, struct buf *out,
+                                     struct err *e);
+/* ERR_CORRUPT when it does not open: damaged, of another key, or of another AD. Nothing of OUT's growth is left unwiped. */
+MUST_CHECK enum err_code secret_unseal(const struct secret *key, struct span ad, struct span sealed, struct buf *out,
+                                       struct err *e);
+
 /* ---- keys: everything that a holder's bundle opens ---- */
 
 struct keys;

@@ -56,3 +56,42 @@ void secret_free(struct secret **s)
 	locked_free(*s);
 	*s = NULL;
 }
+
+enum err_code secret_seal(const struct secret *key, struct span ad, struct span plain, struct buf *out, struct err *e)
+{
+	size_t size;
+	uint8_t *at;
+	enum err_code rc;
+
+	if (key->len != KEY_BYTES)
+		return err_set(e, ERR_USAGE, "a key has %d bytes, this one %zu", KEY_BYTES, key->len);
+	if (!num_add_size(plain.len, SECRET_SEAL_OVERHEAD, &size))
+		return err_set(e, ERR_LIMIT, "%zu bytes cannot be sealed", plain.len);
+	rc = buf_extend(out, size, &at, e);
+	if (rc)
+		return rc;
+	crypto_random(at, NONCE_BYTES);
+	aead_seal(key->bytes, at, ad, plain, at + NONCE_BYTES);
+	return ERR_OK;
+}
+
+enum err_code secret_unseal(const struct secret *key, struct span ad, struct span sealed, struct buf *out,
+                            struct err *e)
+{
+	size_t before = out->len;
+	uint8_t *at;
+	enum err_code rc;
+
+	if (key->len != KEY_BYTES)
+		return err_set(e, ERR_USAGE, "a key has %d bytes, this one %zu", KEY_BYTES, key->len);
+	if (sealed.len < SECRET_SEAL_OVERHEAD)
+		return err_set(e, ERR_CORRUPT, "sealed bytes are cut short (%zu)", sealed.len);
+	rc = buf_extend(out, sealed.len - SECRET_SEAL_OVERHEAD + 1, &at, e);
+	if (rc)
+		return rc;
+	out->len--;
+	if (aead_open(key->bytes, sealed.ptr, ad, span_skip(sealed, NONCE_BYTES), at))
+		return ERR_OK;
+	out->len = before;
+	return err_set(e, ERR_CORRUPT, "%zu sealed bytes are damaged, or were sealed with another key", sealed.len);
+}

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,6 +24,8 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #undef ERR_STATE
@@ -398,6 +401,16 @@ int64_t net_round_trip_us(const struct net *n)
 	socklen_t len = sizeof info;
 
 	return getsockopt(n->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -1 : (int64_t)info.tcpi_rtt;
+}
+
+bool net_random(uint8_t *out, size_t len)
+{
+	return len <= INT_MAX && RAND_bytes(out, (int)len) == 1;
+}
+
+void net_sha256(struct span bytes, uint8_t out[32])
+{
+	SHA256(bytes.ptr ? bytes.ptr : (const uint8_t *)"", bytes.len, out);
 }
 
 bool net_is_secure(const struct net *n)

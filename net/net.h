@@ -49,6 +49,10 @@ void net_free(struct net **n);
 /* "SHA256:AB:CD…", with or without prefix and colons, as openssl x509 -fingerprint -sha256 tells it. */
 bool net_pin_parse(const char *text, uint8_t out[NET_PIN_BYTES]);
 
+/* From OpenSSL, for the rooms around this one. False: there are no random numbers to be had. */
+bool net_random(uint8_t *out, size_t len);
+void net_sha256(struct span bytes, uint8_t out[32]);
+
 /* ---- URLs: SCHEME://[USER@]HOST[:PORT][/PATH] ---- */
 
 #define NET_URL_BYTES_MAX 2048

@@ -35,7 +35,7 @@ _mailhold_options()
 	key)
 		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	account)
-		printf '%s ' "--source-password-file --source-password-command --source-token-command --keyring --password-in-file
+		printf '%s ' "--source-password-file --source-password-command --source-token-command --oauth --keyring --password-in-file
 			--source-auth --source-ca --source-fingerprint --source-tls -t --tag --no-test --all $global" ;;
 	parity) printf '%s ' "-n --dry-run $global" ;;
 	check) printf '%s ' "--read-data $global" ;;
@@ -91,7 +91,7 @@ _mailhold()
 		mapfile -t COMPREPLY < <(compgen -W 'list add remove passwd rotate export' -- "$word")
 		return ;;
 	account)
-		mapfile -t COMPREPLY < <(compgen -W 'list add test remove' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'list add test remove login logout' -- "$word")
 		return ;;
 	--source-tls)
 		mapfile -t COMPREPLY < <(compgen -W 'required off off-anywhere' -- "$word")

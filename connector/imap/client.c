@@ -643,7 +643,7 @@ static enum err_code choose_mechanism(const struct imap_client *c, const struct 
 	return err_set(e, ERR_UNSUPPORTED, "%s takes no passwords; an OAuth 2 token may do", c->host);
 }
 
-static enum err_code log_in(struct imap_client *c, const struct imap_login *l, struct err *e)
+static enum err_code log_in_with(struct imap_client *c, const struct imap_login *l, struct err *e)
 {
 	unsigned mechanism;
 	enum err_code rc = need_capabilities(c, e);
@@ -656,6 +656,27 @@ static enum err_code log_in(struct imap_client *c, const struct imap_login *l, s
 	rc = mechanism ? authenticate(c, l, mechanism, e) : login_command(c, l, e);
 	/* After the login it offers other things; most servers tell unasked. */
 	return rc ? rc : need_capabilities(c, e);
+}
+
+/* A token may be refused although its time is not over: then one more is asked for, once. */
+static enum err_code log_in(struct imap_client *c, const struct imap_login *l, struct err *e)
+{
+	struct imap_login with = *l;
+	enum err_code rc = ERR_DENIED;
+
+	if (!l->token)
+		return log_in_with(c, l, e);
+	for (int try = 0; try < 2 && rc == ERR_DENIED && !c->broken; try++) {
+		struct buf token = BUF_EMPTY;
+
+		rc = l->token(l->token_ctx, try > 0, &token, e);
+		if (rc)
+			return rc;
+		with.password = buf_span(&token);
+		rc = log_in_with(c, &with, e);
+		buf_wipe(&token);
+	}
+	return rc;
 }
 
 /* Compressing costs both sides more than a near line costs. */

@@ -35,6 +35,12 @@ struct imap_login {
 	const char *user;
 	struct span password; /* or an OAuth 2 access token */
 	bool is_token;
+	/*
+	 * Instead of PASSWORD, when not NULL: appends the access token that is good now, for this connection; tokens do not live as
+	 * long as a run. REFUSED: the server did not take the one that was given last. Any thread.
+	 */
+	enum err_code (*token)(void *ctx, bool refused, struct buf *out, struct err *e);
+	void *token_ctx;
 	unsigned mechanism;          /* enum sasl_mechanism (net/sasl/sasl.h); 0: the best that the server offers */
 	int64_t silence_ms;          /* 0: net's own */
 	unsigned connections;        /* at most so many at once; 0: the source's own */
