@@ -20,6 +20,35 @@
 #define RECORD_FLOOR       512
 #define RECORD_FIXED_BYTES (CLEAR_BYTES + BOX_OVERHEAD + BODY_HEAD_BYTES + SIGNATURE_BYTES)
 
+static const char *const kind_names[RECORD_KIND_END] = {
+	[RECORD_INIT] = "init",
+	[RECORD_OPEN] = "session",
+	[RECORD_COMMIT] = "snapshot",
+	[RECORD_END] = "end of a session",
+	[RECORD_FORGET] = "forget",
+	[RECORD_UNFORGET] = "forget --undo",
+	[RECORD_EXPIRE] = "emptied trash",
+	[RECORD_CONDEMN] = "condemned packs",
+	[RECORD_DROP] = "deleted packs",
+	[RECORD_FENCE] = "fence",
+	[RECORD_REPACK] = "rewritten packs",
+	[RECORD_CHECKPOINT] = "checkpoint",
+	[RECORD_VOID] = "passing over of a record",
+	[RECORD_HOLDER] = "key",
+	[RECORD_POLICY] = "setting",
+	[RECORD_PIN] = "pin",
+	[RECORD_UNPIN] = "unpin",
+	[RECORD_VERIFIED] = "verification",
+	[RECORD_HOLD] = "hold",
+	[RECORD_UNHOLD] = "end of a hold",
+	[RECORD_EPOCH] = "key rotation",
+};
+
+const char *record_kind_name(unsigned kind)
+{
+	return kind < RECORD_KIND_END && kind_names[kind] ? kind_names[kind] : "unknown kind";
+}
+
 uint64_t padme(uint64_t bytes, uint64_t floor)
 {
 	uint64_t padded = bytes;

@@ -38,6 +38,8 @@ enum record_kind {
 	RECORD_EPOCH = 21,
 	RECORD_KIND_END
 };
+/* "snapshot commit", "forget", "unknown kind": for messages. Without RECORD_CRITICAL. */
+const char *record_kind_name(unsigned kind);
 #define RECORD_CRITICAL 0x8000 /* bit of the stored kind: who does not know the kind must not write or prune */
 
 struct record {

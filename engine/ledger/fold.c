@@ -494,7 +494,7 @@ static enum err_code entries_check(const struct step *s, const struct commit *c)
 		    idmap_get(&seen, key.bytes, &other))
 			rc = err_set(s->e, ERR_STATE, "the snapshot id %s is taken", snapshot_id_text(&entry->id).text);
 		else if (!fold_account_granted(s->signer, &entry->account))
-			rc = err_set(s->e, ERR_DENIED, "the holder has no right to this account");
+			rc = err_set(s->e, ERR_DENIED, "its key is not for this account");
 		else
 			rc = base_check(s, &entry->base);
 		if (!rc && c->snapshot_count > 1)
@@ -954,6 +954,13 @@ static const struct rule rules[RECORD_KIND_END] = {
 	[RECORD_UNHOLD] = { MAY_FULL, take_unhold },
 };
 
+static const char *role_word(enum holder_role role)
+{
+	static const char *const words[HOLDER_ROLE_END] = { "removed", "full", "deposit", "keeper" };
+
+	return words[role];
+}
+
 enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t hash[RECORD_HASH_BYTES], bool apply,
                           struct err *e)
 {
@@ -972,7 +979,7 @@ enum err_code fold_record(struct fold *f, const struct record *r, const uint8_t 
 		return err_set(e, ERR_STATE, "it is sealed for epoch %" PRIu32 " where %" PRIu32 " counts", r->epoch,
 		               f->epoch);
 	if (!(rules[kind].roles & MAY(s.signer->role)))
-		return err_set(e, ERR_DENIED, "its holder's role does not allow kind %u", kind);
+		return err_set(e, ERR_DENIED, "a %s key may not do that", role_word(s.signer->role));
 	if (!in_doubt(f) && (r->checkpoint_number != f->checkpoint_number ||
 	                     memcmp(r->checkpoint_hash, f->checkpoint_hash, sizeof r->checkpoint_hash) != 0))
 		return err_set(e, ERR_STATE, "it names checkpoint %" PRIu64 " where %" PRIu64 " is the newest",

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/wr.h"
 
 #define REPAIR_HINT "`mailhold repair ledger` passes over it"
@@ -170,17 +171,49 @@ static enum err_code take_first(struct ledger *l, const uint8_t hash[RECORD_HASH
 	return ERR_OK;
 }
 
+static bool is_removed(const struct ledger *l, const struct holder_id *holder)
+{
+	const struct holder_payload *found = ledger_holder_find(l, holder);
+
+	return found && found->role == HOLDER_REMOVED;
+}
+
+/*
+ * No honest program makes such a record, so people should hear whose key it was. SIGNED: the signature is right. A check
+ * tells it as a problem until that key was taken away, and as a notice ever after: what could be done is done.
+ */
+static void tell_void(struct ledger *l, const struct record *r, bool signed_by, struct err *e)
+{
+	char key[2 * ID16_BYTES + 1], text[ERR_TEXT_MAX + 64];
+	struct err why = *e;
+	bool removed = l->held && is_removed(l->held, &r->holder);
+
+	text_hex(span_of(r->holder.bytes, ID16_BYTES), key);
+	err_set(e, why.code, "it is void and counts for nobody: a '%s' that %s key %.8s%s: %s",
+	        record_kind_name(r->kind & ~(unsigned)RECORD_CRITICAL), signed_by ? "was signed by" : "claims to be of",
+	        key, removed ? " (removed since)" : "", why.text);
+	if (signed_by && !removed)
+		err_note(e, "unless you know why, take that key away (`mailhold key remove %.8s`)", key);
+	snprintf(text, sizeof text, "ledger record %" PRIu64 ": %s", r->number, e->text);
+	if (!removed)
+		ledger_tell(l, r->number, e, "%s", text);
+	else if (l->held->notice)
+		l->held->notice(l->held->ctx, text);
+}
+
 enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES], bool ours, struct err *e)
 {
 	struct record r = { .number = l->next };
 	enum take_status status = TAKE_LEGAL;
 	uint64_t number = l->next;
+	bool opened;
 	enum err_code rc;
 
 	if (number == 0)
 		return take_first(l, hash, e);
 	rc = take_open(l, ours, &r, e);
 	r.number = number;
+	opened = !rc;
 	if (!rc) {
 		rc = ledger_advance(l, TAKE_LEGAL, &r, hash, e);
 		status = rc == ERR_UNSUPPORTED ? TAKE_UNKNOWN : status;
@@ -192,7 +225,7 @@ enum err_code ledger_take(struct ledger *l, const uint8_t hash[RECORD_HASH_BYTES
 	else if (rc && status == TAKE_LEGAL)
 		return err_note(e, "while reading ledger record %" PRIu64, number);
 	if (status == TAKE_VOID)
-		ledger_tell(l, number, e, "ledger record %" PRIu64 " is void: %s", number, e->text);
+		tell_void(l, &r, opened, e);
 	else if (status == TAKE_UNREADABLE)
 		ledger_tell(l, number, NULL, "ledger record %" PRIu64 " cannot be read (%s); " REPAIR_HINT, number,
 		            e->text);
@@ -631,6 +664,7 @@ enum err_code ledger_check(struct ledger *l, ledger_problem problem, void *ctx, 
 	again->problem = problem;
 	again->ctx = ctx;
 	again->whole = true;
+	again->held = l;
 	rc = checkpoint_check(l, again, ledger_fold_on, problem, ctx, e);
 	if (!rc)
 		rc = ledger_fold_on(again, l->next, e);

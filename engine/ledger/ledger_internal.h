@@ -52,6 +52,7 @@ struct ledger {
 	ledger_notice notice;
 	ledger_problem problem; /* instead of notices, while checking */
 	void *ctx;
+	const struct ledger *held; /* while checking: the one that is checked, which knows who was removed since */
 	struct fold fold;
 	struct ledger_head head;
 	uint64_t next; /* number of the record after the head; 0: nothing folded yet */

@@ -44,7 +44,7 @@ enum err_code repo_need_keep(const struct repo *r, const char *what, struct err 
 	return keys_role(r->keys) == ROLE_DEPOSIT ? depositor_may_not(what, "a full key or a keeper's", e) : ERR_OK;
 }
 
-static enum err_code need_full(const struct repo *r, const char *what, struct err *e)
+enum err_code repo_need_full(const struct repo *r, const char *what, struct err *e)
 {
 	if (keys_role(r->keys) == ROLE_FULL)
 		return ERR_OK;
@@ -441,7 +441,7 @@ static enum err_code add_key(struct repo *r, const struct key_wanted *want, cons
 	struct keys *k = NULL;
 	struct holder_id id;
 	struct key_path path;
-	enum err_code rc = need_full(r, "add keys", e);
+	enum err_code rc = repo_need_full(r, "add keys", e);
 
 	if (!rc)
 		rc = label_is_free(r, slot->label, e);
@@ -481,7 +481,7 @@ enum err_code repo_key_add_deposit(struct repo *r, const char *const *accounts, 
                                    struct err *e)
 {
 	struct key_wanted want = { .role = ROLE_DEPOSIT, .account_count = account_count };
-	enum err_code rc = need_full(r, "add keys", e);
+	enum err_code rc = repo_need_full(r, "add keys", e);
 
 	/* None would mean all: too much to give by mistake. */
 	if (!rc && !account_count)
@@ -562,7 +562,7 @@ enum err_code repo_key_remove(struct repo *r, const struct holder_id *id, struct
 	struct holder_payload p = { .holder = *id, .role = HOLDER_REMOVED };
 	const struct holder_payload *now;
 	bool announced = false;
-	enum err_code rc = need_full(r, "remove keys", e);
+	enum err_code rc = repo_need_full(r, "remove keys", e);
 
 	if (!rc)
 		rc = others_remain(r, id, &announced, e);
@@ -583,7 +583,7 @@ enum err_code repo_key_may_rotate(struct repo *r, const struct holder_id *withou
 {
 	struct holder_id self = keys_holder(r->keys);
 	char hex[2 * ID16_BYTES + 1];
-	enum err_code rc = need_full(r, "rotate keys", e);
+	enum err_code rc = repo_need_full(r, "rotate keys", e);
 
 	if (!rc)
 		rc = ledger_refresh(r->ledger, e);

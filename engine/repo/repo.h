@@ -44,6 +44,7 @@ struct repo {
 #define REPO_READER_CACHE_BYTES (24 * MIB)
 
 /* ERR_DENIED for a keeper: "this key may not WHAT …"; see repo_need_content and _keep in engine.h. */
+MUST_CHECK enum err_code repo_need_full(const struct repo *r, const char *what, struct err *e);
 MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what, struct err *e);
 
 /* Opens index and reader, or turns a reading index into a writing one. */

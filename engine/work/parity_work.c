@@ -11,7 +11,9 @@
 enum err_code engine_parity_set(struct repo *r, unsigned percent, struct err *e)
 {
 	_Static_assert(ENGINE_PARITY_PERCENT_MAX == POLICY_PARITY_MAX, "one limit");
-	return ledger_set_parity(r->ledger, percent, e);
+	enum err_code rc = repo_need_full(r, "change the parity of new packs", e);
+
+	return rc ? rc : ledger_set_parity(r->ledger, percent, e);
 }
 
 /* *BYTES of the pack's parity object, 0 when there is none. */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/wr.h"
 #include "engine/ledger/ledger_internal.h"
 

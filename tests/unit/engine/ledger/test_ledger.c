@@ -303,7 +303,7 @@ static void an_illegal_commit_is_void_for_every_reader(void **state)
 	put_raw(&w, w.keys, &r);
 	l = ledger_of(&w, w.cache);
 	assert_int_equal(w.notices, 1);
-	assert_non_null(strstr(w.last, "is void"));
+	assert_non_null(strstr(w.last, "it is void and counts for nobody: a 'snapshot' that was signed by key"));
 	assert_int_equal(ledger_snapshot_count(l), 0);
 	assert_int_equal(ledger_pack_count(l), 0);
 	assert_int_equal(ledger_head(l).number, 1);
@@ -732,6 +732,63 @@ static void on_problem(void *ctx, uint64_t number, const struct err *what)
 	(void)number;
 	problems++;
 	problem_code = what->code;
+}
+
+/* What a stolen deposit key may try with a program of its own: check tells whose key it was, until it is taken away. */
+static void what_breaks_a_role_is_told_with_its_key(void **state)
+{
+	struct world w = world_new();
+	struct ledger *l = ledger_of(&w, NULL);
+	struct account_id own = { { 9 } };
+	struct holder_payload p = { .role = HOLDER_DEPOSIT, .accounts = &own, .account_count = 1 };
+	struct snapshot_entry good, foreign = entry_new();
+	struct commit c = { .first_ordinal = 1, .snapshots = &foreign, .snapshot_count = 1 };
+	struct record forget = { .kind = RECORD_FORGET | RECORD_CRITICAL };
+	struct record commit = { .kind = RECORD_COMMIT | RECORD_CRITICAL };
+	struct buf payload = BUF_EMPTY;
+	struct keys *keys;
+	char key[2 * ID16_BYTES + 1];
+	uint32_t ordinal;
+
+	(void)state;
+	good = commit_one(l, &ordinal);
+	ok(keys_new_holder(w.keys, ROLE_DEPOSIT, &keys, &err));
+	p.holder = keys_holder(keys);
+	text_hex(span_of(p.holder.bytes, ID16_BYTES), key);
+	memcpy(p.public_key, keys_sign_public(keys), sizeof p.public_key);
+	ok(ledger_put_holder(l, &p, &err));
+	ok(snapshot_ids_encode(&good.id, 1, &payload, &err));
+	forget.payload = buf_span(&payload);
+	put_raw(&w, keys, &forget);
+	buf_clear(&payload);
+	ok(commit_encode(&c, &payload, &err));
+	commit.payload = buf_span(&payload);
+	put_raw(&w, keys, &commit);
+
+	w.notices = 0;
+	ok(ledger_refresh(l, &err));
+	assert_int_equal(w.notices, 2);
+	key[8] = 0; /* as key list shows it */
+	assert_non_null(strstr(w.last, key));
+	assert_non_null(strstr(w.last, "its key is not for this account"));
+	assert_int_equal(ledger_snapshot_count(l), 1);
+	assert_int_equal(ledger_snapshot(l, 0)->state, SNAPSHOT_LIVE);
+	problems = 0;
+	ok(ledger_check(l, on_problem, NULL, &err));
+	assert_int_equal(problems, 2);
+
+	p.role = HOLDER_REMOVED;
+	p.account_count = 0;
+	ok(ledger_put_holder(l, &p, &err));
+	w.notices = problems = 0;
+	ok(ledger_check(l, on_problem, NULL, &err));
+	assert_int_equal(problems, 0);
+	assert_int_equal(w.notices, 2);
+	assert_non_null(strstr(w.last, "removed since"));
+	buf_release(&payload);
+	keys_free(&keys);
+	ledger_free(&l);
+	world_end(&w);
 }
 
 static void check_finds_a_replaced_record(void **state)
@@ -1364,6 +1421,7 @@ int main(void)
 		cmocka_unit_test(a_rotted_commit_keeps_the_ordinals_of_later_ones),
 		cmocka_unit_test(a_store_that_went_back_or_forked_is_noticed),
 		cmocka_unit_test(check_finds_a_replaced_record),
+		cmocka_unit_test(what_breaks_a_role_is_told_with_its_key),
 		cmocka_unit_test(a_damaged_cache_gives_a_notice_and_the_same_fold),
 		cmocka_unit_test(two_runs_may_write_the_same_cache),
 		cmocka_unit_test(racing_commits_are_all_there_exactly_once),
