@@ -74,7 +74,7 @@ static void remedy(const struct cli *c, enum err_code code, char *out, size_t ma
 		snprintf(out, max, "mailhold help%s%s", name ? " " : "", name ? name : "");
 		break;
 	case ERR_NO_REPOSITORY:
-		snprintf(out, max, "mailhold init -r %.200s", c->url ? c->url : "URL");
+		snprintf(out, max, "mailhold init -r %.200s", c->other_url ? c->other_url : c->url ? c->url : "URL");
 		break;
 	case ERR_WRONG_KEY:
 		snprintf(out, max, "the password or key file of somebody who may open this repository");
@@ -362,7 +362,11 @@ enum err_code cli_open_to(struct cli *c, const struct cli_to *to, struct repo **
 		                            .stop = &cli_stop } };
 	enum err_code rc = open_asking(c, &from, out, e);
 
-	return rc ? err_note(e, "opening %s, the repository to copy to", text_name(span_cstr(to->url)).text) : ERR_OK;
+	if (!rc)
+		return ERR_OK;
+	c->other_url = to->url;
+	return err_note(e, "opening %s, the repository to copy to%s", text_name(span_cstr(to->url)).text,
+	                rc == ERR_USAGE ? " (--to-password-file, --to-password-command or --to-key-file)" : "");
 }
 
 enum err_code cli_view(struct cli *c, const char *text, struct view **out, struct err *e)

@@ -21,7 +21,7 @@ static const struct option_def options[] = {
 	{ 0, "since", OPTION_TEXT, "TIME", "only those of TIME or later (2026-11-22, yesterday, 3d)", AT(since) },
 	{ 0, "until", OPTION_TEXT, "TIME", "only those of TIME or before", AT(until) },
 	{ 't', "tag", OPTION_LIST, "TAG", "only those with this tag, or another one that is given", AT(tags) },
-	{ 0, "verify", OPTION_FLAG, NULL, "read back what was copied and compare it", AT(verify) },
+	{ 0, "verify", OPTION_FLAG, NULL, "read back what was copied, now or before, and compare it", AT(verify) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "tell what would be copied", AT(dry_run) },
 	{ 0, "to-password-file", OPTION_TEXT, "FILE", "the password of --to is the first line of FILE",
 	  AT(to.password_file) },
@@ -124,12 +124,13 @@ static enum err_code tell_json(const struct copy_step *s, struct err *e)
 		row_number(&row, "items_copied", s->run->info.items);
 		row_number(&row, "items_lost", s->run->info.items_skipped);
 		row_number(&row, "items_unchanged", s->run->items_unchanged);
-		row_number(&row, "items_verified", s->items_verified);
 		row_number(&row, "bytes_read", s->run->bytes_read);
 		row_number(&row, "bytes_stored", s->run->bytes_stored);
 		row_number(&row, "chunks_new", s->run->chunks_new);
 		row_number(&row, "chunks_known", s->run->chunks_known);
 	}
+	if (s->to)
+		row_number(&row, "items_verified", s->items_verified);
 	return row_put(&row, e);
 }
 
@@ -152,9 +153,9 @@ static enum err_code tell_words(struct copying *k, const struct copy_step *s, st
 		            text_size(s->run->bytes_stored).text);
 		if (s->run->info.items_skipped)
 			line_printf(l, ", %s could not be copied", number_text(s->run->info.items_skipped).text);
-		if (s->items_verified)
-			line_printf(l, ", %s compared", number_text(s->items_verified).text);
 	}
+	if (s->items_verified)
+		line_printf(l, ", %s compared", number_text(s->items_verified).text);
 	buf_release(&what);
 	return rc ? rc : line_put(l);
 }
@@ -206,6 +207,8 @@ static enum err_code tell_summary(struct copying *k, const struct copy_report *r
 		line_printf(l, ", %s were there already", number_text(r->present).text);
 	if (r->failed)
 		line_printf(l, ", %s could not be read", number_text(r->failed).text);
+	if (k->v->verify && !k->v->dry_run)
+		line_printf(l, "; %s items compared with their origins", number_text(r->items_verified).text);
 	if (!k->v->dry_run)
 		line_printf(l, "; %s items (%s) read, %s stored; head %s", number_text(r->items_read).text,
 		            text_size(r->bytes_read).text, text_size(r->bytes_stored).text, r->head);

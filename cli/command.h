@@ -36,6 +36,7 @@ struct cli {
 	const struct command *command; /* NULL before it is known */
 	struct config *config;         /* NULL before cli_config */
 	const char *url;               /* of the repository */
+	const char *other_url;         /* of the one that could not be opened, if it was another */
 	int64_t wait_ms;               /* --wait */
 	struct repo *repo;
 	struct progress progress;

@@ -224,7 +224,7 @@ MUST_CHECK enum err_code engine_snapshot(struct repo *r, struct item_source *sou
 struct copy_options {
 	const struct snapshot_id *ids; /* live ones of FROM */
 	size_t count;
-	bool verify;           /* what was copied is read back from TO and compared with FROM, byte for byte */
+	bool verify;           /* what TO has of them, now or before, is read and compared with FROM, byte for byte */
 	bool dry_run;          /* tells what would be copied; reads no bodies, writes nothing */
 	int compression_level; /* as in struct snapshot_options, and the two below */
 	int64_t partial_every_ms;

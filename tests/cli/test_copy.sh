@@ -71,6 +71,17 @@ run 0 snapshots --key-file "$box/key"
 MAILHOLD_KEY_FILE='' run 0 snapshots "${two[@]}"
 there=$(printf '%s\n' "$out" | awk '/second/ { print $2, $3, $4, $5, $6, $7, $8 }')
 [ "$here" = "$there" ] || die "'$here' became '$there'"
+# What an earlier run copied and did not compare is compared when it is asked for.
+run 0 copy --json --verify "${to[@]}"
+says '"copied":0'
+says '"items_verified":'
+says_not '"items_verified":0,"bytes_stored"'
+run 0 copy --verify "${to[@]}"
+says "compared with their origins"
+# The remedy is about the repository that is not there.
+run 10 copy --to "$box/nowhere" "${to[@]:2}"
+hints "mailhold init -r $box/nowhere"
+
 # Going on from the copy, the source's cursors hold: nothing is read again.
 run 0 snapshot "$mails" "${two[@]}"
 says "nothing changed"
