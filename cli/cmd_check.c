@@ -22,9 +22,12 @@ static enum err_code read_amount(const char *text, struct check_options *o, stru
 		const char *unit;
 		uint64_t bytes;
 		int64_t ms;
-	} units[] = { { "%", 0, 0 },         { "KiB", KIB, 0 },        { "K", KIB, 0 },        { "MiB", MIB, 0 },
-		      { "M", MIB, 0 },       { "GiB", 1024 * MIB, 0 }, { "G", 1024 * MIB, 0 }, { "TiB", MIB * MIB, 0 },
-		      { "T", MIB * MIB, 0 }, { "s", 0, 1000 },         { "m", 0, 60000 },      { "h", 0, 3600000 } };
+	} units[] = { { "%", 0, 0 },          { "KiB", KIB, 0 },        { "KB", KIB, 0 },
+		      { "K", KIB, 0 },        { "MiB", MIB, 0 },        { "MB", MIB, 0 },
+		      { "M", MIB, 0 },        { "GiB", 1024 * MIB, 0 }, { "GB", 1024 * MIB, 0 },
+		      { "G", 1024 * MIB, 0 }, { "TiB", MIB * MIB, 0 },  { "TB", MIB * MIB, 0 },
+		      { "T", MIB * MIB, 0 },  { "s", 0, 1000 },         { "m", 0, 60000 },
+		      { "min", 0, 60000 },    { "h", 0, 3600000 } };
 	size_t digits = strspn(text, "0123456789");
 	uint64_t n;
 
@@ -83,9 +86,14 @@ static enum err_code put_words(struct cli *c, const struct check_report *r, bool
 
 	if (c->g.quiet)
 		return ERR_OK;
-	line_printf(&l, "checked %s snapshots, %s ledger records, %s packs, %s blocks, %s chunks (%s read): ",
-	            number_text(r->snapshots).text, number_text(r->records).text, number_text(r->packs).text,
-	            number_text(r->blocks).text, number_text(r->chunks).text, text_size(r->bytes_read).text);
+	line_printf(&l, "checked %s snapshots, %s ledger records, ", number_text(r->snapshots).text,
+	            number_text(r->records).text);
+	if (read_data)
+		line_printf(&l, "%s packs, %s blocks, %s chunks (%s read): ", number_text(r->packs).text,
+		            number_text(r->blocks).text, number_text(r->chunks).text, text_size(r->bytes_read).text);
+	else
+		line_printf(&l, "the directories of %s packs, and all that snapshots refer to: ",
+		            number_text(r->packs).text);
 	if (r->problems && !r->items_affected)
 		line_printf(&l, "%s problems, no item of a snapshot is affected", number_text(r->problems).text);
 	else if (r->problems)
@@ -112,9 +120,15 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	struct check_report report = { 0 };
 	struct err told = { 0 };
 	struct checking k = { c, &told, ERR_OK };
-	enum err_code rc = v->read_data.text ? read_amount(v->read_data.text, &o, e) : ERR_OK;
+	/* "--read-data 5%" is what people type. */
+	const char *amount = v->read_data.text ? v->read_data.text : words->count ? words->items[0] : NULL;
+	enum err_code rc = ERR_OK;
 
-	(void)words;
+	if (words->count && (!v->read_data.given || v->read_data.text))
+		rc = err_set(e, ERR_USAGE, "check does not take '%s'; an amount goes with --read-data",
+		             text_name(span_cstr(words->items[0])).text);
+	else if (amount)
+		rc = read_amount(amount, &o, e);
 	if (!rc)
 		rc = cli_open(c, e);
 	if (!rc)
@@ -146,5 +160,6 @@ const struct command command_check = {
 	.examples = "mailhold check\nmailhold check --read-data\nmailhold check --read-data=5%",
 	.options = options,
 	.option_count = ARRAY_LEN(options),
+	.words_max = 1,
 	.run = run,
 };

@@ -213,7 +213,7 @@ static enum err_code role_of(const char *text, enum role *out, struct err *e)
 	return err_set(e, ERR_USAGE, "--role is full, deposit or keeper, not '%s'", text_name(span_cstr(text)).text);
 }
 
-static enum err_code new_secret(struct cli *c, const struct values *v, struct secret_got *out, struct err *e)
+static enum err_code new_secret(const struct values *v, struct secret_got *out, struct err *e)
 {
 	struct secret_options so = { .key_file = v->new_key_file,
 		                     .password_file = v->new_password_file,
@@ -224,16 +224,16 @@ static enum err_code new_secret(struct cli *c, const struct values *v, struct se
 
 	if (rc && cli_stop)
 		rc = err_set(e, ERR_CANCELLED, "interrupted");
-	if (!rc && out->key_file_created)
-		cli_note(c, "made the key file %s; keep a copy of it in another place", out->key_file);
 	return rc;
 }
 
 /* A key to nothing would only confuse; where it may open something it stays. */
-static void drop_secret(struct secret_got *got, enum err_code rc)
+static void drop_secret(struct cli *c, struct secret_got *got, enum err_code rc)
 {
 	if (rc && rc != ERR_OUTCOME_UNKNOWN && got->key_file_created)
 		remove(got->key_file);
+	else if (got->key_file_created)
+		cli_note(c, "made the key file %s; keep a copy of it in another place", got->key_file);
 	secret_free(&got->secret);
 }
 
@@ -257,13 +257,13 @@ static enum err_code add(struct cli *c, const struct values *v, struct err *e)
 	enum err_code rc = role_of(v->role, &role, e);
 
 	if (!rc)
-		rc = new_secret(c, v, &got, e);
+		rc = new_secret(v, &got, e);
 	slot.kind = got.kind;
 	if (!rc)
 		rc = v->accounts.count ? repo_key_add_deposit(c->repo, v->accounts.items, v->accounts.count, got.secret,
 		                                              &slot, &id, e)
 		                       : repo_key_add(c->repo, role, got.secret, &slot, &id, e);
-	drop_secret(&got, rc);
+	drop_secret(c, &got, rc);
 	if (!rc)
 		rc = look_and_tell(c, &id, "key-added", "added", e);
 	if (!rc)
@@ -283,11 +283,11 @@ static enum err_code passwd(struct cli *c, const struct values *v, struct err *e
 {
 	struct secret_got got = { 0 };
 	struct holder_id self = { { 0 } };
-	enum err_code rc = new_secret(c, v, &got, e);
+	enum err_code rc = new_secret(v, &got, e);
 
 	if (!rc)
 		rc = repo_key_change(c->repo, got.secret, got.kind, e);
-	drop_secret(&got, rc);
+	drop_secret(c, &got, rc);
 	if (!rc)
 		rc = repo_keys(c->repo, find_self, &self, e);
 	if (!rc)

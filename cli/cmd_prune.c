@@ -23,14 +23,19 @@ static const struct option_def options[] = {
 	KEEP_OPTIONS(struct values, keep),
 };
 
-/* "500M", "2G", "100000" */
+/* "500M", "2GiB", "2GB" (1024 of each, as everywhere), "100000" */
 static bool is_size(const char *text, uint64_t *out)
 {
 	static const char units[] = "KMGT";
-	size_t len = strlen(text);
-	const char *unit = len ? strchr(units, text[len - 1]) : NULL;
+	size_t digits = strspn(text, "0123456789"), len = strlen(text);
+	const char *unit = NULL;
 	uint64_t n;
 
+	if (text[digits] &&
+	    (!strcmp(text + digits + 1, "") || !strcmp(text + digits + 1, "B") || !strcmp(text + digits + 1, "iB"))) {
+		unit = strchr(units, text[digits]);
+		len = digits + 1;
+	}
 	if (!text_number(span_of(text, unit ? len - 1 : len), (uint64_t)1 << 23, &n) &&
 	    (unit || !text_number(span_of(text, len), (uint64_t)1 << 62, &n)))
 		return false;
@@ -53,7 +58,7 @@ static enum err_code read_unused(const char *text, struct prune_options *o, stru
 		o->max_unused_percent = (unsigned)n;
 		return ERR_OK;
 	}
-	if (len && strchr("KMGT", text[len - 1]) && is_size(text, &o->max_unused_bytes))
+	if (len && !strchr("0123456789", text[len - 1]) && is_size(text, &o->max_unused_bytes))
 		return ERR_OK;
 	return err_set(e, ERR_USAGE, "--max-unused wants 0%% to 100%%, a size such as 500M, or 'unlimited', not '%s'",
 	               text_name(span_cstr(text)).text);
@@ -216,17 +221,16 @@ const struct command command_prune = {
 	.summary = "free what no snapshot needs any more",
 	.details =
 	        "With --keep rules it first forgets by them, as forget does. Then it ends for good what has been in "
-	        "the "
-	        "trash for\n"
-	        "7 days, finds what the other snapshots need, deletes packs that hold nothing of it, and rewrites "
-	        "packs that\n"
+	        "the trash\n"
+	        "for 7 days, finds what the other snapshots need, gives up packs that hold nothing of it, and rewrites "
+	        "those that\n"
 	        "hold much else (--max-unused), or are small and many. Packs are deleted a day after the prune that "
-	        "gave them up: --now "
-	        "does all\n"
-	        "of it at once, for a repository that no other machine reads. Backups may run on other machines "
+	        "gave them\n"
+	        "up: --now does all of it at once, for a repository that no other machine reads. Backups may run "
 	        "meanwhile; a\n"
 	        "prune that was stopped or killed is simply run again. Pinned snapshots and the trash keep what they "
-	        "need. A keeper's key prunes, too; what it cannot open it moves as it is, so a little more stays.\n",
+	        "need.\n"
+	        "A keeper's key prunes, too; what it cannot open it moves as it is, so a little more stays.\n",
 	.examples = "mailhold prune --dry-run\nmailhold prune --keep-daily 30 --keep-monthly 24 --keep-yearly all\n"
 	            "mailhold prune --now",
 	.options = options,

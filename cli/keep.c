@@ -26,7 +26,7 @@ enum err_code read_duration(struct cli *c, const char *name, const char *text, i
 		return ERR_OK;
 	}
 	/* Dates and "today" are times as well; a length of time is digits and one letter. */
-	if (len < 2 || !text_number(span_of(text, len - 1), 100000, &number))
+	if (len < 2 || !strchr("hdwmy", text[len - 1]) || !text_number(span_of(text, len - 1), 100000, &number))
 		return err_set(e, ERR_USAGE, "--%s wants a length of time such as 12h, 3d, 2w, 6m or 1y, not '%s'",
 		               name, text_name(span_cstr(text)).text);
 	rc = clock_parse(text, c->now_ms, false, &since, e);

@@ -71,6 +71,13 @@ run 0 forget "$id"
 hints "is the last one of its account"
 run 0 forget --undo latest
 
+# Sizes and times as people write them, and what to write instead.
+run 0 prune --max-repack 1GiB --max-unused 5MB --quiet
+run 2 prune --max-unused 5MX
+hints "500M"
+run 2 forget --keep-within 30
+hints "a length of time such as 12h, 3d"
+
 # The last complete one of an account stays whatever rules say.
 run 0 forget --keep-tag nobody --force
 run 0 snapshots

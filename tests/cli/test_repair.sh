@@ -12,7 +12,16 @@ run 0 snapshot "$mails"
 run 0 init -r "$box/other" --key-file "$box/other.key"
 run 0 snapshot "$mails" -r "$box/other" --key-file "$box/other.key"
 
-# A part of the data every day.
+# A part of the data every day, however people write how much.
+run 0 check --read-data 100%
+says "blocks"
+run 0 check --read-data=100MB
+run 0 check --read-data=10min
+run 2 check 100%
+hints "goes with --read-data"
+run 2 check --read-data=5% 5%
+run 0 check
+says "the directories of"
 run 0 check --read-data=5%
 says "all data verified within the last two hours"
 run 0 check --read-data=1s --json
