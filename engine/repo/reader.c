@@ -6,14 +6,23 @@
 #include "base/text.h"
 
 #define BUCKETS        512
+#define ID_BUCKETS     16384 /* about as many as there are chunks in the cache */
 #define PACKS_OPEN_MAX 256
 #define MENDED_MAX     256 /* packs that are told as damaged; more need no telling one by one */
 
 enum block_state { BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
+/* One chunk of a READY block: its slot is its place among the block's. */
+struct known_id {
+	struct known_id *in_bucket; /* next */
+	struct reader_block *block;
+};
+
 /*
  * Invariants: an entry with users > 0 is not freed; READY blocks do not change; bytes counts READY entries only. A READY
- * block has the ids of all its chunks, made once and several at a time by who loaded it, unless our key makes no ids.
+ * block has the ids of all its chunks, made once and several at a time by who loaded it, unless our key makes no ids; by
+ * them each of its chunks is found without the index. What lay together is mostly read together, so that one question
+ * to the index does for a block.
  */
 struct reader_block {
 	uint32_t pack, number;
@@ -21,6 +30,7 @@ struct reader_block {
 	unsigned users;
 	struct block block;
 	struct chunk_id *ids;               /* NULL: our key makes none */
+	struct known_id *known;             /* with IDS, one for each */
 	struct err why;                     /* FAILED */
 	struct reader_block *in_bucket;     /* next */
 	struct reader_block *newer, *older; /* by last use */
@@ -43,6 +53,7 @@ struct reader {
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
 	struct reader_block *buckets[BUCKETS];
+	struct known_id *ids[ID_BUCKETS];
 	struct reader_block *newest, *oldest;
 	struct open_pack packs[PACKS_OPEN_MAX];
 	size_t pack_count;
@@ -97,7 +108,36 @@ static void link_newest(struct reader *r, struct reader_block *b)
 
 static size_t block_bytes(const struct reader_block *b)
 {
-	return b->block.raw.cap + (b->ids ? b->block.chunk_count * sizeof *b->ids : 0);
+	return b->block.raw.cap + (b->ids ? b->block.chunk_count * (sizeof *b->ids + sizeof *b->known) : 0);
+}
+
+static struct known_id **id_bucket(struct reader *r, const struct chunk_id *id)
+{
+	uint32_t hash; /* an id is a hash already */
+
+	memcpy(&hash, id->bytes, sizeof hash);
+	return &r->ids[hash % ID_BUCKETS];
+}
+
+static void link_ids(struct reader *r, struct reader_block *b)
+{
+	for (uint32_t slot = 0; b->ids && slot < b->block.chunk_count; slot++) {
+		struct known_id **bucket = id_bucket(r, &b->ids[slot]);
+
+		b->known[slot] = (struct known_id){ .in_bucket = *bucket, .block = b };
+		*bucket = &b->known[slot];
+	}
+}
+
+static void unlink_ids(struct reader *r, struct reader_block *b)
+{
+	for (uint32_t slot = 0; b->ids && slot < b->block.chunk_count; slot++) {
+		struct known_id **p = id_bucket(r, &b->ids[slot]);
+
+		while (*p != &b->known[slot])
+			p = &(*p)->in_bucket;
+		*p = b->known[slot].in_bucket;
+	}
 }
 
 static void forget_block(struct reader *r, struct reader_block *b)
@@ -108,10 +148,13 @@ static void forget_block(struct reader *r, struct reader_block *b)
 		p = &(*p)->in_bucket;
 	*p = b->in_bucket;
 	unlink_use(r, b);
-	if (b->state == BLOCK_READY)
+	if (b->state == BLOCK_READY) {
 		r->bytes -= block_bytes(b);
+		unlink_ids(r, b);
+	}
 	block_release(&b->block);
 	mem_free(b->ids);
+	mem_free(b->known);
 	mem_free(b);
 }
 
@@ -227,8 +270,9 @@ static enum err_code make_ids(const struct reader *r, enum block_class class, st
 	if (!keys_read_names(r->keys))
 		return ERR_OK;
 	b->ids = mem_alloc(count * sizeof *b->ids);
-	if (!b->ids)
-		return err_no_memory(e, count * sizeof *b->ids);
+	b->known = mem_alloc(count * sizeof *b->known);
+	if (!b->ids || !b->known)
+		return err_no_memory(e, count * (sizeof *b->ids + sizeof *b->known));
 	block_ids(&b->block, r->keys, class, 0, count, b->ids);
 	return ERR_OK;
 }
@@ -311,8 +355,10 @@ static enum err_code block_use(struct reader *r, struct block_codec *codec, uint
 		rc = load(r, codec, b, &b->why);
 		pthread_mutex_lock(&r->lock);
 		b->state = rc ? BLOCK_FAILED : BLOCK_READY;
-		if (!rc)
+		if (!rc) {
 			r->bytes += block_bytes(b);
+			link_ids(r, b);
+		}
 		pthread_cond_broadcast(&r->loaded);
 		evict(r);
 	}
@@ -326,6 +372,29 @@ static enum err_code block_use(struct reader *r, struct block_codec *codec, uint
 	}
 	pthread_mutex_unlock(&r->lock);
 	return rc;
+}
+
+/* Gives a chunk of a block that is in the cache: its bytes were compared with the id when that was made of them. */
+static bool get_known(struct reader *r, const struct chunk_id *id, struct held_chunk *out)
+{
+	struct known_id *known;
+	bool found;
+
+	pthread_mutex_lock(&r->lock);
+	known = *id_bucket(r, id);
+	while (known && memcmp(&known->block->ids[known - known->block->known], id, sizeof *id) != 0)
+		known = known->in_bucket;
+	found = known != NULL;
+	if (found) {
+		known->block->users++;
+		unlink_use(r, known->block);
+		link_newest(r, known->block);
+		*out = (struct held_chunk){ .block = known->block,
+			                    .bytes = block_chunk(&known->block->block,
+			                                         (uint32_t)(known - known->block->known)) };
+	}
+	pthread_mutex_unlock(&r->lock);
+	return found;
 }
 
 static enum err_code get_at(struct reader *r, struct block_codec *codec, const struct chunk_id *id,
@@ -444,7 +513,7 @@ static enum err_code get_once(struct reader *r, struct block_codec *codec, enum 
 enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class, const struct chunk_id *id,
                          struct held_chunk *out, struct err *e)
 {
-	enum err_code rc = get_once(r, codec, class, id, out, e);
+	enum err_code rc = get_known(r, id, out) ? ERR_OK : get_once(r, codec, class, id, out, e);
 	bool news = false;
 
 	if (rc != ERR_NOT_FOUND || !r->follow)

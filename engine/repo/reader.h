@@ -1,6 +1,7 @@
 /*
  * reader: gives chunks by id: index, pack, block, chunk, checked against the id. Decoded blocks are kept in a bounded
- * cache that all threads share; a block wanted by several at once is read once.
+ * cache that all threads share; a block wanted by several at once is read once, and what a block in the cache holds is
+ * found there, without the index.
  * Thread   any number of threads; each
  * brings its own block_codec.
  */
@@ -32,6 +33,7 @@ void reader_free(struct reader **r);
 typedef enum err_code (*reader_follow)(void *ctx, bool *news, struct err *e);
 void reader_set_follow(struct reader *r, reader_follow follow, void *ctx);
 /*
+ * What is in the cache is given whatever became of its pack meanwhile: its bytes are what the id says.
  * ERR_NOT_FOUND: no live pack has it, or the pack that should is missing; told only after following the ledger.
  * ERR_CORRUPT: every place that has it is damaged.
  */
