@@ -196,6 +196,11 @@ static enum err_code prune(struct cli *c, const struct values *v, struct prune_o
 		rc = engine_prune(c->repo, o, &report, e);
 	progress_clear(&c->progress);
 	buf_release(&gone);
+	if (rc == ERR_NO_SPACE && o->max_repack_bytes)
+		err_note(
+		        e,
+		        "rewriting packs needs room before it gives any: `mailhold prune --now --max-repack 0` deletes "
+		        "what nothing needs and rewrites nothing");
 	if (rc)
 		return rc;
 	return c->g.json ? put_json(&report, v->dry_run, e) : put_words(c, &report, v->dry_run, e);
