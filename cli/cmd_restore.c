@@ -18,7 +18,7 @@ struct values {
 	struct text_list map, include, exclude;
 	struct maybe_text plan;
 	struct target_login target;
-	bool dry_run, flags_only;
+	bool dry_run, flags_only, undo;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -37,6 +37,7 @@ static const struct option_def options[] = {
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "the same as --plan", AT(dry_run) },
 	{ 0, "flags-only", OPTION_FLAG, NULL, "at a server: put nothing, give the flags back to what is there",
 	  AT(flags_only) },
+	{ 0, "undo", OPTION_FLAG, NULL, "at a server: take away again what restores of SNAP have put there", AT(undo) },
 	{ 0, "verify", OPTION_TEXT, "WHAT",
 	  "at a server: read back and compare, of the bodies, sample (1 %, default), full or none", AT(verify) },
 	TARGET_OPTIONS(AT(target)),
@@ -57,6 +58,7 @@ struct restoring {
 	struct line line;
 	FILE *plan_file;
 	struct server_sink_options server;
+	char appended[4096]; /* the journal of what was put at a server; "": none */
 };
 
 /* ---- the words of the command line ---- */
@@ -118,9 +120,11 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	const char *verify = v->verify ? v->verify : "sample";
 	bool server = connector_is_server(v->to), found = false;
 
-	if (!server && (v->flags_only || v->verify))
-		return err_set(e, ERR_USAGE, "--%s is for a restore to a server; files are always compared whole",
-		               v->flags_only ? "flags-only" : "verify");
+	if (!server && (v->flags_only || v->verify || v->undo))
+		return err_set(e, ERR_USAGE, "--%s is for a restore to a server",
+		               v->undo         ? "undo"
+		               : v->flags_only ? "flags-only"
+		                               : "verify");
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (!strcmp(known[i].name, verify)) {
 			r->server.verify_percent = known[i].percent;
@@ -277,14 +281,9 @@ static enum err_code dated_folder(struct restoring *r, struct err *e)
 /* Nobody said into which folder: the one of an earlier run, the sink itself when it is empty, else a dated one. */
 static enum err_code choose_folder(struct restoring *r, struct err *e)
 {
-	struct repo_info info;
 	bool occupied = false;
 	enum err_code rc;
 
-	repo_describe(r->c->repo, &info);
-	rc = restore_journal_open(&r->journal, &info.id, &view_snapshot(r->view)->id, r->v->to, e);
-	if (rc)
-		return rc;
 	if (r->journal.found && r->journal.into.len <= sizeof r->into) {
 		memcpy(r->into, r->journal.into.ptr, r->journal.into.len);
 		return ERR_OK;
@@ -295,6 +294,23 @@ static enum err_code choose_folder(struct restoring *r, struct err *e)
 	if (!rc && occupied)
 		rc = dated_folder(r, e);
 	return rc;
+}
+
+/* A server's journal lies beside the one that remembers the folder. */
+static enum err_code find_journal(struct restoring *r, struct err *e)
+{
+	struct repo_info info;
+	size_t len;
+	enum err_code rc;
+
+	repo_describe(r->c->repo, &info);
+	rc = restore_journal_open(&r->journal, &info.id, &view_snapshot(r->view)->id, r->v->to, e);
+	len = strlen(r->journal.file);
+	if (rc || len < 5 || !connector_is_server(r->v->to))
+		return rc;
+	snprintf(r->appended, sizeof r->appended, "%.*s.imap", (int)(len - 5), r->journal.file);
+	r->server.journal = r->appended;
+	return ERR_OK;
 }
 
 static enum err_code find_target(struct restoring *r, bool plan_only, struct err *e)
@@ -558,6 +574,47 @@ static enum err_code apply(struct restoring *r, struct restore_options *o, struc
 	return close_plan(r, rc, e);
 }
 
+static enum err_code undo_words(struct restoring *r, const struct server_undo *did, struct err *e)
+{
+	bool plan = r->server.plan_only;
+	struct line *l = &r->line;
+
+	if (r->c->g.json) {
+		struct row row = row_new("undo");
+
+		row_cstr(&row, "snapshot", view_snapshot(r->view)->id_hex);
+		row_cstr(&row, "to", r->v->to);
+		row_bool(&row, "plan", plan);
+		row_number(&row, "items_removed", did->removed);
+		row_number(&row, "items_gone", did->gone);
+		row_number(&row, "items_kept", did->kept);
+		row_number(&row, "collections_removed", did->folders);
+		return row_put(&row, e);
+	}
+	line_printf(l, "%s %s messages and %s empty folders from ", plan ? "would take" : "took",
+	            number_text(did->removed).text, number_text(did->folders).text);
+	line_safe(l, span_cstr(r->v->to));
+	if (did->gone)
+		line_printf(l, "; %s were there no more", number_text(did->gone).text);
+	if (did->kept)
+		line_printf(l, "; %s could not be taken away", number_text(did->kept).text);
+	return line_put(l);
+}
+
+static enum err_code undo(struct restoring *r, struct err *e)
+{
+	struct server_undo did = { 0 };
+	enum err_code rc;
+
+	if (r->place.has_collection)
+		return err_set(e, ERR_USAGE, "--undo takes away all that was restored of a snapshot; name it alone");
+	rc = target_undo(&r->v->target, r->v->to, *r->appended ? r->appended : NULL, r->server.plan_only, cli_report,
+	                 r->c, &did, e);
+	cli_reports_end(r->c);
+	r->c->incomplete |= did.kept > 0;
+	return rc || r->c->g.quiet ? rc : undo_words(r, &did, e);
+}
+
 static enum err_code restore(struct restoring *r, const char *what, struct err *e)
 {
 	struct restore_options o = { 0 };
@@ -569,6 +626,10 @@ static enum err_code restore(struct restoring *r, const char *what, struct err *
 		rc = check_into(r->v->into, e);
 	if (!rc)
 		rc = cli_view(r->c, (const char *)r->place.snapshot.ptr, &r->view, e);
+	if (!rc)
+		rc = find_journal(r, e);
+	if (!rc && r->v->undo)
+		return undo(r, e);
 	/* Before a target is made. */
 	if (!rc)
 		rc = repo_need_content(r->c->repo, "restore", e);

@@ -35,5 +35,7 @@ struct target_login {
 /* Asks for the secret, connects and logs in. */
 MUST_CHECK enum err_code target_sink_open(const struct target_login *t, const char *url,
                                           const struct server_sink_options *o, struct item_sink **out, struct err *e);
+MUST_CHECK enum err_code target_undo(const struct target_login *t, const char *url, const char *journal, bool plan_only,
+                                     item_report report, void *ctx, struct server_undo *out, struct err *e);
 
 #endif

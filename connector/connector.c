@@ -7,6 +7,7 @@
 #include "files/worlds.h"
 #include "imap/imap_sink.h"
 #include "imap/imap_source.h"
+#include "imap/undo.h"
 #include "net/net.h"
 #include "net/sasl/sasl.h"
 
@@ -188,15 +189,31 @@ enum err_code connector_server_open(const char *url, const struct server_login *
 enum err_code connector_server_sink_open(const char *url, const struct server_login *login,
                                          const struct server_sink_options *o, struct item_sink **out, struct err *e)
 {
-	struct imap_sink_options options = { .into = o->into,
-		                             .flags_only = o->flags_only,
-		                             .verify_percent = o->verify_percent };
+	struct imap_sink_options options = {
+		.into = o->into, .flags_only = o->flags_only, .verify_percent = o->verify_percent, .journal = o->journal
+	};
 	struct imap_login imap;
 	struct net_url parts = { .host = "" };
 	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
 
 	imap.changes = !o->plan_only;
 	return rc ? rc : imap_sink_open(&imap, &options, out, e);
+}
+
+enum err_code connector_server_undo(const char *url, const struct server_login *login, const char *journal,
+                                    bool plan_only, item_report report, void *ctx, struct server_undo *out,
+                                    struct err *e)
+{
+	struct imap_login imap;
+	struct net_url parts = { .host = "" };
+	struct undo_report did = { 0 };
+	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
+
+	imap.changes = !plan_only;
+	if (!rc)
+		rc = imap_undo(&imap, journal, plan_only, report, ctx, &did, e);
+	*out = (struct server_undo){ did.removed, did.gone, did.kept, did.folders };
+	return rc;
 }
 
 enum err_code connector_server_sink_into(struct item_sink *s, const char *into, struct err *e)

@@ -60,11 +60,23 @@ struct server_sink_options {
 	bool plan_only;          /* then the login may change nothing there */
 	bool flags_only;         /* nothing is put; what is there gets the items' flags */
 	unsigned verify_percent; /* of the bodies that are read back and compared */
+	const char *journal;     /* file that remembers what was put, for later runs and undo; NULL: none */
 };
 /* Connects and logs in, as connector_server_open. */
 MUST_CHECK enum err_code connector_server_sink_open(const char *url, const struct server_login *login,
                                                     const struct server_sink_options *o, struct item_sink **out,
                                                     struct err *e);
+/* What an undo did. */
+struct server_undo {
+	uint64_t removed; /* messages */
+	uint64_t gone;    /* were there no more */
+	uint64_t kept;    /* cannot be removed; told by report */
+	uint64_t folders; /* that the restore had made, and that are empty */
+};
+/* Takes away what JOURNAL says was put, and nothing else; with PLAN_ONLY only counts. ERR_NOT_FOUND: there is no journal. */
+MUST_CHECK enum err_code connector_server_undo(const char *url, const struct server_login *login, const char *journal,
+                                               bool plan_only, item_report report, void *ctx, struct server_undo *out,
+                                               struct err *e);
 /* Another folder for a sink at a server; before its first collection. */
 MUST_CHECK enum err_code connector_server_sink_into(struct item_sink *s, const char *into, struct err *e);
 MUST_CHECK enum err_code connector_sink_open(const char *url, const struct sink_options *o, struct item_sink **out,

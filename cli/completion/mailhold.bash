@@ -22,7 +22,7 @@ _mailhold_options()
 	diff) printf '%s ' "--summary $global" ;;
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
-		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --flags-only --verify
+		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --flags-only --undo --verify
 			--target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	copy)
 		printf '%s ' "--to -a --account --since --until -t --tag --verify -n --dry-run --to-password-file

@@ -29,6 +29,7 @@ struct imap_sink {
 	struct target_names names;
 	bool has_names;
 	struct outbox *outbox;
+	struct journal journal;
 	struct sink_folder **folders;
 	size_t count, cap;
 	char *strings[4]; /* host, port, user, file of authorities */
@@ -166,7 +167,9 @@ static enum err_code create(struct imap_sink *s, const struct sink_folder *f, st
 		rc = simple(s, "CREATE", raw, "", e);
 	if (imap_is_broken(s->line.client))
 		return rc;
-	if (rc && sink_line_select(&s->line, raw, &ignored) == ERR_OK)
+	if (!rc)
+		rc = journal_made(&s->journal, raw, e);
+	else if (sink_line_select(&s->line, raw, &ignored) == ERR_OK)
 		rc = ERR_OK;
 	if (!rc)
 		(void)!simple(s, "SUBSCRIBE", raw, "", &ignored);
@@ -190,6 +193,8 @@ static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, str
 	box->there = THERE_EMPTY;
 	if (!rc && s->line.messages)
 		rc = there_load(s->line.client, 1, &box->there, e);
+	if (!rc)
+		rc = journal_recognise(&s->journal, buf_span(&f->target.raw), box->uid_validity, &box->there, e);
 	f->listed = !rc;
 	return rc;
 }
@@ -591,6 +596,7 @@ static enum err_code sink_collection_done(struct item_sink *base, size_t handle,
 	struct sink_folder *f = s->folders[handle];
 	struct buf shown = BUF_EMPTY;
 	struct readback r = { .line = &s->line,
+		              .journal = &s->journal,
 		              .percent = s->verify_percent,
 		              .report = s->base.report,
 		              .report_ctx = s->base.report_ctx };
@@ -632,6 +638,8 @@ static void sink_free(struct item_sink **base)
 		return;
 	s = own(*base);
 	outbox_free(&s->outbox);
+	(void)!journal_sync(&s->journal, &(struct err){ 0 });
+	journal_release(&s->journal);
 	for (size_t i = 0; i < s->count; i++)
 		folder_free(s->folders[i]);
 	mem_free(s->folders);
@@ -724,7 +732,10 @@ enum err_code imap_sink_open(const struct imap_login *login, const struct imap_s
 	if (!rc)
 		rc = imap_sink_into(base, o->into, e);
 	if (!rc)
+		rc = journal_open(login->changes ? o->journal : NULL, &s->journal, e);
+	if (!rc)
 		rc = sink_line_open(&s->login, &s->line, e);
+	box.journal = &s->journal;
 	box.line = &s->line;
 	box.sink = base;
 	if (!rc)

@@ -19,6 +19,7 @@ struct imap_sink_options {
 	const char *into;        /* "" or NULL: the account itself */
 	bool flags_only;         /* nothing is put; what is there gets the items' flags */
 	unsigned verify_percent; /* of the bodies; 0: none, 100: all */
+	const char *journal;     /* the file of this restore's journal (journal.h), or NULL */
 };
 
 /* Connects and logs in. LOGIN is copied. Without LOGIN->changes only plans can be made. */

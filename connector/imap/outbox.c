@@ -39,6 +39,8 @@ struct mail {
 	struct there_one *candidate; /* while it is compared or stored */
 	enum stage stage;
 	unsigned tag;
+	uint32_t number; /* in the journal, once NOTED */
+	bool noted;
 };
 
 struct batch {
@@ -139,7 +141,12 @@ static enum err_code add_placed(struct outbox *o, const struct batch *b, const s
                                 bool was_there, struct err *e)
 {
 	struct outbox_folder *f = o->folder;
-	struct placed p = { .uid = uid, .was_there = was_there, .date_s = m->date_s, .print = m->print };
+	struct placed p = { .uid = uid,
+		            .was_there = was_there,
+		            .noted = m->noted,
+		            .number = m->number,
+		            .date_s = m->date_s,
+		            .print = m->print };
 	struct span flags = text_of(b, m->flags, m->flags_bytes);
 	struct placed *last = placed_count(f) ? placed_at(f, placed_count(f) - 1) : NULL;
 	enum err_code rc = ERR_OK;
@@ -174,6 +181,8 @@ static enum err_code settle_put(struct outbox *o, const struct batch *b, struct 
 {
 	enum err_code rc = add_placed(o, b, m, uid, false, e);
 
+	if (!rc && m->noted)
+		rc = journal_put(o->o.journal, m->number, uid, e);
 	if (uid && uid >= o->folder->uid_next && uid < UINT32_MAX)
 		o->folder->uid_next = uid + 1;
 	tell(o, b, m, SINK_PUT, NULL);
@@ -595,6 +604,26 @@ static enum err_code send_mail(struct outbox *o, struct batch *b, struct mail *m
 	return rc ? rc : stage_bytes(o, span_of(b->bodies.ptr + m->body, m->body_bytes), e);
 }
 
+/* What is about to be sent stands in the journal first. */
+static enum err_code note_range(struct outbox *o, struct batch *b, size_t from, size_t to, struct err *e)
+{
+	struct journal_mail note = { .uid_validity = o->folder->uid_validity, .uid_next = o->folder->uid_next };
+	enum err_code rc = journal_folder(o->o.journal, buf_span(&o->folder->raw), &note.folder, e);
+
+	for (size_t i = from; !rc && i < to; i++) {
+		struct mail *m = &b->mails[i];
+
+		if (m->stage != STAGE_PUT || m->noted)
+			continue;
+		note.id = m->print.id;
+		note.date_s = m->date_s;
+		memcpy(note.content, m->print.content, sizeof note.content);
+		rc = journal_send(o->o.journal, &note, &m->number, e);
+		m->noted = !rc;
+	}
+	return rc ? rc : journal_sync(o->o.journal, e);
+}
+
 /* Sends those of FROM to TO that are to be put, in one command or, where the server has no MULTIAPPEND, in one for each. */
 static enum err_code send_range(struct outbox *o, struct batch *b, size_t from, size_t to, struct err *e)
 {
@@ -604,6 +633,8 @@ static enum err_code send_range(struct outbox *o, struct batch *b, size_t from, 
 
 	buf_clear(&o->staging);
 	b->uid_next = o->folder->uid_next;
+	if (o->o.journal->path)
+		rc = note_range(o, b, from, to, e);
 	for (size_t i = from; !rc && i < to && !(refused && several); i++) {
 		if (b->mails[i].stage != STAGE_PUT)
 			continue;
@@ -737,9 +768,11 @@ static enum err_code take_placed(struct outbox_folder *f, struct err *e)
 }
 
 /* Where a server does not tell UIDs (it has no UIDPLUS), what we put is found by what it looks like. */
-static void name_placed(struct outbox_folder *f)
+static enum err_code name_placed(struct outbox_folder *f, struct journal *j, struct err *e)
 {
-	for (size_t i = 0; i < placed_count(f); i++) {
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; !rc && i < placed_count(f); i++) {
 		struct placed *p = placed_at(f, i);
 		struct there_wish wish = { .id = p->print.id,
 			                   .date_s = p->date_s,
@@ -751,18 +784,20 @@ static void name_placed(struct outbox_folder *f)
 			continue;
 		one->state = THERE_TAKEN;
 		p->uid = one->uid;
+		if (p->noted)
+			rc = journal_put(j, p->number, p->uid, e);
 	}
+	return rc;
 }
 
-enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from, struct err *e)
+enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from, struct journal *j,
+                               struct err *e)
 {
 	enum err_code rc = there_load(c, from, &f->there, e);
 
 	if (!rc)
 		rc = take_placed(f, e);
-	if (!rc)
-		name_placed(f);
-	return rc;
+	return rc ? rc : name_placed(f, j, e);
 }
 
 /* Places in the list of what is there are about to change. */
@@ -822,7 +857,7 @@ static enum err_code look_for_landed(struct outbox *o, struct err *e)
 		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile",
 		             text_name(buf_span(&f->raw)).text);
 	if (!rc)
-		rc = outbox_look_back(client(o), f, from, e);
+		rc = outbox_look_back(client(o), f, from, o->o.journal, e);
 	for (size_t k = 0; !rc && k < 2; k++)
 		rc = find_landed(o, &o->batches[k], e);
 	return rc;
@@ -912,10 +947,15 @@ static enum err_code deliver(struct outbox *o, struct batch *b, size_t from, siz
 		*e = b->refusal;
 		return ERR_NO_SPACE;
 	}
-	for (size_t i = from; i < to; i++)
-		if (b->mails[i].stage == STAGE_PUT)
-			tell(o, b, &b->mails[i], SINK_PUT, &b->refusal);
-	return ERR_OK;
+	rc = ERR_OK;
+	for (size_t i = from; i < to; i++) {
+		if (b->mails[i].stage != STAGE_PUT)
+			continue;
+		if (b->mails[i].noted && !rc)
+			rc = journal_refused(o->o.journal, b->mails[i].number, e);
+		tell(o, b, &b->mails[i], SINK_PUT, &b->refusal);
+	}
+	return rc;
 }
 
 /* After trouble RC, or with none: what is on its way is settled, the other batch is empty, nothing flies. */
@@ -992,6 +1032,8 @@ enum err_code outbox_end(struct outbox *o, struct err *e)
 		rc = flush(o, e);
 	if (!rc && o->flying)
 		rc = settle_both(o, ERR_OK, e);
+	if (!rc)
+		rc = journal_sync(o->o.journal, e);
 	if (rc)
 		o->failure = *e;
 	return rc;

@@ -11,7 +11,7 @@
 
 #include "item/item.h"
 #include "sink_line.h"
-#include "there.h"
+#include "journal.h"
 
 #define OUTBOX_BATCH_BYTES (4 * MIB)
 #define OUTBOX_BATCH_ITEMS 256
@@ -21,8 +21,9 @@
 struct placed {
 	uint32_t uid;                                /* 0: not told */
 	uint32_t flags, flags_bytes, key, key_bytes; /* in texts */
-	bool was_there;
-	int64_t date_s; /* THERE_NO_DATE: none was given */
+	bool was_there, noted;
+	uint32_t number; /* in the journal, when NOTED */
+	int64_t date_s;  /* THERE_NO_DATE: none was given */
 	struct mail_print print;
 };
 
@@ -57,7 +58,8 @@ struct outbox;
 struct outbox_options {
 	struct sink_line *line;
 	struct item_sink *sink; /* told of outcomes by settled */
-	bool flags_only;        /* nothing is put; those that are there get the item's flags */
+	struct journal *journal;
+	bool flags_only; /* nothing is put; those that are there get the item's flags */
 };
 MUST_CHECK enum err_code outbox_open(const struct outbox_options *o, struct outbox **out, struct err *e);
 void outbox_free(struct outbox **o);
@@ -74,8 +76,9 @@ typedef enum err_code (*print_visit)(void *ctx, uint32_t uid, const struct mail_
 MUST_CHECK enum err_code fetch_prints(struct imap_client *c, struct span set, print_visit visit, void *ctx,
                                       struct err *e);
 
-/* Lists the open folder F from UID FROM on; what was placed is taken there, and has its uid where it can be told. */
-MUST_CHECK enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from, struct err *e);
+/* Lists the open folder F from UID FROM on; what was placed is taken there, and has its uid where it can be told (then J notes it). */
+MUST_CHECK enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from,
+                                          struct journal *j, struct err *e);
 
 static inline size_t placed_count(const struct outbox_folder *f)
 {

@@ -217,7 +217,9 @@ static enum err_code once(const struct readback *r, struct outbox_folder *f, str
 	enum err_code rc = sink_line_select(r->line, buf_span(&f->raw), e);
 
 	if (!rc)
-		rc = outbox_look_back(r->line->client, f, lowest_uid(f), e);
+		rc = outbox_look_back(r->line->client, f, lowest_uid(f), r->journal, e);
+	if (!rc)
+		rc = journal_sync(r->journal, e);
 	if (!rc)
 		rc = gather(&k, e);
 	if (!rc)

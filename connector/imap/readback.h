@@ -8,6 +8,7 @@
 
 struct readback {
 	struct sink_line *line;
+	struct journal *journal;
 	unsigned percent;   /* of the bodies */
 	const char *folder; /* for reports; printable */
 	item_report report; /* may be NULL */

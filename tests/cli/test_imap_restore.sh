@@ -115,6 +115,27 @@ says 'restored 0 items'
 folder=$(dump bob | grep -o '^Restored [0-9-]*' | head -1)
 same_account bob --prefix "$folder/"
 
+# Undo takes away what was put, and only that; what the user had or did since stays.
+dump bob --prefix "$folder/" >"$box/ignored"
+run 0 restore latest --to "$(at erin)" --target-ca "$dovecot_ca"
+python3 "$box/fill.py" "$dovecot_ca" "$imaps_port" frank >"$box/out" 2>&1
+dump frank >"$box/want"
+run 0 restore latest --to "$(at frank)" --target-ca "$dovecot_ca" --include Work --into Back
+run 0 restore latest --to "$(at frank)" --target-ca "$dovecot_ca"
+[ "$(count frank)" = $((71 + 3 + 71)) ] || die "frank has $(count frank) messages"
+run 0 restore latest --to "$(at frank)" --target-ca "$dovecot_ca" --undo --plan
+says 'would take 74 messages and 8 empty folders'
+[ "$(count frank)" = $((71 + 3 + 71)) ] || die "a plan took something away"
+run 0 restore latest --to "$(at frank)" --target-ca "$dovecot_ca" --undo
+says 'took 74 messages and 8 empty folders'
+dump frank | cmp -s - "$box/want" || die "undo left something, or took too much"
+grep -q Back "$dovecot_mail/frank/Maildir/subscriptions" && die "a folder that is gone is subscribed to"
+run 1 restore latest --to "$(at frank)" --target-ca "$dovecot_ca" --undo
+hints 'no restore of this snapshot'
+run 0 restore latest --to "$(at erin)" --target-ca "$dovecot_ca" --undo
+says 'took 71 messages'
+[ "$(count erin)" = 0 ] || die "undo left something"
+
 # One folder, one item, another name.
 run 0 restore latest:Work/2024 --to "$(at carol)" --target-ca "$dovecot_ca" --map Work=Arbeit
 [ "$(dump carol | cut -f1 | sort -u)" = Arbeit/2024 ] || die "it went to $(dump carol | cut -f1 | sort -u)"
