@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "mime/mime.h"
@@ -11,9 +12,11 @@
 #include "readback.h"
 #include "target_folder.h"
 
-#define HEAD_BYTES  (256 * KIB) /* of a message that is not held whole: enough for its header */
-#define FLAG_WORDS  256
-#define DATE_S_LAST 253402300799 /* the end of the year 9999 */
+#define HEAD_BYTES    (256 * KIB) /* of a message that is not held whole: enough for its header */
+#define FLAG_WORDS    256
+#define GRACE_MS      10000
+#define GRACE_LOOK_MS 500
+#define DATE_S_LAST   253402300799 /* the end of the year 9999 */
 
 struct sink_folder {
 	struct outbox_folder box;
@@ -176,6 +179,30 @@ static enum err_code create(struct imap_sink *s, const struct sink_folder *f, st
 	return imap_is_broken(s->line.client) ? err_set(e, ERR_IO, "the connection broke") : rc;
 }
 
+/*
+ * What an earlier run has put. A run that was killed a moment ago may have left a command whole in the server's hands, which is still
+ * at it: what that run noted and is not there gets some time to appear.
+ */
+static enum err_code recognise(struct imap_sink *s, struct sink_folder *f, struct err *e)
+{
+	struct outbox_folder *box = &f->box;
+	int64_t until = s->journal.left_ms + GRACE_MS;
+	size_t missing = 0;
+	enum err_code rc;
+
+	for (;;) {
+		rc = journal_recognise(&s->journal, buf_span(&f->target.raw), box->uid_validity, &box->there, &missing,
+		                       e);
+		if (rc || !missing || clock_now_ms() >= until || until > clock_now_ms() + GRACE_MS)
+			return rc;
+		rc = sink_line_pause(&s->line, GRACE_LOOK_MS, e);
+		if (!rc)
+			rc = there_load(s->line.client, 1, &box->there, e);
+		if (rc)
+			return rc;
+	}
+}
+
 static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, struct err *e)
 {
 	struct outbox_folder *box = &f->box;
@@ -194,7 +221,7 @@ static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, str
 	if (!rc && s->line.messages)
 		rc = there_load(s->line.client, 1, &box->there, e);
 	if (!rc)
-		rc = journal_recognise(&s->journal, buf_span(&f->target.raw), box->uid_validity, &box->there, e);
+		rc = recognise(s, f, e);
 	f->listed = !rc;
 	return rc;
 }

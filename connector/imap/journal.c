@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -172,6 +173,7 @@ static enum err_code load(struct journal *j, struct err *e)
 static enum err_code open_file(struct journal *j, struct err *e)
 {
 	char *slash = strrchr(j->path, '/');
+	struct stat st;
 	enum err_code rc = ERR_OK;
 
 	if (slash && slash != j->path) {
@@ -186,6 +188,8 @@ static enum err_code open_file(struct journal *j, struct err *e)
 		return err_sys(e, errno, "cannot open %s", j->path);
 	if (flock(j->fd, LOCK_EX | LOCK_NB) < 0)
 		return err_set(e, ERR_STATE, "another restore of this snapshot to this account is running");
+	if (fstat(j->fd, &st) == 0 && st.st_size)
+		j->left_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	return load(j, e);
 }
 
@@ -334,7 +338,7 @@ static void recognise_put(struct there *t, struct journal_mail **put, size_t cou
 	}
 }
 
-static enum err_code recognise_sent(struct journal *j, uint32_t k, struct there *t, struct err *e)
+static enum err_code recognise_sent(struct journal *j, uint32_t k, struct there *t, size_t *missing, struct err *e)
 {
 	struct journal_mail *m = journal_at(j, k);
 	struct there_wish wish = { .id = m->id, .date_s = m->date_s, .uid_from = m->uid_next, .any_size = true };
@@ -347,13 +351,14 @@ static enum err_code recognise_sent(struct journal *j, uint32_t k, struct there 
 			know(one, m);
 			return journal_put(j, k, one->uid, e);
 		}
+	++*missing;
 	return ERR_OK;
 }
 
 enum err_code journal_recognise(struct journal *j, struct span raw, uint32_t uid_validity, struct there *t,
-                                struct err *e)
+                                size_t *missing, struct err *e)
 {
-	size_t all = journal_count(j), count = 0;
+	size_t all = journal_count(j), count = 0, lost = 0;
 	struct journal_mail **put = mem_zalloc(all + 1, sizeof(void *));
 	enum err_code rc = ERR_OK;
 
@@ -369,7 +374,7 @@ enum err_code journal_recognise(struct journal *j, struct span raw, uint32_t uid
 			if (m->uid && pass == 0)
 				put[count++] = m;
 			else if (!m->uid && pass == 1)
-				rc = recognise_sent(j, (uint32_t)k, t, e);
+				rc = recognise_sent(j, (uint32_t)k, t, &lost, e);
 		}
 		if (pass == 0) {
 			qsort(put, count, sizeof(void *), by_uid);
@@ -377,5 +382,7 @@ enum err_code journal_recognise(struct journal *j, struct span raw, uint32_t uid
 		}
 	}
 	mem_free(put);
+	if (missing)
+		*missing = lost;
 	return rc ? rc : journal_sync(j, e);
 }

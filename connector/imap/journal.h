@@ -38,6 +38,7 @@ struct journal {
 	struct journal_folder *folders;
 	size_t folder_count, folder_cap;
 	struct buf lines; /* not written yet */
+	int64_t left_ms;  /* when an earlier run wrote last; 0: there was none */
 };
 
 /* Opens or makes PATH, and reads what earlier runs left. PATH NULL: nothing is kept. */
@@ -67,9 +68,9 @@ MUST_CHECK enum err_code journal_sync(struct journal *j, struct err *e);
 
 /*
  * Tells T, the listing of folder RAW, what of it is ours: its content is known then. A message of which nobody told whether it
- * arrived is the one that came since with the same Message-ID and date.
+ * arrived is the one that came since with the same Message-ID and date; *MISSING (may be NULL) counts those that did not.
  */
 MUST_CHECK enum err_code journal_recognise(struct journal *j, struct span raw, uint32_t uid_validity, struct there *t,
-                                           struct err *e);
+                                           size_t *missing, struct err *e);
 
 #endif

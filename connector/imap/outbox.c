@@ -16,6 +16,8 @@
 
 #define STAGING_BYTES     (64 * KIB)
 #define LITERAL_MINUS_MAX 4096 /* RFC 7888, 5 */
+#define GRACE_MS          3000
+#define GRACE_LOOK_MS     500
 
 enum stage {
 	STAGE_LOOK = 1, /* what it may be in the folder is to be found */
@@ -815,8 +817,8 @@ static void forget_candidates(struct outbox *o)
 		}
 }
 
-/* Those of B that were sent and arrived, though the answer did not. */
-static enum err_code find_landed(struct outbox *o, struct batch *b, struct err *e)
+/* Those of B that were sent and arrived, though the answer did not. *MISSING counts the others, which stay as they are. */
+static enum err_code find_landed(struct outbox *o, struct batch *b, size_t *missing, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
@@ -832,20 +834,25 @@ static enum err_code find_landed(struct outbox *o, struct batch *b, struct err *
 		if (m->stage != STAGE_SENT)
 			continue;
 		one = there_find(&o->folder->there, &wish, 0);
-		m->stage = STAGE_PUT;
-		if (!one)
+		if (!one) {
+			++*missing;
 			continue;
+		}
 		one->state = THERE_TAKEN;
 		rc = settle_put(o, b, m, one->uid, e);
 	}
 	return rc;
 }
 
-/* Looks into the folder for what arrived. */
-static enum err_code look_for_landed(struct outbox *o, struct err *e)
+/*
+ * Looks into the folder for what arrived. When GRACE_MS is not 0 and something did not, it looks again until then: the server may still
+ * be at a command that it got whole before the connection went.
+ */
+static enum err_code look_for_landed(struct outbox *o, int64_t grace_ms, struct err *e)
 {
 	struct outbox_folder *f = o->folder;
 	uint32_t from = f->uid_next;
+	size_t missing = 0;
 	enum err_code rc;
 
 	forget_candidates(o);
@@ -856,10 +863,20 @@ static enum err_code look_for_landed(struct outbox *o, struct err *e)
 	if (!rc && o->o.line->uid_validity != f->uid_validity)
 		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile",
 		             text_name(buf_span(&f->raw)).text);
-	if (!rc)
+	while (!rc) {
 		rc = outbox_look_back(client(o), f, from, o->o.journal, e);
+		missing = 0;
+		for (size_t k = 0; !rc && k < 2; k++)
+			rc = find_landed(o, &o->batches[k], &missing, e);
+		if (rc || !missing || grace_ms <= 0)
+			break;
+		rc = sink_line_pause(o->o.line, GRACE_LOOK_MS, e);
+		grace_ms -= GRACE_LOOK_MS;
+	}
 	for (size_t k = 0; !rc && k < 2; k++)
-		rc = find_landed(o, &o->batches[k], e);
+		for (size_t i = 0; i < o->batches[k].count; i++)
+			if (o->batches[k].mails[i].stage == STAGE_SENT)
+				o->batches[k].mails[i].stage = STAGE_PUT;
 	return rc;
 }
 
@@ -876,7 +893,7 @@ static enum err_code recover(struct outbox *o, struct err *e)
 			o->o.sink->gone = true;
 			return rc;
 		}
-		rc = look_for_landed(o, e);
+		rc = look_for_landed(o, GRACE_MS, e);
 	} while (rc && rc != ERR_VANISHED && rc != ERR_CANCELLED && rc != ERR_NO_MEMORY);
 	o->o.sink->gone |= rc != ERR_OK;
 	return rc;
@@ -913,48 +930,54 @@ static enum err_code look_what_stayed(struct outbox *o, struct batch *b, size_t 
 	for (size_t i = from; i < to; i++)
 		if (b->mails[i].stage == STAGE_PUT)
 			b->mails[i].stage = STAGE_SENT;
-	rc = look_for_landed(o, e);
+	rc = look_for_landed(o, 0, e);
 	return rc ? recover(o, e) : ERR_OK;
+}
+
+/* Tries FROM to TO until it is done or refused for good. What was refused already, on its way with others, is not tried again. */
+static enum err_code try_until_judged(struct outbox *o, struct batch *b, size_t from, size_t to, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && count_put(b, from, to)) {
+		if (!b->refusal.code)
+			rc = try_range(o, b, from, to, e);
+		if (rc || !b->refusal.code)
+			continue; /* done, or the connection was lost and there is a new one */
+		if (b->refusal.retry != ERR_RETRY_LATER || sink_line_again(o->o.line, &b->refusal, e) != ERR_OK)
+			return o->o.line->death.code;
+		b->refusal = (struct err){ 0 };
+	}
+	return rc;
+}
+
+static enum err_code give_up(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
+{
+	if (b->refusal.code == ERR_NO_SPACE) {
+		*e = b->refusal;
+		return ERR_NO_SPACE;
+	}
+	tell(o, b, m, SINK_PUT, &b->refusal);
+	return m->noted ? journal_refused(o->o.journal, m->number, e) : ERR_OK;
 }
 
 /* Every mail of FROM to TO is settled afterwards. What is refused is narrowed down to the one that is. */
 static enum err_code deliver(struct outbox *o, struct batch *b, size_t from, size_t to, struct err *e)
 {
-	enum err_code rc = ERR_OK;
-	size_t middle = from + (to - from) / 2, left;
+	size_t middle = from + (to - from) / 2;
+	enum err_code rc = try_until_judged(o, b, from, to, e);
 
-	for (;;) {
-		if (!count_put(b, from, to))
-			return ERR_OK;
-		rc = try_range(o, b, from, to, e);
-		left = count_put(b, from, to);
-		if (rc || !left)
-			return rc;
-		if (!b->refusal.code)
-			continue; /* the connection was lost */
-		if (b->refusal.retry != ERR_RETRY_LATER || sink_line_again(o->o.line, &b->refusal, e) != ERR_OK)
-			break;
-	}
-	if (o->o.line->death.code)
-		return o->o.line->death.code;
-	if (left > 1) {
+	if (!rc && count_put(b, from, to) > 1) {
 		rc = look_what_stayed(o, b, from, to, e);
+		b->refusal = (struct err){ 0 };
 		if (!rc)
 			rc = deliver(o, b, from, middle, e);
+		b->refusal = (struct err){ 0 };
 		return rc ? rc : deliver(o, b, middle, to, e);
 	}
-	if (b->refusal.code == ERR_NO_SPACE) {
-		*e = b->refusal;
-		return ERR_NO_SPACE;
-	}
-	rc = ERR_OK;
-	for (size_t i = from; i < to; i++) {
-		if (b->mails[i].stage != STAGE_PUT)
-			continue;
-		if (b->mails[i].noted && !rc)
-			rc = journal_refused(o->o.journal, b->mails[i].number, e);
-		tell(o, b, &b->mails[i], SINK_PUT, &b->refusal);
-	}
+	for (size_t i = from; !rc && i < to; i++)
+		if (b->mails[i].stage == STAGE_PUT)
+			rc = give_up(o, b, &b->mails[i], e);
 	return rc;
 }
 

@@ -131,7 +131,7 @@ static enum err_code compare_lists(struct reading *k, struct err *e)
 		seen[at - k->by_uid] = true;
 		if (date_differs(*at, one, &why) || flags_differ(k, *at, one, &why))
 			differs(k, *at, &why);
-		k->wants_body[at - k->by_uid] = one->bytes != (*at)->print.bytes;
+		k->wants_body[at - k->by_uid] = k->r->percent && one->bytes != (*at)->print.bytes;
 	}
 	for (size_t i = 0; i < k->count; i++)
 		if (!seen[i]) {

@@ -75,11 +75,9 @@ enum err_code sink_line_select(struct sink_line *l, struct span raw, struct err 
 
 /* ---- again ---- */
 
-static enum err_code pause_before(struct sink_line *l, struct err *e)
+enum err_code sink_line_pause(struct sink_line *l, int64_t ms, struct err *e)
 {
-	int64_t left = (int64_t)PAUSE_MS << (l->tries - 1);
-
-	for (left = left < PAUSE_MS_MAX ? left : PAUSE_MS_MAX; left > 0; left -= LOOK_MS) {
+	for (int64_t left = ms; left > 0; left -= LOOK_MS) {
 		struct timespec t = { .tv_nsec = LOOK_MS * 1000000L };
 
 		if (l->login.stop && *l->login.stop)
@@ -87,6 +85,13 @@ static enum err_code pause_before(struct sink_line *l, struct err *e)
 		nanosleep(&t, NULL);
 	}
 	return ERR_OK;
+}
+
+static enum err_code pause_before(struct sink_line *l, struct err *e)
+{
+	int64_t ms = (int64_t)PAUSE_MS << (l->tries - 1);
+
+	return sink_line_pause(l, ms < PAUSE_MS_MAX ? ms : PAUSE_MS_MAX, e);
 }
 
 /* Worth another try: a connection that broke or talked nonsense, and a server that said "later". */

@@ -31,6 +31,8 @@ MUST_CHECK enum err_code sink_line_select(struct sink_line *l, struct span raw, 
  * server was busy) or over a new one. Else WHY, or what came of trying, in E; a server that is gone is remembered in DEATH.
  */
 MUST_CHECK enum err_code sink_line_again(struct sink_line *l, const struct err *why, struct err *e);
+/* Waits a moment: ERR_CANCELLED when it is to stop. */
+MUST_CHECK enum err_code sink_line_pause(struct sink_line *l, int64_t ms, struct err *e);
 /* Something succeeded: the tries begin anew. */
 void sink_line_progress(struct sink_line *l);
 

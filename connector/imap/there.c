@@ -248,7 +248,7 @@ struct there_one *there_find(const struct there *t, const struct there_wish *wis
 			struct there_one *one = there_at(t, i);
 
 			if (one->state == THERE_TAKEN || one->uid < wish->uid_from ||
-			    (one->bytes == wish->bytes) != (same_size == 1))
+			    (one->bytes == wish->bytes) != (same_size == 1) || (!same_size && !others && !one->known))
 				continue;
 			if (wish->date_s != THERE_NO_DATE && one->date_s != THERE_NO_DATE &&
 			    one->date_s != wish->date_s)
@@ -256,8 +256,6 @@ struct there_one *there_find(const struct there *t, const struct there_wish *wis
 			if (!try--)
 				return one;
 		}
-		if (!others)
-			break;
 	}
 	return NULL;
 }

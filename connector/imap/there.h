@@ -57,7 +57,7 @@ struct there_wish {
 	int64_t date_s;
 	uint64_t bytes;
 	uint32_t uid_from; /* none with a lesser uid */
-	bool any_size;     /* else those of other size come behind, and only with a Message-ID */
+	bool any_size;     /* else those of other size come behind, and only with a Message-ID or when they are known */
 };
 /*
  * The number TRY (from 0) of the messages that WISH may be, the likeliest first, without those that are taken; NULL when there are no

@@ -128,7 +128,7 @@ static enum err_code undo_folder(struct undoing *u, uint32_t folder, struct err 
 	if (!rc && u->line.messages)
 		rc = there_load(u->line.client, 1, &there, e);
 	if (!rc)
-		rc = journal_recognise(&u->journal, raw, u->line.uid_validity, &there, e);
+		rc = journal_recognise(&u->journal, raw, u->line.uid_validity, &there, NULL, e);
 	if (!rc && !(imap_capabilities(u->line.client) & IMAP_UIDPLUS))
 		rc = err_set(e, ERR_UNSUPPORTED, "the server cannot remove single messages (it has no UIDPLUS)");
 	if (!rc)
