@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "folder_name.h"
+#include "namespace.h"
 
 /* One LIST response. */
 struct listed {
@@ -351,6 +352,8 @@ static enum err_code take_quota(struct loading *k, struct wire *w, struct err *e
 		rc = buf_append(&k->scratch, text, e);
 	if (!rc)
 		rc = wire_next(w, &t, e);
+	if (!rc && t.kind == WIRE_END)
+		return ERR_OK; /* Courier has no list where it has no limit */
 	for (unsigned i = 0; !rc && (i || t.kind == WIRE_OPEN); i++) {
 		rc = wire_next(w, &t, e);
 		if (rc || t.kind == WIRE_CLOSE)
@@ -483,6 +486,37 @@ static enum err_code load_list(struct loading *k, struct imap_client *c, struct 
 	return rc ? rc : imap_wait(c, tag, take_data, k, e);
 }
 
+/* A namespace's prefix stands before all folders but INBOX: only then is it worth asking. */
+static bool may_have_prefix(const struct outline *o)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < o->count; i++) {
+		if (span_equal(o->collections[i].path, SPAN_LIT("INBOX")))
+			continue;
+		if (!span_starts(o->collections[i].path, SPAN_LIT("INBOX/")))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static enum err_code load_prefix(struct folders *f, struct imap_client *c, struct err *e)
+{
+	struct outline *o = &f->outline;
+	struct buf prefix = BUF_EMPTY;
+	char delimiter;
+	enum err_code rc = ERR_OK;
+
+	if (may_have_prefix(o))
+		rc = namespace_ask(c, &prefix, &delimiter, e);
+	for (size_t i = 0; !rc && prefix.len && i < o->count; i++)
+		if (o->raws[i].len > prefix.len && span_starts(o->raws[i], buf_span(&prefix)))
+			rc = outline_attribute_of(o, i, SPAN_LIT("imap:prefix"), buf_span(&prefix), e);
+	buf_release(&prefix);
+	return rc;
+}
+
 enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e)
 {
 	struct loading k = { .to = out };
@@ -492,6 +526,8 @@ enum err_code folders_load(struct imap_client *c, struct folders *out, struct er
 	rc = load_list(&k, c, e);
 	if (!rc)
 		rc = load_extras(&k, c, e);
+	if (!rc)
+		rc = load_prefix(out, c, e);
 	if (!rc)
 		rc = outline_finish(&out->outline, e);
 	buf_release(&k.one.name);

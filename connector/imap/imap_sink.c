@@ -197,7 +197,7 @@ static enum err_code recognise(struct imap_sink *s, struct sink_folder *f, struc
 			return rc;
 		rc = sink_line_pause(&s->line, GRACE_LOOK_MS, e);
 		if (!rc)
-			rc = there_load(s->line.client, 1, &box->there, e);
+			rc = there_load_again(s->line.client, 1, &box->there, e);
 		if (rc)
 			return rc;
 	}

@@ -795,7 +795,7 @@ static enum err_code name_placed(struct outbox_folder *f, struct journal *j, str
 enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from, struct journal *j,
                                struct err *e)
 {
-	enum err_code rc = there_load(c, from, &f->there, e);
+	enum err_code rc = there_load_again(c, from, &f->there, e);
 
 	if (!rc)
 		rc = take_placed(f, e);

@@ -4,45 +4,9 @@
 
 #include "base/text.h"
 #include "folder_name.h"
+#include "namespace.h"
 
 enum { TWINS_MAX = 1000 };
-
-/* ---- NAMESPACE ---- */
-
-/* "* NAMESPACE (("INBOX." ".")) NIL NIL": the first personal one. */
-static enum err_code take_namespace(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
-{
-	struct target_names *t = ctx;
-	struct wire *w = imap_wire(c);
-	struct wire_token token;
-	struct span text;
-	bool is_nil;
-	enum err_code rc = ERR_OK;
-
-	if (r->kind != IMAP_DATA)
-		return ERR_OK;
-	if (strcmp(r->word, "NAMESPACE") != 0)
-		return wire_skip_line(w, e);
-	for (int depth = 0; !rc && depth < 2; depth++) {
-		rc = wire_next(w, &token, e);
-		if (!rc && token.kind != WIRE_OPEN)
-			return token.kind == WIRE_END ? ERR_OK : wire_skip_line(w, e);
-	}
-	if (!rc)
-		rc = wire_next(w, &token, e);
-	if (!rc)
-		rc = wire_text(w, &token, &text, &is_nil, e);
-	buf_clear(&t->prefix);
-	if (!rc && !is_nil)
-		rc = buf_append(&t->prefix, text, e);
-	if (!rc)
-		rc = wire_next(w, &token, e);
-	if (!rc)
-		rc = wire_text(w, &token, &text, &is_nil, e);
-	if (!rc && !is_nil && text.len == 1)
-		t->delimiter = (char)text.ptr[0];
-	return rc ? rc : wire_skip_line(w, e);
-}
 
 /* Without NAMESPACE: levels as the folders that there are have them. */
 static void guess_delimiter(struct target_names *t)
@@ -57,16 +21,10 @@ static void guess_delimiter(struct target_names *t)
 
 enum err_code target_names_load(struct imap_client *c, struct target_names *t, struct err *e)
 {
-	unsigned tag;
 	enum err_code rc = folders_load(c, &t->folders, e);
 
-	if (!rc && (imap_capabilities(c) & IMAP_NAMESPACE)) {
-		rc = imap_send(c, &tag, e, "NAMESPACE");
-		if (!rc)
-			rc = imap_wait(c, tag, take_namespace, t, e);
-		if (rc && !imap_is_broken(c))
-			rc = ERR_OK; /* it has none after all */
-	}
+	if (!rc)
+		rc = namespace_ask(c, &t->prefix, &t->delimiter, e);
 	if (!rc)
 		guess_delimiter(t);
 	return rc;

@@ -221,6 +221,16 @@ enum err_code there_load(struct imap_client *c, uint32_t from, struct there *t, 
 	return rc;
 }
 
+enum err_code there_load_again(struct imap_client *c, uint32_t from, struct there *t, struct err *e)
+{
+	unsigned tag;
+	enum err_code rc = imap_send(c, &tag, e, "NOOP");
+
+	if (!rc)
+		rc = imap_wait(c, tag, NULL, NULL, e);
+	return rc ? rc : there_load(c, from, t, e);
+}
+
 /* ---- finding ---- */
 
 static size_t first_of_id(const struct there *t, uint64_t id)

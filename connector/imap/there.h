@@ -51,6 +51,9 @@ struct span there_flags(const struct there *t, const struct there_one *one);
  */
 MUST_CHECK enum err_code there_load(struct imap_client *c, uint32_t from, struct there *t, struct err *e);
 
+/* As there_load, of a folder that has been open for a while: some servers (Courier) show what came since only when asked for news. */
+MUST_CHECK enum err_code there_load_again(struct imap_client *c, uint32_t from, struct there *t, struct err *e);
+
 /* What is asked for: zero or THERE_NO_DATE stands for what is not known. */
 struct there_wish {
 	uint64_t id;
