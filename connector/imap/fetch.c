@@ -792,19 +792,11 @@ enum err_code fetch_piece(struct fetch *f, uint32_t uid, uint64_t offset, uint64
 
 void fetch_clear(struct fetch *f)
 {
+	struct session *s = f->session;
 	struct err why;
-	bool asked = true;
 	enum err_code rc = ERR_OK;
 
-	while (!rc && asked) {
-		asked = false;
-		for (size_t i = f->first; i < f->count; i++)
-			asked |= f->ones[i].state == FETCH_ASKED || f->ones[i].state == FETCH_DOUBTED;
-		for (size_t i = 0; i < FETCH_PIECES; i++)
-			asked |= f->pieces[i].state == FETCH_ASKED;
-		if (!asked || !f->session->client || f->session->death.code)
-			break;
+	while (!rc && s->client && !s->death.code && !imap_is_broken(s->client) && imap_outstanding(s->client))
 		rc = read_one(f, &why);
-	}
 	drop_ones(f);
 }

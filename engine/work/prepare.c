@@ -133,6 +133,13 @@ static enum err_code begin_stream(void *ctx, struct span name, uint64_t expected
 	return ERR_OK;
 }
 
+/* Of one that will not fit the source need not begin. */
+static enum err_code begin_whole(void *ctx, struct span name, uint64_t expected, struct err *e)
+{
+	return expected > PREPARE_WHOLE_MAX ? err_set(e, ERR_LIMIT, "the item is too large to be held whole")
+	                                    : begin_stream(ctx, name, expected, e);
+}
+
 /* Room in memory for an item that is held whole; refuses when it, or all together, would be too much. */
 static enum err_code whole_space(void *ctx, size_t wanted, uint8_t **dst, size_t *got, struct err *e)
 {
@@ -314,7 +321,7 @@ static enum err_code split_whole(struct item_job *j, struct chunker *c, struct e
 void item_job_run(struct pool_job *job)
 {
 	struct item_job *j = (struct item_job *)(void *)job;
-	struct item_receiver to = { .ctx = j, .stream = begin_stream, .space = whole_space, .add = whole_add };
+	struct item_receiver to = { .ctx = j, .stream = begin_whole, .space = whole_space, .add = whole_add };
 	struct chunker *c;
 
 	j->rc = j->source->ops->fetch(j->source, j->collection, j->listing, j->place, &to, &j->facts, &j->e);
