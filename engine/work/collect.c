@@ -32,6 +32,7 @@ struct merge {
 	size_t page_number; /* which one; SIZE_MAX: none loaded */
 	size_t cursor;      /* pages before it are behind us */
 	size_t submitted, ring_first, ring_used;
+	size_t left;         /* entries from SUBMITTED on that are to be fetched */
 	size_t told;         /* entries before it were told to the source, if they are to be fetched */
 	size_t told_waiting; /* of them not submitted yet */
 };
@@ -172,7 +173,7 @@ static enum err_code tell_source(struct merge *m, struct err *e)
 	return rc;
 }
 
-static void begin_job(const struct merge *m, const struct item_entry *entry, struct item_job *j)
+static void fill_job(const struct merge *m, const struct item_entry *entry, struct item_job *j)
 {
 	struct run *r = m->run;
 
@@ -183,28 +184,72 @@ static void begin_job(const struct merge *m, const struct item_entry *entry, str
 	j->place = entry->place;
 	j->key = entry->key;
 	j->kind = r->collections[m->c].kind;
-	pool_submit(r->pool, &j->job);
+	j->next = NULL;
+	j->leads = false;
+}
+
+/*
+ * How many items make a job: as many as pays, but no fewer jobs than the threads can share among them. A source that hears
+ * of items ahead is far away: each of its fetches waits, so none waits behind another.
+ */
+static size_t together(const struct merge *m)
+{
+	size_t share = num_min(RUN_RING, m->left) / (2 * m->run->threads);
+
+	if (m->run->source->ops->ahead || !m->run->source->parallel_fetch)
+		return 1;
+	return num_max(1, num_min(share, PREPARE_TOGETHER_MAX));
+}
+
+/* Submits the next entries as one job, at most COUNT of them; there is room. */
+static void submit_together(struct merge *m, size_t count)
+{
+	struct item_job *first = NULL, *last = NULL;
+
+	for (; count && m->submitted < m->told; m->submitted++) {
+		struct item_job *j = &m->run->jobs[(m->ring_first + m->ring_used) % RUN_RING];
+		struct item_entry entry;
+
+		if (!must_fetch(m, m->submitted))
+			continue;
+		m->left--;
+		if (m->verdicts && m->verdicts[m->submitted])
+			continue;
+		entry_at(m, m->submitted, &entry);
+		fill_job(m, &entry, j);
+		m->ring_used++;
+		m->told_waiting -= m->told_waiting > 0;
+		count--;
+		*(last ? &last->next : &first) = j;
+		last = j;
+	}
+	if (!first)
+		return;
+	first->leads = true;
+	pool_submit(m->run->pool, &first->job);
 }
 
 static enum err_code submit_ahead(struct merge *m, struct err *e)
 {
-	struct run *r = m->run;
-
 	/* A source that is not thread-safe has one item in work, and its owner waits for it before the next call. */
-	size_t most = r->source->parallel_fetch ? RUN_RING : 1;
+	size_t most = m->run->source->parallel_fetch ? RUN_RING : 1;
 	enum err_code rc = tell_source(m, e);
 
-	for (; !rc && m->submitted < m->told && m->ring_used < most; m->submitted++) {
-		struct item_entry entry;
+	while (!rc && m->submitted < m->told) {
+		size_t count = together(m);
 
-		if (!must_fetch(m, m->submitted) || (m->verdicts && m->verdicts[m->submitted]))
-			continue;
-		entry_at(m, m->submitted, &entry);
-		begin_job(m, &entry, &r->jobs[(m->ring_first + m->ring_used) % RUN_RING]);
-		m->ring_used++;
-		m->told_waiting -= m->told_waiting > 0;
+		if (m->ring_used + count > most)
+			break;
+		submit_together(m, count);
 	}
 	return rc;
+}
+
+/* Items behind the first of a job were done with it. */
+static void wait_for(struct merge *m, struct item_job *j)
+{
+	if (j->leads)
+		pool_wait(m->run->pool, &j->job);
 }
 
 static void ring_pop(struct merge *m)
@@ -217,7 +262,7 @@ static void ring_pop(struct merge *m)
 static void ring_drain(struct merge *m)
 {
 	while (m->ring_used) {
-		pool_wait(m->run->pool, &m->run->jobs[m->ring_first].job);
+		wait_for(m, &m->run->jobs[m->ring_first]);
 		ring_pop(m);
 	}
 }
@@ -394,7 +439,7 @@ static enum err_code take_job(struct merge *m, size_t i, const struct item_entry
 	enum err_code rc;
 	bool stored = false;
 
-	pool_wait(r->pool, &j->job);
+	wait_for(m, j);
 	if (j->rc == ERR_LIMIT)
 		j->rc = prepare_stream(j, r->writer, &j->e);
 	if (j->rc == ERR_OK) {
@@ -458,7 +503,9 @@ static enum err_code read_now(struct merge *m, size_t i, const struct item_entry
 	struct item_job *j = &m->run->jobs[RUN_RING];
 	enum err_code rc;
 
-	begin_job(m, entry, j);
+	fill_job(m, entry, j);
+	j->leads = true;
+	pool_submit(m->run->pool, &j->job);
 	rc = take_job(m, i, entry, j, e);
 	item_job_clear(j);
 	return rc;
@@ -630,6 +677,8 @@ enum err_code run_collect(struct run *r, size_t c, const struct item_listing *li
 		if (!rc)
 			rc = merge_with_base(&m, e);
 	}
+	for (size_t i = 0; i < m.count; i++)
+		m.left += must_fetch(&m, i);
 	if (!rc)
 		rc = build(&m, e);
 	if (!rc)

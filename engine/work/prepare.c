@@ -175,7 +175,7 @@ static enum block_class class_of(enum chunk_kind kind)
 	return kind == CHUNK_TEXT ? CLASS_TEXT : CLASS_BINARY;
 }
 
-/* A part chunk of an item that is held whole: kept until the owner takes it. It gets its id with the others. */
+/* A part chunk of an item that is held whole: kept until the owner takes it. It is named with the others. */
 static enum err_code keep_chunk(void *ctx, enum chunk_kind kind, struct span bytes, struct err *e)
 {
 	struct item_job *j = ctx;
@@ -184,28 +184,6 @@ static enum err_code keep_chunk(void *ctx, enum chunk_kind kind, struct span byt
 
 	rc = buf_append(&j->chunk_bytes, bytes, e);
 	return rc ? rc : buf_append(&j->chunks, span_of(&c, sizeof c), e);
-}
-
-/* Names all parts, several at a time. */
-static enum err_code name_parts(struct item_job *j, struct err *e)
-{
-	struct prepared_chunk *chunks = (struct prepared_chunk *)(void *)j->chunks.ptr;
-	size_t count = j->chunks.len / sizeof *chunks;
-	struct span parts[IDS_AT_ONCE];
-	uint8_t *at;
-	enum err_code rc = buf_extend(&j->ids, count * sizeof(struct chunk_id), &at, e);
-
-	for (size_t done = 0; !rc && done < count; done += IDS_AT_ONCE) {
-		size_t some = num_min(count - done, IDS_AT_ONCE);
-		struct chunk_id *ids = (struct chunk_id *)(void *)at + done;
-
-		for (size_t i = 0; i < some; i++)
-			parts[i] = span_of(j->chunk_bytes.ptr + chunks[done + i].offset, chunks[done + i].len);
-		keys_chunk_ids(j->shared->keys, SCOPE_CONTENT, parts, some, ids);
-		for (size_t i = 0; i < some; i++)
-			chunks[done + i].id = ids[i];
-	}
-	return rc;
 }
 
 /* ---- what is made of the streams ---- */
@@ -233,33 +211,30 @@ static enum err_code add_anchor(struct item_job *j, struct span header, struct e
 	return rc ? rc : buf_append(&j->facts, span_of(copy + before, len - before), e);
 }
 
-/*
- * RECIPES holds one recipe per stream, PART_COUNTS how many ids each uses. j->ids has the parts, after a place
- * for the item chunk's own id.
- */
-static enum err_code make_item_chunk(struct item_job *j, const size_t *recipe_ends, const uint32_t *part_counts,
-                                     struct err *e)
+/* j->ids has the parts of all streams, after a place for the item chunk's own id. */
+static enum err_code make_item_chunk(struct item_job *j, struct err *e)
 {
 	struct item_stream streams[ITEM_STREAMS_MAX];
 	const struct chunk_id *ids = (const struct chunk_id *)(const void *)j->ids.ptr + 1;
 	size_t at = 0;
-	enum err_code rc;
 
 	for (size_t i = 0; i < j->stream_count; i++) {
+		size_t end = j->streams[i].recipe_end;
+
 		streams[i] = (struct item_stream){ .name = j->streams[i].name,
-			                           .recipe = span_skip(
-			                                   span_first(buf_span(&j->recipes), recipe_ends[i]), at),
+			                           .recipe = span_skip(span_first(buf_span(&j->recipes), end), at),
 			                           .ids = ids,
-			                           .id_count = part_counts[i] };
-		ids += part_counts[i];
-		at = recipe_ends[i];
+			                           .id_count = j->streams[i].part_count };
+		ids += j->streams[i].part_count;
+		at = end;
 	}
-	rc = item_chunk_encode(streams, j->stream_count, &j->item, e);
-	if (rc)
-		return rc;
-	keys_chunk_id(j->shared->keys, SCOPE_CONTENT, buf_span(&j->item), &j->item_id);
-	memcpy(j->ids.ptr, &j->item_id, sizeof j->item_id);
-	return ERR_OK;
+	return item_chunk_encode(streams, j->stream_count, &j->item, e);
+}
+
+static void set_item_id(struct item_job *j, const struct chunk_id *id)
+{
+	j->item_id = *id;
+	memcpy(j->ids.ptr, id, sizeof *id);
 }
 
 static enum err_code make_meta(struct item_job *j, struct span head, struct span text, struct err *e)
@@ -294,9 +269,7 @@ static enum err_code place_for_item_id(struct item_job *j, struct err *e)
 
 static enum err_code split_whole(struct item_job *j, struct chunker *c, struct err *e)
 {
-	size_t recipe_ends[ITEM_STREAMS_MAX];
-	uint32_t part_counts[ITEM_STREAMS_MAX];
-	enum err_code rc = place_for_item_id(j, e);
+	enum err_code rc = ERR_OK;
 
 	for (size_t i = 0; !rc && i < j->stream_count; i++) {
 		size_t end = i + 1 < j->stream_count ? j->streams[i + 1].start : j->body.len;
@@ -309,18 +282,15 @@ static enum err_code split_whole(struct item_job *j, struct chunker *c, struct e
 			rc = chunker_finish(c, &j->recipes, e);
 		if (!rc && i == 0)
 			rc = make_meta(j, bytes, bytes, e);
-		recipe_ends[i] = j->recipes.len;
-		part_counts[i] = (uint32_t)(parts_kept(j) - before);
+		j->streams[i].recipe_end = j->recipes.len;
+		j->streams[i].part_count = (uint32_t)(parts_kept(j) - before);
 	}
-	if (!rc)
-		rc = name_parts(j, e);
 	j->bytes = j->body.len;
-	return rc ? rc : make_item_chunk(j, recipe_ends, part_counts, e);
+	return rc;
 }
 
-void item_job_run(struct pool_job *job)
+static void read_and_split(struct item_job *j)
 {
-	struct item_job *j = (struct item_job *)(void *)job;
 	struct item_receiver to = { .ctx = j, .stream = begin_whole, .space = whole_space, .add = whole_add };
 	struct chunker *c;
 
@@ -334,6 +304,80 @@ void item_job_run(struct pool_job *job)
 	give_back(j->shared, c);
 }
 
+/* Chunks of several items on their way to be named. */
+struct naming {
+	const struct keys *keys;
+	size_t count;
+	struct span plain[IDS_AT_ONCE];
+	struct prepared_chunk *to[IDS_AT_ONCE];
+};
+
+static void name_gathered(struct naming *n)
+{
+	struct chunk_id ids[IDS_AT_ONCE];
+
+	keys_chunk_ids(n->keys, SCOPE_CONTENT, n->plain, n->count, ids);
+	for (size_t i = 0; i < n->count; i++)
+		n->to[i]->id = ids[i];
+	n->count = 0;
+}
+
+static void name_parts(struct item_job *first)
+{
+	struct naming n = { .keys = first->shared->keys };
+
+	for (struct item_job *j = first; j; j = j->next) {
+		struct prepared_chunk *chunks = (struct prepared_chunk *)(void *)j->chunks.ptr;
+
+		for (size_t i = 0; !j->rc && i < parts_kept(j); i++) {
+			if (n.count == IDS_AT_ONCE)
+				name_gathered(&n);
+			n.plain[n.count] = span_of(j->chunk_bytes.ptr + chunks[i].offset, chunks[i].len);
+			n.to[n.count++] = &chunks[i];
+		}
+	}
+	name_gathered(&n);
+}
+
+static enum err_code list_ids(struct item_job *j, struct err *e)
+{
+	const struct prepared_chunk *chunks = (const struct prepared_chunk *)(const void *)j->chunks.ptr;
+	size_t count = parts_kept(j);
+	enum err_code rc = buf_reserve(&j->ids, (count + 1) * sizeof(struct chunk_id), e);
+
+	if (!rc)
+		rc = place_for_item_id(j, e);
+	for (size_t i = 0; !rc && i < count; i++)
+		rc = buf_append(&j->ids, span_of(&chunks[i].id, sizeof chunks[i].id), e);
+	return rc;
+}
+
+void item_job_run(struct pool_job *job)
+{
+	struct item_job *first = (struct item_job *)(void *)job;
+	struct item_job *made[PREPARE_TOGETHER_MAX];
+	struct span items[PREPARE_TOGETHER_MAX];
+	struct chunk_id ids[PREPARE_TOGETHER_MAX];
+	size_t count = 0;
+
+	for (struct item_job *j = first; j; j = j->next)
+		read_and_split(j);
+	name_parts(first);
+	for (struct item_job *j = first; j; j = j->next) {
+		if (!j->rc)
+			j->rc = list_ids(j, &j->e);
+		if (!j->rc)
+			j->rc = make_item_chunk(j, &j->e);
+		if (j->rc)
+			continue;
+		made[count] = j;
+		items[count++] = buf_span(&j->item);
+	}
+	keys_chunk_ids(first->shared->keys, SCOPE_CONTENT, items, count, ids);
+	for (size_t i = 0; i < count; i++)
+		set_item_id(made[i], &ids[i]);
+}
+
 /* ---- streaming ---- */
 
 struct streaming {
@@ -341,8 +385,6 @@ struct streaming {
 	struct writer *w;
 	struct chunker *c;
 	struct buf window, head;
-	size_t recipe_ends[ITEM_STREAMS_MAX];
-	uint32_t part_counts[ITEM_STREAMS_MAX];
 	size_t before;
 	bool begun;
 };
@@ -367,8 +409,8 @@ static enum err_code end_stream(struct streaming *s, struct err *e)
 	if (!s->begun)
 		return ERR_OK;
 	rc = chunker_finish(s->c, &s->j->recipes, e);
-	s->recipe_ends[i] = s->j->recipes.len;
-	s->part_counts[i] = (uint32_t)(part_count(s->j) - s->before);
+	s->j->streams[i].recipe_end = s->j->recipes.len;
+	s->j->streams[i].part_count = (uint32_t)(part_count(s->j) - s->before);
 	s->begun = false;
 	return rc;
 }
@@ -415,6 +457,7 @@ enum err_code prepare_stream(struct item_job *j, struct writer *w, struct err *e
 {
 	struct streaming s = { .j = j, .w = w };
 	struct item_receiver to = { .ctx = &s, .stream = stream_begin, .space = stream_space, .add = stream_add };
+	struct chunk_id id;
 	enum err_code rc;
 
 	item_job_clear(j);
@@ -428,7 +471,11 @@ enum err_code prepare_stream(struct item_job *j, struct writer *w, struct err *e
 	if (!rc)
 		rc = make_meta(j, buf_span(&s.head), buf_span(&s.head), e);
 	if (!rc)
-		rc = make_item_chunk(j, s.recipe_ends, s.part_counts, e);
+		rc = make_item_chunk(j, e);
+	if (!rc) {
+		keys_chunk_id(j->shared->keys, SCOPE_CONTENT, buf_span(&j->item), &id);
+		set_item_id(j, &id);
+	}
 	buf_release(&s.window);
 	buf_release(&s.head);
 	return rc;

@@ -34,8 +34,16 @@ struct prepared_chunk {
 	size_t offset, len; /* in chunk_bytes */
 };
 
+/*
+ * Several items may be one job of the pool: only the first of them is submitted and waited for, and leads to the others by
+ * NEXT. Their chunks are then named together, which small items need (crypto.h, keys_chunk_ids).
+ */
+#define PREPARE_TOGETHER_MAX 8
+
 struct item_job {
 	struct pool_job job;
+	struct item_job *next; /* NULL: the last, or the only one */
+	bool leads;            /* submitted itself; for the caller */
 	/* in */
 	struct prepare_shared *shared;
 	struct item_source *source;
@@ -62,13 +70,15 @@ struct item_job {
 		struct span name;
 		char name_bytes[256];
 		size_t start;
+		size_t recipe_end;   /* in RECIPES */
+		uint32_t part_count; /* how many ids its recipe uses */
 	} streams[ITEM_STREAMS_MAX];
 	size_t stream_count;
 	size_t counted; /* bytes in flight that are ours */
 };
 void item_job_init(struct item_job *j);
 void item_job_release(struct item_job *j);
-/* For the pool. */
+/* For the pool: all items from this one on, at most PREPARE_TOGETHER_MAX. */
 void item_job_run(struct pool_job *job);
 /* Drops what an item left behind, keeps small memory for the next. */
 void item_job_clear(struct item_job *j);

@@ -70,6 +70,7 @@ struct run {
 
 	/* From the first collection on that differs. */
 	struct pool *pool;
+	size_t threads; /* of the pool, and ours */
 	struct writer *writer;
 	struct chunk_io io;
 	struct prepare_shared shared;

@@ -48,6 +48,7 @@ enum err_code run_need_writer(struct run *r, enum index_mode mode, struct err *e
 		rc = need_table(r, e);
 	if (!rc)
 		rc = pool_open(cores > 1 ? cores - 1 : 1, &r->pool, e);
+	r->threads = cores > 1 ? cores : 2;
 	if (!rc)
 		rc = prepare_shared_open(r->repo->keys, cores + 1, &r->shared, e);
 	if (!rc)
