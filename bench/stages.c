@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sodium.h>
 #include <zstd.h>
 
 #include "base/file.h"
@@ -22,6 +23,7 @@
 #include "crypto/crypto.h"
 #include "engine/index/index_db.h"
 #include "engine/object/block.h"
+#include "engine/page/page.h"
 
 #define INPUT_BYTES_MAX (256 * MIB)
 #define ROUNDS          5
@@ -183,7 +185,24 @@ static double cut_limit(struct err *e)
 	return (double)b.chunks.len;
 }
 
+#define IDS_AT_ONCE 64
+
 static double name(struct err *e)
+{
+	struct span plain[IDS_AT_ONCE];
+
+	(void)e;
+	for (size_t done = 0; done < piece_count(); done += IDS_AT_ONCE) {
+		size_t some = piece_count() - done < IDS_AT_ONCE ? piece_count() - done : IDS_AT_ONCE;
+
+		for (size_t i = 0; i < some; i++)
+			plain[i] = piece_bytes(done + i);
+		keys_chunk_ids(b.keys, SCOPE_CONTENT, plain, some, piece_id(done));
+	}
+	return (double)b.chunks.len;
+}
+
+static double name_one(struct err *e)
 {
 	(void)e;
 	for (size_t i = 0; i < piece_count(); i++)
@@ -191,13 +210,16 @@ static double name(struct err *e)
 	return (double)b.chunks.len;
 }
 
-static double name_limit(struct err *e)
+/* What libsodium makes of the same chunks, under a key as long as theirs. */
+static double name_sodium(struct err *e)
 {
-	uint8_t digest[ID_BYTES];
+	uint8_t digest[ID_BYTES], key[32] = { 1 };
 
 	(void)e;
-	crypto_digest(buf_span(&b.chunks), digest, sizeof digest);
-	b.sum += digest[0];
+	for (size_t i = 0; i < piece_count(); i++) {
+		crypto_generichash(digest, sizeof digest, piece_bytes(i).ptr, piece_bytes(i).len, key, sizeof key);
+		b.sum += digest[0];
+	}
 	return (double)b.chunks.len;
 }
 
@@ -257,6 +279,22 @@ static double seal(struct err *e)
 		buf_clear(&b.scratch);
 		if (seal_writer_seal(b.seal, seal_writer_next(b.seal), span_cstr("stages"), plain, &b.scratch, e))
 			stop("seal", e);
+	}
+	return (double)b.chunks.len;
+}
+
+/* The cipher by itself, into memory that is there. */
+static double seal_sodium(struct err *e)
+{
+	uint8_t key[32] = { 1 }, nonce[24] = { 0 };
+
+	(void)e;
+	for (size_t at = 0; at < b.chunks.len; at += MIB) {
+		size_t len = b.chunks.len - at < MIB ? b.chunks.len - at : MIB;
+
+		crypto_aead_xchacha20poly1305_ietf_encrypt(b.scratch.ptr, NULL, b.chunks.ptr + at, len, NULL, 0, NULL,
+		                                           nonce, key);
+		b.sum += b.scratch.ptr[0];
 	}
 	return (double)b.chunks.len;
 }
@@ -346,6 +384,168 @@ static double index_get(struct err *e)
 	return INDEX_ENTRIES;
 }
 
+/* ---- pages ---- */
+
+#define PAGE_ROWS  100000u
+#define ROW_IDS    2
+#define CHANGE_ONE 1000u /* one row in so many has another state in the second snapshot */
+
+/* Chunks in memory: a length of four bytes before each. */
+static struct {
+	struct buf bytes;
+	struct idmap at;
+	struct page_roots roots[2];
+} pages = { .bytes.max = 256 * MIB };
+
+static enum err_code pages_get(void *ctx, enum block_class class, const struct chunk_id *id, struct buf *out,
+                               struct err *e)
+{
+	uint64_t at;
+	uint32_t len;
+
+	(void)ctx, (void)class;
+	if (!idmap_get(&pages.at, id->bytes, &at))
+		return err_set(e, ERR_NOT_FOUND, "a chunk is gone");
+	memcpy(&len, pages.bytes.ptr + at, sizeof len);
+	buf_clear(out);
+	return buf_append(out, span_of(pages.bytes.ptr + at + sizeof len, len), e);
+}
+
+static enum err_code pages_put(void *ctx, enum block_class class, struct span plain, struct chunk_id *id, struct err *e)
+{
+	uint32_t len = (uint32_t)plain.len;
+	uint64_t at = pages.bytes.len;
+	enum err_code rc;
+
+	(void)ctx;
+	keys_chunk_id(b.keys, block_class_scope(class), plain, id);
+	if (idmap_get(&pages.at, id->bytes, &at))
+		return ERR_OK;
+	rc = idmap_put(&pages.at, id->bytes, at, e);
+	if (!rc)
+		rc = buf_append(&pages.bytes, span_of(&len, sizeof len), e);
+	return rc ? rc : buf_append(&pages.bytes, plain, e);
+}
+
+static struct chunk_io pages_io(void)
+{
+	return (struct chunk_io){ .keys = b.keys, .get = pages_get, .put = pages_put };
+}
+
+/* Row I of snapshot WHICH: key, facts and state as long as a Maildir's. */
+static struct page_row made_row(uint32_t i, int which, char text[160], struct chunk_id ids[ROW_IDS])
+{
+	bool changed = which && i % CHANGE_ONE == 0;
+
+	snprintf(text, 64, "%010u.M%06uP1.home.example.org", i, i % 1000000);
+	snprintf(text + 64, 64, "facts of forty bytes, more or less %08x", i * 2654435761u);
+	for (uint32_t k = 0; k < ROW_IDS; k++) {
+		memset(&ids[k], 0, sizeof ids[k]);
+		memcpy(ids[k].bytes, &(uint64_t){ ((uint64_t)i * ROW_IDS + k) * 0x9e3779b97f4a7c15u }, 8);
+	}
+	return (struct page_row){ .key = span_cstr(text),
+		                  .facts = span_cstr(text + 64),
+		                  .state = changed ? SPAN_LIT("FS") : SPAN_LIT("S") };
+}
+
+static void build_pages(int which, struct err *e)
+{
+	struct chunk_io io = pages_io();
+	struct page_builder *builder;
+	struct chunk_id ids[ROW_IDS];
+	char text[160];
+	uint64_t items;
+
+	if (page_builder_open(&io, &builder, e))
+		stop("pages", e);
+	for (uint32_t i = 0; i < PAGE_ROWS; i++) {
+		struct page_row row = made_row(i, which, text, ids);
+
+		if (page_builder_add(builder, &row, ids, ROW_IDS, span_first(row.facts, 20), e))
+			stop("pages", e);
+	}
+	if (page_builder_roots(builder, &pages.roots[which], &items, e))
+		stop("pages", e);
+	page_builder_free(&builder);
+}
+
+static double page_write(struct err *e)
+{
+	buf_clear(&pages.bytes);
+	idmap_clear(&pages.at);
+	build_pages(0, e);
+	return PAGE_ROWS;
+}
+
+/* The rows alone, copied to where they could be read again. */
+static double page_write_limit(struct err *e)
+{
+	struct chunk_id ids[ROW_IDS];
+	char text[160];
+
+	(void)e;
+	for (uint32_t i = 0; i < PAGE_ROWS; i++) {
+		(void)made_row(i, 0, text, ids);
+		memcpy(b.scratch.ptr + (i % 8192) * 256, text, sizeof text);
+		memcpy(b.scratch.ptr + (i % 8192) * 256 + 160, ids, sizeof ids);
+		b.sum += b.scratch.ptr[i];
+	}
+	return PAGE_ROWS;
+}
+
+static void load_both(struct page_list lists[2], struct err *e)
+{
+	struct chunk_io io = pages_io();
+
+	for (int which = 0; which < 2; which++)
+		if (page_list_load(&io, &pages.roots[which], &lists[which], e))
+			stop("pages", e);
+}
+
+/* Looks into the pages that differ, or into all; counts the rows that do. */
+static void diff_pages(bool all, struct err *e)
+{
+	struct chunk_io io = pages_io();
+	struct page_list lists[2] = { PAGE_LIST_EMPTY, PAGE_LIST_EMPTY };
+	struct page page[2] = { PAGE_EMPTY, PAGE_EMPTY };
+	uint64_t differ = 0;
+
+	load_both(lists, e);
+	for (size_t p = 0; p < lists[0].count && p < lists[1].count; p++) {
+		if (!all && !memcmp(&lists[0].entries[p], &lists[1].entries[p], sizeof lists[0].entries[p]))
+			continue;
+		for (int which = 0; which < 2; which++)
+			if (page_load(&io, &lists[which].entries[p], PAGE_KEYS | PAGE_STATE, &page[which], e))
+				stop("pages", e);
+		for (uint32_t row = 0; row < page[0].count; row++)
+			differ += !span_equal(page[0].rows[row].state, page[1].rows[row].state);
+	}
+	if (differ != PAGE_ROWS / CHANGE_ONE)
+		stop("pages", &(struct err){ .text = "not as many rows differ as were changed" });
+	for (int which = 0; which < 2; which++) {
+		page_release(&page[which]);
+		page_list_release(&lists[which]);
+	}
+}
+
+static double page_diff(struct err *e)
+{
+	if (chunk_id_is_zero(&pages.roots[1].spine))
+		build_pages(1, e);
+	diff_pages(false, e);
+	return PAGE_ROWS;
+}
+
+static double page_diff_limit(struct err *e)
+{
+	if (chunk_id_is_zero(&pages.roots[0].spine))
+		build_pages(0, e);
+	if (chunk_id_is_zero(&pages.roots[1].spine))
+		build_pages(1, e);
+	diff_pages(true, e);
+	return PAGE_ROWS;
+}
+
 /* ---- running them ---- */
 
 typedef double (*stage_run)(struct err *e);
@@ -380,13 +580,17 @@ static const struct {
 } stages[] = {
 	{ "split, decode, cut", "MB/s", "memchr for line ends", 1e6, split, split_limit },
 	{ "cut", "MB/s", "the hash alone", 1e6, cut, cut_limit },
-	{ "chunk ids", "MB/s", "BLAKE2b in one call", 1e6, name, name_limit },
+	{ "chunk ids", "MB/s", "memcpy", 1e6, name, copy },
+	{ "chunk ids", "MB/s", "libsodium, one by one", 1e6, name, name_sodium },
+	{ "chunk ids, one by one", "MB/s", "libsodium, one by one", 1e6, name_one, name_sodium },
 	{ "base64 encode", "MB/s", "memcpy", 1e6, encode, copy },
 	{ "base64 decode", "MB/s", "memcpy", 1e6, decode, copy },
 	{ "block, checked", "MB/s", "zstd alone", 1e6, block_stage, block_limit },
-	{ "seal", "MB/s", "memcpy", 1e6, seal, copy },
+	{ "seal", "MB/s", "libsodium's cipher alone", 1e6, seal, seal_sodium },
 	{ "index put", "k/s", "a table in memory", 1e3, index_put, table_put },
 	{ "index get", "k/s", "a table in memory", 1e3, index_get, table_get },
+	{ "page write", "k/s", "the rows, copied", 1e3, page_write, page_write_limit },
+	{ "page diff, 0.1 % differ", "k/s", "all rows, compared", 1e3, page_diff, page_diff_limit },
 };
 
 static int load_one(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -447,11 +651,13 @@ int main(int argc, char **argv)
 		double limit = rate(stages[i].limit) / stages[i].divisor;
 		double found = rate(stages[i].run) / stages[i].divisor;
 
-		printf("%-20s %8.0f %-5s %5.2f of %-22s %8.0f\n", stages[i].name, found, stages[i].unit, found / limit,
+		printf("%-24s %8.0f %-5s %5.2f of %-24s %8.0f\n", stages[i].name, found, stages[i].unit, found / limit,
 		       stages[i].limit_name, limit);
 	}
 	index_db_free(&b.db);
 	idmap_release(&b.table);
+	idmap_release(&pages.at);
+	buf_release(&pages.bytes);
 	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return b.sum == 0; /* never: it keeps the work from being left out */
 }
