@@ -126,6 +126,13 @@ bool ledger_rotated(const struct ledger *l)
 	return l->opened_epoch && l->fold.epoch != l->opened_epoch;
 }
 
+enum err_code ledger_check_epoch(const struct ledger *l, struct err *e)
+{
+	if (!ledger_rotated(l))
+		return ERR_OK;
+	return err_set(e, ERR_STATE, "the repository's keys were rotated meanwhile; run the command again");
+}
+
 /* Opens L->stored as record L->next and checks that it follows the head and is signed by a holder. */
 static enum err_code take_open(struct ledger *l, bool ours, struct record *r, struct err *e)
 {

@@ -41,6 +41,8 @@ MUST_CHECK enum err_code ledger_open_reading(struct store *s, const struct keys 
 const struct keys *ledger_keys(const struct ledger *l);
 /* True when keys were rotated since ledger_open: nothing can be appended, open it again. */
 bool ledger_rotated(const struct ledger *l);
+/* ERR_STATE, with the words for it, when it is so: what was written since does not open with our keys. */
+MUST_CHECK enum err_code ledger_check_epoch(const struct ledger *l, struct err *e);
 /* Folds records that came since. */
 MUST_CHECK enum err_code ledger_refresh(struct ledger *l, struct err *e);
 /* Writes the cache file if anything was folded since it was read (a failure is a notice, never an error). Frees. */

@@ -31,7 +31,7 @@ enum err_code ledger_check_writable(const struct ledger *l, enum record_kind kin
 		               " was made by a newer version of mailhold; this one may only read",
 		               l->fold.unknown_kind);
 	if (ledger_rotated(l))
-		return err_set(e, ERR_STATE, "the repository's keys were rotated meanwhile; run the command again");
+		return ledger_check_epoch(l, e);
 	if (!l->fold.doubt_count || kind == RECORD_VOID)
 		return ERR_OK;
 	for (size_t i = 0; i < l->fold.unreadable_count; i++)

@@ -487,6 +487,13 @@ void repo_drop_index(struct repo *r)
 	index_free(&r->index);
 }
 
+enum err_code repo_refresh(struct repo *r, struct err *e)
+{
+	enum err_code rc = ledger_refresh(r->ledger, e);
+
+	return rc ? rc : ledger_check_epoch(r->ledger, e);
+}
+
 /* Asks again and again, until the one who has the index is done, or it took too long, or we are to stop. */
 static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, struct err *e)
 {
@@ -510,7 +517,7 @@ static enum err_code open_index_waiting(struct repo *r, enum index_mode mode, st
 		 * What the one before us did, a prune perhaps, must be known before its index is read. A reader never
 		 * comes here, so nobody above holds on to what the ledger gave out.
 		 */
-		rc = ledger_refresh(r->ledger, e);
+		rc = repo_refresh(r, e);
 		if (rc)
 			return rc;
 	}

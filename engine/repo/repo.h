@@ -47,6 +47,8 @@ struct repo {
 MUST_CHECK enum err_code repo_need_full(const struct repo *r, const char *what, struct err *e);
 MUST_CHECK enum err_code repo_need_names(const struct repo *r, const char *what, struct err *e);
 
+/* The newest fold, for whoever is to read what it speaks of: ERR_STATE when keys were rotated since R was opened. */
+MUST_CHECK enum err_code repo_refresh(struct repo *r, struct err *e);
 /* Opens index and reader, or turns a reading index into a writing one. */
 MUST_CHECK enum err_code repo_need_index(struct repo *r, enum index_mode mode, struct err *e);
 /*

@@ -352,7 +352,7 @@ static enum err_code ask(struct check *c, const struct chunk_id *ids, size_t cou
 /* Rule H: reads the ledger on; *NEWS tells whether new packs were looked at. */
 static enum err_code look_on(struct check *c, bool *news, struct err *e)
 {
-	enum err_code rc = ledger_refresh(c->repo->ledger, e);
+	enum err_code rc = repo_refresh(c->repo, e);
 
 	*news = !rc && ledger_pack_count(c->repo->ledger) > c->packs_seen;
 	if (!*news)
@@ -402,6 +402,8 @@ static enum err_code check_all(struct check *c, struct err *e)
 	if (!rc)
 		rc = check_beyond(c, e);
 	c->report->records = ledger_head(c->repo->ledger).number + 1;
+	if (!rc)
+		rc = ledger_check_epoch(c->repo->ledger, e);
 	if (!rc)
 		rc = check_keys(c, e);
 	if (!rc)

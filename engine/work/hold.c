@@ -197,7 +197,7 @@ enum err_code holds_forget(struct repo *r, uint64_t looked, const struct snapsho
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		uint64_t head;
 
-		rc = ledger_refresh(r->ledger, e);
+		rc = repo_refresh(r, e);
 		head = ledger_head(r->ledger).number;
 		if (!rc && head != looked)
 			rc = check_held(r, ids, count, e);
@@ -317,7 +317,7 @@ enum err_code engine_hold_add(struct repo *r, const struct hold_options *o, stru
 	if (!rc && keys_role(r->keys) != ROLE_FULL)
 		rc = err_set(e, ERR_DENIED, "this key may not make holds: that takes a full one");
 	if (!rc)
-		rc = ledger_refresh(r->ledger, e);
+		rc = repo_refresh(r, e);
 	if (!rc)
 		rc = engine_holds(r, holds_label, (void *)(uintptr_t)o->label, e);
 	if (!rc)

@@ -547,7 +547,7 @@ static enum err_code mark_snapshots(struct mark *m, struct err *e)
 
 enum err_code mark_update(struct mark *m, struct err *e)
 {
-	enum err_code rc = ledger_refresh(m->repo->ledger, e);
+	enum err_code rc = repo_refresh(m->repo, e);
 
 	if (!rc)
 		rc = index_update(m->repo->index, m->repo->ledger, e);

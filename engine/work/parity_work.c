@@ -100,7 +100,7 @@ enum err_code engine_parity_add(struct repo *r, bool dry_run, check_visit visit,
 {
 	struct adding a = { r, dry_run, visit, ctx, out };
 	struct engine_progress tell = { .phase = "making parity", .what = "packs" };
-	enum err_code rc = ledger_refresh(r->ledger, e);
+	enum err_code rc = repo_refresh(r, e);
 
 	*out = (struct parity_report){ 0 };
 	if (!rc && ledger_parity_percent(r->ledger) == 0)

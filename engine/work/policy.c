@@ -381,7 +381,7 @@ enum err_code engine_forget_policy(struct repo *r, const struct forget_policy *p
 
 	memset(out, 0, sizeof *out);
 	if (!rc)
-		rc = ledger_refresh(r->ledger, e);
+		rc = repo_refresh(r, e);
 	if (!rc)
 		rc = gather(&p, e);
 	if (!rc)

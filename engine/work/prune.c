@@ -69,7 +69,7 @@ static enum err_code expire_once(struct prune *p, int64_t bound, struct err *e)
 	struct buf stay = BUF_EMPTY, gone = BUF_EMPTY;
 	size_t count = 0;
 	uint64_t head;
-	enum err_code rc = ledger_refresh(p->repo->ledger, e);
+	enum err_code rc = repo_refresh(p->repo, e);
 
 	head = ledger_head(p->repo->ledger).number;
 	if (!rc)
@@ -172,7 +172,7 @@ static enum err_code delete_pack(struct prune *p, const struct pack_name *name, 
 static enum err_code delete_condemned(struct prune *p, struct err *e)
 {
 	struct buf gone = BUF_EMPTY;
-	enum err_code rc = ledger_refresh(p->repo->ledger, e);
+	enum err_code rc = repo_refresh(p->repo, e);
 	uint32_t count = ledger_pack_count(p->repo->ledger);
 
 	/* Whoever reads through this repository afterwards finds what the fold speaks of. */
@@ -319,7 +319,7 @@ static enum err_code run(struct prune *p, struct err *e)
 	enum err_code rc = repo_need_keep(p->repo, "prune", e);
 
 	if (!rc)
-		rc = ledger_refresh(p->repo->ledger, e);
+		rc = repo_refresh(p->repo, e);
 	if (!rc)
 		rc = repo_need_index(p->repo, p->options->dry_run ? INDEX_READ : INDEX_WRITE, e);
 	if (!rc)

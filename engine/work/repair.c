@@ -311,7 +311,7 @@ static enum err_code record_all(struct repair *r, struct writer *w, struct err *
 	enum err_code rc = record_once(r, w, e);
 
 	for (int round = 0; rc == ERR_STATE && round < ROUNDS_MAX; round++) {
-		rc = ledger_refresh(r->repo->ledger, e);
+		rc = repo_refresh(r->repo, e);
 		if (!rc && writer_session(w) && ledger_session(r->repo->ledger, writer_session(w)) != SESSION_OPEN)
 			return err_set(e, ERR_STATE, "somebody ended our session meanwhile; run the repair again");
 		if (!rc)
@@ -435,7 +435,7 @@ static enum err_code run(struct repair *r, struct err *e)
 	struct check_report found = { 0 };
 	unsigned cores = pool_cores();
 	struct check c;
-	enum err_code rc = ledger_refresh(r->repo->ledger, e);
+	enum err_code rc = repo_refresh(r->repo, e);
 
 	check_init(&c, r->repo, &everything, r->visit, r->ctx, &found);
 	if (!rc && !r->options->dry_run)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "crypto/keys_internal.h"
 #include "engine/ledger/ledger_internal.h"
@@ -22,7 +23,7 @@ struct story {
 	struct lab lab; /* Ann's */
 	struct secret *keys[PEOPLE];
 	struct holder_id ids[PEOPLE];
-	int notices;
+	atomic_int notices;
 };
 
 static void count_notice(void *ctx, enum engine_notice_kind kind, const char *text)
@@ -283,6 +284,90 @@ static void a_record_under_old_keys_is_void(void **state)
 	story_end(&s);
 }
 
+static void lab_open_another(struct story *s, struct repo **out)
+{
+	struct repo_options o = { .url = s->lab.url,
+		                  .secret = s->lab.secret,
+		                  .secret_kind = SLOT_KEY_FILE,
+		                  .cache_folder = s->lab.cache,
+		                  .notice = count_notice,
+		                  .notice_ctx = s,
+		                  .wait_ms = 600000 };
+
+	ok(repo_open(&o, out, &err));
+}
+
+/* Rotates as soon as the other one says that it waits. The index is free only then. */
+static void *rotate_and_let_go(void *ctx)
+{
+	struct story *s = ctx;
+	struct err e = { 0 };
+	uint32_t epoch;
+
+	while (atomic_load(&s->notices) == 0)
+		usleep(1000);
+	if (repo_key_rotate(s->lab.repo, &epoch, &e))
+		abort();
+	repo_drop_index(s->lab.repo);
+	return NULL;
+}
+
+/* Who was there before new keys came is told to begin again, and never of damage or a wrong key. */
+static void who_meets_new_keys_is_told_to_begin_again(void **state)
+{
+	static struct story s;
+	struct prune_options tight = { .max_repack_bytes = UINT64_MAX };
+	struct forget_policy policy = { .keep[KEEP_LAST] = 1 };
+	struct forget_report forgot;
+	struct prune_report pruned;
+	struct check_report checked;
+	struct repo *bob = NULL;
+
+	(void)state;
+	story_start(&s, "who_meets_new_keys_is_told_to_begin_again");
+	change_world(&s.lab, 60);
+	run_whole(&s.lab, &(struct snapshot_options){ 0 });
+	ok(open_as(&s, BOB, &bob));
+	rotate(&s, 2);
+	change_world(&s.lab, 60);
+	run_whole(&s.lab, &(struct snapshot_options){ 0 });
+	ok(engine_prune(s.lab.repo, &tight, &pruned, &err));
+	assert_int_equal(
+	        engine_check(bob, &(struct check_options){ .read_data = true }, no_problem, NULL, &checked, &err),
+	        ERR_STATE);
+	assert_non_null(strstr(err.text, "rotated meanwhile; run the command again"));
+	assert_int_equal(engine_prune(bob, &tight, &pruned, &err), ERR_STATE);
+	assert_non_null(strstr(err.text, "rotated meanwhile; run the command again"));
+	assert_int_equal(engine_forget_policy(bob, &policy, NULL, NULL, &forgot, &err), ERR_STATE);
+	repo_free(&bob);
+	ok(open_as(&s, BOB, &bob));
+	ok(engine_check(bob, &(struct check_options){ .read_data = true }, no_problem, NULL, &checked, &err));
+	ok(engine_prune(bob, &tight, &pruned, &err));
+	repo_free(&bob);
+	story_end(&s);
+}
+
+/* Who waited for another process of its machine finds new keys when its turn comes. */
+static void who_waited_for_the_index_finds_new_keys(void **state)
+{
+	static struct story s;
+	struct repo *waiting = NULL;
+	pthread_t other;
+
+	(void)state;
+	story_start(&s, "who_waited_for_the_index_finds_new_keys");
+	change_world(&s.lab, 60);
+	run_whole(&s.lab, &(struct snapshot_options){ 0 });
+	lab_open_another(&s, &waiting);
+	ok(repo_need_index(s.lab.repo, INDEX_WRITE, &err));
+	assert_int_equal(pthread_create(&other, NULL, rotate_and_let_go, &s), 0);
+	assert_int_equal(repo_need_index(waiting, INDEX_WRITE, &err), ERR_STATE);
+	assert_non_null(strstr(err.text, "rotated meanwhile; run the command again"));
+	assert_int_equal(pthread_join(other, NULL), 0);
+	repo_free(&waiting);
+	story_end(&s);
+}
+
 static void only_a_full_holder_rotates(void **state)
 {
 	static struct story s;
@@ -307,6 +392,8 @@ int main(void)
 		cmocka_unit_test(everybody_who_stays_goes_on),
 		cmocka_unit_test(who_was_removed_reads_nothing_newer),
 		cmocka_unit_test(a_record_under_old_keys_is_void),
+		cmocka_unit_test(who_meets_new_keys_is_told_to_begin_again),
+		cmocka_unit_test(who_waited_for_the_index_finds_new_keys),
 		cmocka_unit_test(only_a_full_holder_rotates),
 	};
 
