@@ -410,7 +410,8 @@ struct prune_report {
 };
 /*
  * Frees what no snapshot, live or in the trash, needs. Other machines may write and read meanwhile. Stopped or killed
- * anywhere it has lost nothing, and may be run again. ERR_CORRUPT: something that snapshots need is missing or damaged;
+ * anywhere it has lost nothing, and may be run again; it does so by itself, with a notice, when somebody fenced its
+ * session. ERR_CORRUPT: something that snapshots need is missing or damaged;
  * nothing was condemned.
  */
 MUST_CHECK enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out,

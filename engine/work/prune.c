@@ -344,19 +344,16 @@ static enum err_code run(struct prune *p, struct err *e)
 	return rc;
 }
 
-enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+static enum err_code prune_once(struct repo *r, const struct prune_options *o, int64_t started_ms,
+                                struct prune_report *out, bool *fenced, struct err *e)
 {
-	struct prune p = {
-		.repo = r, .options = o, .report = out, .now_ms = clock_now_ms(), .started_ms = clock_monotonic_ms()
-	};
-	struct repo_info info;
+	struct prune p = { .repo = r, .options = o, .report = out, .now_ms = clock_now_ms(), .started_ms = started_ms };
 	enum err_code rc;
 
 	memset(out, 0, sizeof *out);
-	if (o->max_unused_percent > 100)
-		return err_set(e, ERR_USAGE, "unused space is at most 100 percent");
 	mark_init(&p.mark, r);
 	rc = run(&p, e);
+	*fenced = rc == ERR_STATE && p.fenced;
 	writer_free(&p.writer);
 	pool_free(&p.pool);
 	mark_release(&p.mark);
@@ -364,6 +361,43 @@ enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct
 	mem_free(p.victim);
 	mem_free(p.order);
 	buf_release(&p.gone);
+	return rc;
+}
+
+/* What was done before a prune began again counts. */
+static void add_up(struct prune_report *sum, const struct prune_report *before)
+{
+	sum->snapshots_expired += before->snapshots_expired;
+	sum->sessions_fenced += before->sessions_fenced;
+	sum->packs_unused += before->packs_unused;
+	sum->bytes_unused += before->bytes_unused;
+	sum->packs_repacked += before->packs_repacked;
+	sum->bytes_repacked += before->bytes_repacked;
+	sum->bytes_copied += before->bytes_copied;
+}
+
+enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out, struct err *e)
+{
+	int64_t started_ms = clock_monotonic_ms();
+	struct prune_report before;
+	struct repo_info info;
+	bool fenced = false;
+	enum err_code rc;
+
+	memset(out, 0, sizeof *out);
+	if (o->max_unused_percent > 100)
+		return err_set(e, ERR_USAGE, "unused space is at most 100 percent");
+	rc = prune_once(r, o, started_ms, out, &fenced, e);
+	for (int again = 0; fenced && again < PRUNES_AGAIN && !repo_stopped(r); again++) {
+		repo_notice(r, ENGINE_REMARK,
+		            "somebody else took this prune for one that had died and ended its session; it begins "
+		            "again");
+		/* What was uploaded in vain is found nowhere from now on, and swept as any orphan. */
+		repo_drop_index(r);
+		before = *out;
+		rc = prune_once(r, o, started_ms, out, &fenced, e);
+		add_up(out, &before);
+	}
 	repo_describe(r, &info);
 	memcpy(out->head, info.head, sizeof out->head);
 	return rc;

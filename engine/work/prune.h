@@ -9,6 +9,7 @@
 #include "engine/work/writer.h"
 
 #define PRUNE_ROUNDS_MAX 200 /* a decision that others were faster than is made again so often */
+#define PRUNES_AGAIN     3   /* a prune whose session was fenced begins again so often */
 
 /* A pack to be rewritten, and how many stored bytes that gives back. */
 struct prune_victim {
@@ -30,6 +31,7 @@ struct prune {
 	struct pool *pool;
 	struct writer *writer;
 	struct buf gone; /* dry run: struct snapshot_id of what would end */
+	bool fenced;     /* somebody ended our session: what was copied since the last record was in vain */
 };
 
 static inline const struct pack_fact *prune_fact(const struct prune *p, uint32_t ordinal)

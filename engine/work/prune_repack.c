@@ -340,6 +340,15 @@ static enum err_code record_group(struct prune *p, const struct group *g, struct
 	return rc;
 }
 
+/* Another prune took ours for one that had died. No record of this session counts any more. */
+static bool lost_session(struct prune *p)
+{
+	uint64_t session = writer_session(p->writer);
+
+	p->fenced = session && ledger_session(p->repo->ledger, session) != SESSION_OPEN;
+	return p->fenced;
+}
+
 /* Repacks the victims of G in one record. G ends where the time did. */
 static enum err_code repack_group(struct prune *p, struct group *g, struct err *e)
 {
@@ -348,7 +357,7 @@ static enum err_code repack_group(struct prune *p, struct group *g, struct err *
 	if (!rc)
 		rc = record_group(p, g, e);
 	/* At the latest the session that we opened for the copies has moved the head. */
-	for (int round = 0; rc == ERR_STATE && round < PRUNE_ROUNDS_MAX; round++) {
+	for (int round = 0; rc == ERR_STATE && !lost_session(p) && round < PRUNE_ROUNDS_MAX; round++) {
 		rc = mark_update(&p->mark, e);
 		if (!rc)
 			rc = copy_group(p, g, false, e);
@@ -360,7 +369,6 @@ static enum err_code repack_group(struct prune *p, struct group *g, struct err *
 
 static void leave_the_rest(struct prune *p, uint32_t from)
 {
-	p->report->out_of_time |= from < p->victim_count;
 	for (; from < p->victim_count; from++) {
 		p->report->packs_repacked--;
 		p->report->bytes_repacked -= prune_fact(p, p->order[from].ordinal)->pack.bytes;
@@ -381,8 +389,8 @@ static enum err_code repack_all(struct prune *p, struct err *e)
 			gathered += mark_sum(&p->mark, p->order[g.end++].ordinal).live_bytes;
 		rc = repack_group(p, &g, e);
 	}
-	if (!rc)
-		leave_the_rest(p, g.end);
+	p->report->out_of_time |= !rc && g.end < p->victim_count;
+	leave_the_rest(p, rc ? g.from : g.end);
 	buf_release(&g.ordinals);
 	return rc;
 }

@@ -18,20 +18,20 @@
  * What is promised (docs/testing.md), against a copy of what is live, pruned to the last byte: of the packs that count, right after
  * a prune; and of all that lay there at any time of the week before, with what waited to be deleted.
  */
-#define LIVE_FACTOR    1.4
-#define PEAK_FACTOR    2.4
-#define BYTES_FIXED    (2 * MIB)
-#define PACKS_FIXED    64 /* 16 of each of 4 small sizes */
-#define RECORDS_A_DAY  10
-#define RECORD_BYTES   800
-#define CHECKPOINTS    4
-#define MEMORY_MIB     128
-#define OPEN_WARM_S    0.05
-#define OPEN_FRESH_S   2.0
-#define PRUNE_EVERY    7
-#define MEASURE_EVERY  182
-#define MEASURE_FIRST  28
-#define CHECK_EVERY    30
+#define LIVE_FACTOR   1.4
+#define PEAK_FACTOR   2.4
+#define BYTES_FIXED   (2 * MIB)
+#define PACKS_FIXED   64 /* 16 of each of 4 small sizes */
+#define RECORDS_A_DAY 10
+#define RECORD_BYTES  800
+#define CHECKPOINTS   4
+#define MEMORY_MIB    128
+#define OPEN_WARM_S   0.05
+#define OPEN_FRESH_S  2.0
+#define PRUNE_EVERY   7
+#define MEASURE_EVERY 182
+#define MEASURE_FIRST 28
+#define CHECK_EVERY   30
 
 static struct years *y;
 static unsigned hour;
@@ -283,14 +283,17 @@ static void judge_figures(void)
 		packs = lately[i].packs > packs ? lately[i].packs : packs;
 		bytes = lately[i].bytes > bytes ? lately[i].bytes : bytes;
 	}
-	printf("day %4u: %zu of %llu snapshots live; copy of it %llu packs, %.1f MB; here %llu, %.1f MB, %.2f x; at most %llu, "
-	       "%.1f MB, %.2f x; ledger %llu, %.1f MB; checkpoints %llu, %.2f MB; client %.1f MB; opens in %.1f ms, anew in "
+	printf("day %4u: %zu of %llu snapshots live; copy of it %llu packs, %.1f MB; here %llu, %.1f MB, %.2f x; at "
+	       "most %llu, "
+	       "%.1f MB, %.2f x; ledger %llu, %.1f MB; checkpoints %llu, %.2f MB; client %.1f MB; opens in %.1f ms, "
+	       "anew in "
 	       "%.1f ms",
-	       y->day, years_live(y), (unsigned long long)y->snapshots, (unsigned long long)f->compact_packs, compact / 1e6,
-	       (unsigned long long)f->live_packs, (double)f->live_bytes / 1e6, (double)f->live_bytes / compact,
-	       (unsigned long long)packs, (double)bytes / 1e6, (double)bytes / compact, (unsigned long long)f->records,
-	       (double)f->record_bytes / 1e6, (unsigned long long)f->checkpoints, (double)f->checkpoint_bytes / 1e6,
-	       (double)f->cache_bytes / 1e6, f->open_warm_s * 1e3, f->open_fresh_s * 1e3);
+	       y->day, years_live(y), (unsigned long long)y->snapshots, (unsigned long long)f->compact_packs,
+	       compact / 1e6, (unsigned long long)f->live_packs, (double)f->live_bytes / 1e6,
+	       (double)f->live_bytes / compact, (unsigned long long)packs, (double)bytes / 1e6, (double)bytes / compact,
+	       (unsigned long long)f->records, (double)f->record_bytes / 1e6, (unsigned long long)f->checkpoints,
+	       (double)f->checkpoint_bytes / 1e6, (double)f->cache_bytes / 1e6, f->open_warm_s * 1e3,
+	       f->open_fresh_s * 1e3);
 	fflush(stdout);
 	if ((double)f->live_bytes > LIVE_FACTOR * compact + BYTES_FIXED)
 		broken("live packs have %.1f MB, a copy %.1f", (double)f->live_bytes / 1e6, compact / 1e6);
@@ -356,7 +359,8 @@ static void live(unsigned days)
 			printf("day %u: %zu live\n", y->day, years_live(y));
 	}
 	alone(job_check_all, BOB, 22);
-	printf("%u days: %llu snapshots taken, %llu forgotten; %llu compared, %llu restored whole; %llu prunes; %llu processes "
+	printf("%u days: %llu snapshots taken, %llu forgotten; %llu compared, %llu restored whole; %llu prunes; %llu "
+	       "processes "
 	       "killed, %llu stopped\n",
 	       days, (unsigned long long)y->snapshots, (unsigned long long)y->forgotten,
 	       (unsigned long long)y->looked_at, (unsigned long long)y->restored, (unsigned long long)y->prunes,

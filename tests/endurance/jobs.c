@@ -106,8 +106,7 @@ static void back_up(struct years *y, unsigned machine, struct repo *r, unsigned 
 	s->with_cursors = true;
 	ok(engine_snapshot(r, &s->base, &o, &report, &err));
 	assert_int_equal(s->reports, 0);
-	out->run[account] =
-	        (struct seen){ .id = report.info.id, .account = account, .time_ms = report.info.time_ms };
+	out->run[account] = (struct seen){ .id = report.info.id, .account = account, .time_ms = report.info.time_ms };
 	out->took[account] = true;
 	free(s);
 	free(world);

@@ -67,7 +67,7 @@ struct figures {
 	uint64_t checkpoints, checkpoint_bytes;
 	uint64_t compact_packs, compact_bytes; /* of the copy, pruned to the last byte */
 	uint64_t cache_bytes;                  /* of ann's machine */
-	double open_warm_s, open_fresh_s;      /* CPU; without the index, as a run that finds nothing changed opens it */
+	double open_warm_s, open_fresh_s; /* CPU; without the index, as a run that finds nothing changed opens it */
 };
 
 struct years {

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "engine/work/prune.h"
 #include "unit/engine/work/lab.h"
 
 static const struct prune_options at_once = { .max_unused_percent = PRUNE_UNUSED_PERCENT,
@@ -448,6 +449,84 @@ static void a_prune_in_the_middle_of_a_run_takes_nothing_from_it(void **state)
 	assert_true(begun_again > 0);
 }
 
+struct fencer {
+	struct repo *pruner, *other;
+	int times, notices;
+};
+
+/* Ends whatever session is open while the prune goes on. */
+static void fence(void *ctx, const struct engine_progress *p)
+{
+	struct fencer *f = ctx;
+	struct session_fact s;
+
+	(void)p;
+	f->pruner->progress_at = 0;
+	if (!f->times)
+		return;
+	ok(ledger_refresh(f->other->ledger, &err));
+	for (size_t i = 0; ledger_session_at(f->other->ledger, i, &s); i++) {
+		if (s.state != SESSION_OPEN)
+			continue;
+		ok(ledger_fence(f->other->ledger, s.number, &err));
+		f->times--;
+		return;
+	}
+}
+
+static void count_fenced(void *ctx, enum engine_notice_kind kind, const char *text)
+{
+	struct fencer *f = ctx;
+
+	(void)kind;
+	f->notices += strstr(text, "begins again") != NULL;
+}
+
+/* TIMES it is taken for dead by others. */
+static enum err_code prune_fenced(struct lab *l, int times, struct prune_report *r)
+{
+	struct prune_options tight = { .max_repack_bytes = UINT64_MAX };
+	struct repo_options o = { .url = l->url, .secret = l->secret, .secret_kind = SLOT_KEY_FILE };
+	struct fencer f = { .times = times };
+	char cache[100];
+	enum err_code rc;
+
+	snprintf(cache, sizeof cache, "%s-other", l->cache);
+	o.cache_folder = cache;
+	ok(repo_open(&o, &f.other, &err));
+	f.pruner = l->repo;
+	l->repo->notice = count_fenced;
+	l->repo->notice_ctx = &f;
+	engine_set_progress(l->repo, fence, &f);
+	rc = engine_prune(l->repo, &tight, r, &err);
+	assert_int_equal(f.times, 0);
+	assert_int_equal(f.notices, times > PRUNES_AGAIN ? PRUNES_AGAIN : times);
+	repo_free(&f.other);
+	lab_reopen(l);
+	return rc;
+}
+
+static void a_prune_that_was_taken_for_dead_begins_again(void **state)
+{
+	static struct lab l;
+	struct prune_report r;
+
+	(void)state;
+	random_start("a_prune_that_was_taken_for_dead_begins_again");
+	lab_start(&l);
+	make_history(&l, 8);
+	for (size_t i = 0; i + 1 < l.count; i += 2)
+		forget(&l, i);
+	assert_int_equal(prune_fenced(&l, PRUNES_AGAIN + 1, &r), ERR_STATE);
+	assert_int_equal(r.packs_repacked, 0);
+	what_is_kept_is_whole(&l, 4);
+	ok(prune_fenced(&l, 2, &r));
+	assert_true(r.packs_repacked > 0);
+	what_is_kept_is_whole(&l, 4);
+	again_changes_nothing(&l, &(struct prune_options){ .max_repack_bytes = UINT64_MAX });
+	lab_end(&l);
+}
+
 static void memory_may_run_out_in_a_prune(void **state)
 {
 	static struct lab l;
@@ -590,6 +669,7 @@ int main(void)
 		cmocka_unit_test(what_no_commit_names_is_swept),
 		cmocka_unit_test(a_snapshot_in_the_middle_of_a_prune_is_whole),
 		cmocka_unit_test(a_prune_in_the_middle_of_a_run_takes_nothing_from_it),
+		cmocka_unit_test(a_prune_that_was_taken_for_dead_begins_again),
 		cmocka_unit_test(memory_may_run_out_in_a_prune),
 		cmocka_unit_test(a_policy_forgets_into_the_trash),
 		cmocka_unit_test(a_policy_is_held_back),
