@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "command.h"
 #include "keyring.h"
+#include "quiet_hours.h"
 #include "secret_input.h"
 #include "token_store.h"
 
@@ -90,12 +91,18 @@ enum err_code account_check(const struct account *a, struct err *e)
 {
 	struct server_login login;
 	struct oauth_client client;
+	struct quiet_hours quiet;
+	uint64_t rate;
 	enum err_code rc = login_of(a, &login, e);
 
 	if (!rc && a->sources.count > 1)
 		rc = err_set(e, ERR_UNSUPPORTED,
 		             "an account of several sources comes with calendars and contacts; give each an account of "
 		             "its own");
+	if (!rc && a->max_rate)
+		rc = rate_parse(a->max_rate, &rate, e);
+	if (!rc && a->quiet_hours)
+		rc = quiet_hours_parse(a->quiet_hours, &quiet, e);
 	if (!rc && a->provider)
 		rc = oauth_client_of(&a->provider->provider, &client, e);
 	for (size_t i = 0; !rc && i < a->sources.count; i++)
@@ -104,8 +111,21 @@ enum err_code account_check(const struct account *a, struct err *e)
 	return rc ? err_note(e, "in the account %s", text_name(span_cstr(a->name)).text) : ERR_OK;
 }
 
-enum err_code account_source_open(const struct account *a, const char *url, bool environment, struct item_source **out,
-                                  struct err *e)
+enum err_code rate_parse(const char *text, uint64_t *out, struct err *e)
+{
+	static const char units[] = "KMG";
+	size_t len = strlen(text);
+	const char *unit = len ? strchr(units, text[len - 1]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+	if (!text_number(span_of(text, len - (unit != NULL)), PACE_RATE_MAX >> shift, out) || !*out)
+		return err_set(e, ERR_USAGE, "a rate is bytes a second, such as 500K or 2M");
+	*out <<= shift;
+	return ERR_OK;
+}
+
+enum err_code account_source_open(const struct account *a, const char *url, bool environment, struct pace *pace,
+                                  const volatile sig_atomic_t *stop, struct item_source **out, struct err *e)
 {
 	struct server_login login;
 	struct secret *secret = NULL;
@@ -119,6 +139,8 @@ enum err_code account_source_open(const struct account *a, const char *url, bool
 	if (!rc && !login.token)
 		rc = get_secret(a, url, environment, &secret, e);
 	if (!rc) {
+		login.pace = pace;
+		login.stop = stop;
 		login.password = secret ? secret_span(secret) : SPAN_EMPTY;
 		rc = connector_server_open(url, &login, out, e);
 	}

@@ -12,10 +12,13 @@
 MUST_CHECK enum err_code account_check(const struct account *a, struct err *e);
 /*
  * Opens URL, one of A's sources. ENVIRONMENT: MAILHOLD_SOURCE_PASSWORD_FILE and _COMMAND count, too: for a source of the
- * command line, not for accounts, of which there may be many.
+ * command line, not for accounts, of which there may be many. PACE (may be NULL) is kept by what comes from a server.
  */
 MUST_CHECK enum err_code account_source_open(const struct account *a, const char *url, bool environment,
+                                             struct pace *pace, const volatile sig_atomic_t *stop,
                                              struct item_source **out, struct err *e);
+/* "500K", "2M": bytes a second. */
+MUST_CHECK enum err_code rate_parse(const char *text, uint64_t *out, struct err *e);
 /* "password command", "keyring" …: for people. */
 const char *account_secret_words(const struct account *a);
 

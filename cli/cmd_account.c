@@ -94,7 +94,7 @@ static enum err_code try_source(const struct account *a, const char *url, size_t
 {
 	const struct collection *all;
 	struct item_source *from = NULL;
-	enum err_code rc = account_source_open(a, url, false, &from, e);
+	enum err_code rc = account_source_open(a, url, false, NULL, &cli_stop, &from, e);
 
 	if (!rc)
 		rc = from->ops->collections(from, &all, collections, e);

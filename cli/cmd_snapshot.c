@@ -15,7 +15,7 @@ struct values {
 	        *compress; /* of a source at a server */
 	const char *wait, *connections;
 	const char *fingerprint, *tls;
-	const char *jobs;
+	const char *jobs, *max_rate, *quiet_hours;
 	struct text_list tags;
 	bool rescan, dry_run, no_parent, all;
 };
@@ -28,6 +28,10 @@ static const struct option_def options[] = {
 	  AT(account) },
 	{ 0, "all", OPTION_FLAG, NULL, "all accounts of the configuration, the longest unseen first", AT(all) },
 	{ 'j', "jobs", OPTION_TEXT, "N", "so many accounts at once (else 2)", AT(jobs) },
+	{ 0, "max-rate", OPTION_TEXT, "RATE", "from servers, of all accounts together: bytes a second, as 500K or 2M",
+	  AT(max_rate) },
+	{ 0, "quiet-hours", OPTION_TEXT, "HOURS", "begin nothing then, and stop what runs: 08:00-18:00",
+	  AT(quiet_hours) },
 	{ 't', "tag", OPTION_LIST, "TAG", "a word to remember the snapshot by; may be repeated", AT(tags) },
 	{ 0, "rescan", OPTION_FLAG, NULL, "look inside items that seem unchanged", AT(rescan) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "read and count, store nothing", AT(dry_run) },
@@ -193,6 +197,8 @@ static void ended(void *ctx, struct take *t)
 	progress_clear(&all->c->progress);
 	if (t->state == TAKE_DONE)
 		rc = tell_done(all->c, t, all->many, &e);
+	else if (t->state == TAKE_QUIET)
+		cli_note(all->c, "%s: its quiet hours; the next run goes on", t->options.account);
 	else if (all->many)
 		rc = tell_failed(all->c, t, &e);
 	if (rc && !all->e.code)
@@ -205,7 +211,9 @@ static void put_take_row(struct table *table, const struct take *t)
 	bool done = t->state == TAKE_DONE;
 
 	table_cell(table, span_cstr(t->options.account));
-	table_text(table, !done                ? (t->state == TAKE_FAILED ? "failed" : "not begun")
+	table_text(table, !done                ? (t->state == TAKE_FAILED  ? "failed"
+	                                          : t->state == TAKE_QUIET ? "quiet hours"
+	                                                                   : "not begun")
 	                  : t->options.dry_run ? "dry run"
 	                                       : snapshot_short(&r->info).text);
 	table_text(table, done ? number_text(r->info.items).text : "-");
@@ -217,7 +225,7 @@ static void put_take_row(struct table *table, const struct take *t)
 }
 
 struct counts {
-	size_t done, incomplete, failed, waiting;
+	size_t done, incomplete, failed, waiting, quiet;
 	const char *head; /* the newest */
 	uint64_t head_number;
 };
@@ -232,6 +240,7 @@ static struct counts count_takes(const struct take *takes, size_t count)
 
 		n.failed += t->state == TAKE_FAILED;
 		n.waiting += t->state == TAKE_WAITS;
+		n.quiet += t->state == TAKE_QUIET;
 		if (t->state != TAKE_DONE)
 			continue;
 		if (t->skipped || t->report.info.flags & ENGINE_SNAPSHOT_GAPS)
@@ -255,6 +264,7 @@ static enum err_code put_summary_json(const struct counts *n, size_t count, stru
 	row_number(&r, "incomplete", n->incomplete);
 	row_number(&r, "failed", n->failed);
 	row_number(&r, "not_begun", n->waiting);
+	row_number(&r, "quiet", n->quiet);
 	row_cstr(&r, "head", n->head);
 	return row_put(&r, e);
 }
@@ -277,6 +287,7 @@ static enum err_code put_summary(struct cli *c, const struct take *takes, size_t
 	count_of(&l, n.incomplete, "with items left out");
 	count_of(&l, n.failed, "failed");
 	count_of(&l, n.waiting, "not begun");
+	count_of(&l, n.quiet, "in their quiet hours");
 	if (*n.head)
 		line_printf(&l, "; head %s", n.head);
 	if (!rc)
@@ -310,6 +321,7 @@ static enum err_code run_takes(struct cli *c, struct take *takes, size_t count, 
 struct wanted {
 	struct take *takes;
 	size_t count;
+	struct pace *pace;
 	struct account given;   /* of sources on the command line: how to log in there */
 	struct buf *names;      /* COUNT of them; empty for accounts of the configuration */
 	struct text_list *tags; /* the same */
@@ -321,6 +333,7 @@ static void wanted_release(struct wanted *w)
 		buf_release(&w->names[i]);
 		text_list_release(&w->tags[i]);
 	}
+	pace_free(&w->pace);
 	mem_free(w->takes);
 	mem_free(w->names);
 	mem_free(w->tags);
@@ -369,7 +382,10 @@ static enum err_code want_account(struct wanted *w, size_t i, const struct value
 		return err_set(e, ERR_USAGE,
 		               "--account and --source-… go with a source; %s is an account of the configuration",
 		               a->name);
-	*t = (struct take){ .account = a, .source = a->sources.items[0], .options = *base };
+	*t = (struct take){ .account = a,
+		            .source = a->sources.items[0],
+		            .quiet_hours = v->quiet_hours ? v->quiet_hours : a->quiet_hours,
+		            .options = *base };
 	for (size_t j = 0; !rc && j < v->tags.count; j++)
 		rc = text_list_add(&w->tags[i], v->tags.items[j], e);
 	for (size_t j = 0; !rc && j < a->tags.count; j++)
@@ -389,7 +405,11 @@ static enum err_code want_source(struct wanted *w, size_t i, const struct values
 	struct take *t = &w->takes[i];
 	enum err_code rc;
 
-	*t = (struct take){ .account = &w->given, .source = source, .environment = true, .options = *base };
+	*t = (struct take){ .account = &w->given,
+		            .source = source,
+		            .environment = true,
+		            .quiet_hours = v->quiet_hours,
+		            .options = *base };
 	rc = v->account ? account_name_check(v->account, e) : ERR_OK;
 	if (!rc)
 		rc = v->account ? buf_append(&w->names[i], span_of(v->account, strlen(v->account) + 1), e)
@@ -534,6 +554,7 @@ static enum err_code want(struct cli *c, struct wanted *w, const struct values *
 		                         .partial_every_ms = partial_every_ms(),
 		                         .dry_run = v->dry_run,
 		                         .no_parent = v->no_parent };
+	uint64_t rate = 0;
 	enum err_code rc = compression_level(v->compression, &base.compression_level, e);
 
 	w->given = (struct account){ .password_file = v->password_file,
@@ -552,6 +573,12 @@ static enum err_code want(struct cli *c, struct wanted *w, const struct values *
 		rc = err_set(e, ERR_USAGE, "--all takes all accounts of the configuration: name none");
 	if (!rc && !v->all && !words->count)
 		rc = err_set(e, ERR_USAGE, "say what of: a source, an account of the configuration, or --all");
+	if (!rc && v->max_rate)
+		rc = rate_parse(v->max_rate, &rate, e);
+	if (!rc && rate)
+		rc = pace_open(rate, NULL, &w->pace, e);
+	if (!rc && v->quiet_hours)
+		rc = quiet_hours_parse(v->quiet_hours, &(struct quiet_hours){ 0 }, e);
 	if (rc)
 		return rc;
 	return v->all ? want_all(c, w, v, &base, e) : want_words(c, w, v, words, &base, e);
@@ -570,6 +597,8 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		rc = cli_open(c, e);
 	if (!rc && v->all)
 		rc = sort_wanted(c, &w, e);
+	for (size_t i = 0; i < w.count; i++)
+		w.takes[i].pace = w.pace;
 	if (!rc)
 		rc = run_takes(c, w.takes, w.count, jobs, v->all || w.count > 1, e);
 	wanted_release(&w);

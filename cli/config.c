@@ -188,6 +188,8 @@ static const struct key account_keys[] = {
 	{ "compress", KEY_TEXT, false, OF_ACCOUNT(compress) },
 	{ "connections", KEY_TEXT, false, OF_ACCOUNT(connections) },
 	{ "wait", KEY_TEXT, false, OF_ACCOUNT(wait) },
+	{ "max-rate", KEY_TEXT, false, OF_ACCOUNT(max_rate) },
+	{ "quiet-hours", KEY_TEXT, false, OF_ACCOUNT(quiet_hours) },
 	{ "compression", KEY_TEXT, false, OF_ACCOUNT(compression) },
 	{ "tag", KEY_LIST, false, OF_ACCOUNT(tags) },
 	{ "paused", KEY_BOOL, false, OF_ACCOUNT(paused) },

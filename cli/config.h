@@ -44,7 +44,8 @@ struct account {
 	const struct config_tokens *token_key;
 	const char *auth, *ca_file, *fingerprint, *tls, *compress; /* as struct server_login has them */
 	const char *connections, *wait; /* numbers, as text: connections at once; seconds to go on when it breaks off */
-	const char *compression;        /* of what is stored */
+	const char *max_rate, *quiet_hours;
+	const char *compression; /* of what is stored */
 	struct text_list tags;
 	bool paused; /* `snapshot --all` passes it by */
 };

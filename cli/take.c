@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "account_source.h"
 #include "base/clock.h"
 #include "base/text.h"
+
+#define WATCH_MS 200
 
 struct takes {
 	struct cli *c;
@@ -24,22 +27,77 @@ static void report(void *ctx, const char *what, const struct err *why)
 	struct take *t = ctx;
 	char text[ERR_TEXT_MAX];
 
+	if (why->code == ERR_CANCELLED)
+		return; /* that the run was stopped is told once, and the next one reads it */
 	atomic_fetch_add(&t->skipped, 1);
 	snprintf(text, sizeof text, "%s%s%s", t->named ? t->options.account : "", t->named ? ": " : "", what);
 	cli_report(t->cli, text, why);
 }
 
+/* A run that waits for its server looks at nothing but its stop flag: somebody else has to look at the clock. */
+static void *watch_hours(void *arg)
+{
+	struct take *t = arg;
+	struct timespec pause = { .tv_nsec = WATCH_MS * 1000000L };
+
+	while (!atomic_load(&t->over)) {
+		if (cli_stop || quiet_hours_now(&t->quiet))
+			t->stop = 1;
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static enum err_code take_opened(struct repo *repo, struct take *t, struct item_source *from, struct err *e)
+{
+	from->report = report;
+	from->report_ctx = t;
+	return engine_snapshot(repo, from, &t->options, &t->report, e);
+}
+
+/* Runs until it is done, or its quiet hours begin. */
+static enum err_code take_watched(struct repo *repo, struct take *t, struct pace *pace, struct err *e)
+{
+	bool hours = t->quiet.from != t->quiet.to;
+	struct item_source *from = NULL;
+	pthread_t watcher;
+	enum err_code rc;
+
+	if (hours && pthread_create(&watcher, NULL, watch_hours, t))
+		return err_set(e, ERR_NO_MEMORY, "cannot start a thread for an account");
+	if (hours)
+		engine_stop_flag(repo, &t->stop);
+	rc = account_source_open(t->account, t->source, t->environment, pace, hours ? &t->stop : &cli_stop, &from, e);
+	if (!rc)
+		rc = take_opened(repo, t, from, e);
+	if (from)
+		from->ops->free(&from);
+	engine_stop_flag(repo, &cli_stop);
+	atomic_store(&t->over, true);
+	if (hours)
+		pthread_join(watcher, NULL);
+	return rc;
+}
+
 static enum err_code take_one(struct repo *repo, struct take *t, struct err *e)
 {
-	struct item_source *from = NULL;
-	enum err_code rc = account_source_open(t->account, t->source, t->environment, &from, e);
+	struct pace *own = NULL, *pace = t->pace;
+	uint64_t rate = 0;
+	enum err_code rc = ERR_OK;
 
-	if (!rc) {
-		from->report = report;
-		from->report_ctx = t;
-		rc = engine_snapshot(repo, from, &t->options, &t->report, e);
-		from->ops->free(&from);
-	}
+	if (t->quiet_hours)
+		rc = quiet_hours_parse(t->quiet_hours, &t->quiet, e);
+	if (!rc && quiet_hours_now(&t->quiet))
+		return err_set(e, ERR_CANCELLED, "its quiet hours");
+	if (!rc && t->account->max_rate)
+		rc = rate_parse(t->account->max_rate, &rate, e);
+	if (!rc && rate)
+		rc = pace_open(rate, t->pace, &own, e);
+	if (own)
+		pace = own;
+	if (!rc)
+		rc = take_watched(repo, t, pace, e);
+	pace_free(&own);
 	return rc ? err_note(e, "taking a snapshot of %s", text_name(span_cstr(t->source)).text) : ERR_OK;
 }
 
@@ -83,7 +141,7 @@ static void work(struct takes *all, struct repo *repo)
 		int64_t begun = clock_monotonic_ms();
 		enum err_code rc = take_one(repo, t, &t->why);
 
-		t->state = rc ? TAKE_FAILED : TAKE_DONE;
+		t->state = !rc ? TAKE_DONE : rc == ERR_CANCELLED && !cli_stop ? TAKE_QUIET : TAKE_FAILED;
 		t->duration_ms = clock_monotonic_ms() - begun;
 		end_take(all, t);
 	}

@@ -8,10 +8,16 @@
 #include <stdatomic.h>
 
 #include "command.h"
+#include "quiet_hours.h"
 
 #define TAKE_JOBS_MAX 64
 
-enum take_state { TAKE_WAITS, TAKE_DONE, TAKE_FAILED };
+enum take_state {
+	TAKE_WAITS,
+	TAKE_DONE,
+	TAKE_FAILED,
+	TAKE_QUIET /* its quiet hours: not begun, or stopped with a partial snapshot */
+};
 
 struct take {
 	/* What is to be done; all borrowed. */
@@ -19,8 +25,10 @@ struct take {
 	const char *source;            /* one of its sources */
 	bool environment;              /* as account_source_open has it */
 	struct snapshot_options options;
-	int64_t last_ms; /* of the account's newest snapshot; the caller's */
-	size_t at;       /* the caller's */
+	const char *quiet_hours; /* NULL: none */
+	struct pace *pace;       /* of all that comes from servers; may be NULL */
+	int64_t last_ms;         /* of the account's newest snapshot; the caller's */
+	size_t at;               /* the caller's */
 	/* What became of it. */
 	enum take_state state;
 	struct snapshot_report report; /* TAKE_DONE */
@@ -29,7 +37,10 @@ struct take {
 	int64_t duration_ms;
 	/* For the room. */
 	struct cli *cli;
-	bool named; /* reports name the account */
+	bool named;                 /* reports name the account */
+	volatile sig_atomic_t stop; /* looked at by the run of an account with quiet hours; set by its watcher */
+	atomic_bool over;           /* the watcher may go */
+	struct quiet_hours quiet;
 };
 
 /* Told of each take when it has ended; one call at a time, in any thread. */

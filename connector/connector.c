@@ -157,6 +157,7 @@ static enum err_code imap_login_of(const char *url, const struct server_login *l
 		                    .token_ctx = login->token_ctx,
 		                    .ca_file = login->ca_file,
 		                    .stop = login->stop,
+		                    .pace = login->pace,
 		                    .connections = login->connections,
 		                    .patience_ms = login->patience_ms };
 	if (rc)

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 
+#include "base/pace.h"
 #include "item/item.h"
 
 /* ERR_USAGE for an unknown scheme, ERR_NOT_FOUND when nothing is there, ERR_UNSUPPORTED when the kind cannot be told.
@@ -36,6 +37,7 @@ struct server_login {
 	const char *fingerprint; /* SHA-256 of the server's certificate, in hex: trust this one; NULL: by authorities */
 	const char *ca_file;     /* PEM: the authorities to trust instead of the system's; NULL: these */
 	const char *compress;    /* "far" (also NULL), "always", "never": the line, where the server can */
+	struct pace *pace;       /* of what comes from it; NULL: as it comes. Outlives what is opened */
 	unsigned connections;    /* at most so many at once; 0: 3 */
 	int64_t patience_ms; /* how long to go on without anything new learned; 0: 5 minutes, < 0: only a few tries */
 	const volatile sig_atomic_t *stop;

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +42,7 @@ struct net {
 	char *host, *ca_file;
 	bool pinned;
 	uint8_t pin[NET_PIN_BYTES];
+	struct pace *pace;
 	int64_t silence_ms;
 	const volatile sig_atomic_t *stop;
 };
@@ -281,6 +283,7 @@ enum err_code net_open(const struct net_options *o, struct net **out, struct err
 	n->pinned = o->pin != NULL;
 	if (o->pin)
 		memcpy(n->pin, o->pin, NET_PIN_BYTES);
+	n->pace = o->pace;
 	n->silence_ms = o->silence_ms ? o->silence_ms : SILENCE_MS;
 	n->stop = o->stop;
 	rc = n->host && (n->ca_file || !o->ca_file) ? connect_any(n, o->port, e) : err_no_memory(e, strlen(o->host));
@@ -310,9 +313,8 @@ static enum err_code read_tls(struct net *n, uint8_t *dst, size_t len, size_t *g
 	return rc;
 }
 
-static enum err_code read_below(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e)
+static enum err_code read_unpaced(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)
 {
-	struct net *n = ctx;
 	enum err_code rc;
 
 	if (n->tls)
@@ -334,6 +336,24 @@ static enum err_code read_below(void *ctx, uint8_t *dst, size_t len, size_t *got
 		if (rc)
 			return rc;
 	}
+}
+
+/* Whoever waits here does not read, so that the other side cannot send more. */
+static enum err_code read_below(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e)
+{
+	struct net *n = ctx;
+	enum err_code rc = read_unpaced(n, dst, len, got, e);
+	int64_t left = rc ? 0 : pace_take(n->pace, *got, clock_monotonic_ms());
+
+	for (; !rc && left > 0; left -= LOOK_MS) {
+		int64_t ms = left < LOOK_MS ? left : LOOK_MS;
+		struct timespec t = { .tv_nsec = (long)ms * 1000000 };
+
+		if (n->stop && *n->stop)
+			return err_set(e, ERR_CANCELLED, "interrupted");
+		nanosleep(&t, NULL);
+	}
+	return rc;
 }
 
 enum err_code net_read(struct net *n, uint8_t *dst, size_t len, size_t *got, struct err *e)

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "base/buf.h"
+#include "base/pace.h"
 
 struct net;
 
@@ -24,6 +25,7 @@ struct net_options {
 	bool tls;                          /* from the first byte; else see net_start_tls */
 	const char *ca_file;               /* PEM; NULL: the system's authorities (or SSL_CERT_FILE) */
 	const uint8_t *pin;                /* SHA-256 of the one certificate that is good; NULL: by authorities */
+	struct pace *pace;                 /* of what is read; NULL: as it comes. Outlives the connection */
 	int64_t silence_ms;                /* 0: 60 s */
 	const volatile sig_atomic_t *stop; /* may be NULL */
 };

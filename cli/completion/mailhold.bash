@@ -10,7 +10,7 @@ _mailhold_options()
 	case $1 in
 	init) printf '%s ' "--label --parity $global" ;;
 	snapshot | backup)
-		printf '%s ' "-a --account --all -j --jobs -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
+		printf '%s ' "-a --account --all -j --jobs --max-rate --quiet-hours -t --tag --rescan -n --dry-run --no-parent --compression --source-password-file
 			--source-password-command --source-token-command --source-auth --source-ca
 			--source-fingerprint --source-tls --source-compress --source-connections --source-wait $global" ;;
 	snapshots) printf '%s ' "-a --account --trash --all $global" ;;

@@ -717,6 +717,7 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 		                 .tls = !l->start_tls,
 		                 .ca_file = l->ca_file,
 		                 .pin = l->pinned ? l->pin : NULL,
+		                 .pace = l->pace,
 		                 .silence_ms = l->silence_ms,
 		                 .stop = l->stop };
 	struct imap_client *c = mem_zalloc(1, sizeof *c);

@@ -12,6 +12,7 @@
 #include <signal.h>
 
 #include "base/buf.h"
+#include "base/pace.h"
 #include "wire.h"
 
 /* Instead of a connection, for tests: bytes come from READ, what is sent goes to WRITE. */
@@ -42,6 +43,7 @@ struct imap_login {
 	enum err_code (*token)(void *ctx, bool refused, struct buf *out, struct err *e);
 	void *token_ctx;
 	unsigned mechanism;          /* enum sasl_mechanism (net/sasl/sasl.h); 0: the best that the server offers */
+	struct pace *pace;           /* of what is read; NULL: as it comes */
 	int64_t silence_ms;          /* 0: net's own */
 	unsigned connections;        /* at most so many at once; 0: the source's own */
 	enum imap_compress compress; /* COMPRESS=DEFLATE where it is offered: to far servers, always, never */

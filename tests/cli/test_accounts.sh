@@ -66,7 +66,7 @@ says "failed"
 says "3 accounts: 2 complete, 1 failed; head "
 run 1 snapshot --all --json --jobs 1
 says '"type":"failed","account":"dora"'
-says '"type":"summary","accounts":3,"complete":2,"incomplete":0,"failed":1,"not_begun":0'
+says '"type":"summary","accounts":3,"complete":2,"incomplete":0,"failed":1,"not_begun":0,"quiet":0'
 run 0 ls bob@example.org@latest
 run 0 account remove dora
 hints "its snapshots stay"
