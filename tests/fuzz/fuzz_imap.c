@@ -2,6 +2,7 @@
  * fuzz_imap: whatever a server sends, the client reads it to an end: login, folders, a listing, bodies. The input is all that
  * the server ever says, in pieces of the size in its first byte.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "connector/imap/imap_source.h"
@@ -87,6 +88,39 @@ static void read_listing(struct item_source *s, size_t c, const struct item_list
 	buf_release(&facts);
 }
 
+/* What was kept: three messages of the mailbox that the cursor is of. */
+static enum err_code each_known(void *ctx,
+                                enum err_code (*got)(void *to, struct span key, struct span state, struct err *e),
+                                void *to, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	(void)ctx;
+	for (unsigned uid = 1; !rc && uid <= 3; uid++) {
+		char key[32];
+
+		snprintf(key, sizeof key, "0000000007.%010u", uid);
+		rc = got(to, span_cstr(key), SPAN_EMPTY, e);
+	}
+	return rc;
+}
+
+/* As an earlier run would have left it: UIDVALIDITY 7, UIDNEXT 4, 3 messages, HIGHESTMODSEQ 5. */
+static void list_since(struct item_source *s, size_t c)
+{
+	static const uint8_t cursor[] = { 2, 7, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0 };
+	const struct item_known known = { NULL, each_known };
+	struct item_listing *l = NULL;
+	struct buf next = BUF_EMPTY;
+	struct err e;
+
+	if (!s->ops->list_since(s, c, span_of(cursor, sizeof cursor), &known, &l, &next, &e) && l)
+		read_listing(s, c, l);
+	if (l)
+		s->ops->listing_free(&l);
+	buf_release(&next);
+}
+
 static const volatile sig_atomic_t stopped = 1; /* no pauses before another connection */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -112,6 +146,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t c = 0; c < count && c < 4; c++) {
 		struct item_listing *l = NULL;
 
+		if (c % 2) {
+			list_since(s, c);
+			continue;
+		}
 		if (!s->ops->list(s, c, SPAN_EMPTY, false, &l, &cursor, &e) && l)
 			read_listing(s, c, l);
 		if (l)
