@@ -203,7 +203,8 @@ enum err_code page_decode_keys(struct span column, struct page *out, struct err 
 		(void)rd_var(&measure);
 	}
 	buf_clear(&out->arena);
-	rc = buf_extend(&out->arena, summaries * sizeof(struct chunk_id) + total, &at, e);
+	/* A byte more: without it keys without bytes would have no place at all. */
+	rc = buf_extend(&out->arena, summaries * sizeof(struct chunk_id) + total + 1, &at, e);
 	if (rc)
 		return rc;
 	if (ids.len)
