@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "command.h"
 #include "secret_input.h"
@@ -222,7 +223,7 @@ void cli_reports_end(struct cli *c)
 
 enum err_code cli_go_on(struct err *e)
 {
-	return cli_stop ? err_set(e, ERR_CANCELLED, "interrupted") : ERR_OK;
+	return stop_asked(&cli_stop) ? err_set(e, ERR_CANCELLED, "interrupted") : ERR_OK;
 }
 
 /* ---- the repository ---- */
@@ -302,7 +303,7 @@ static enum err_code open_once(struct cli *c, const struct opening *from, struct
 		rc = repo_open(&o, out, e);
 	}
 	/* Ctrl-C reaches the password command, too, which then fails in its own way. */
-	if (rc && cli_stop)
+	if (rc && stop_asked(&cli_stop))
 		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	*again = rc == ERR_WRONG_KEY && got.asked;
 	secret_free(&got.secret);
@@ -386,14 +387,14 @@ enum err_code cli_view(struct cli *c, const char *text, struct view **out, struc
 static void on_signal(int number)
 {
 	(void)number;
-	if (cli_stop) {
+	if (stop_asked(&cli_stop)) {
 		static const char wipe[] = "\r\x1b[K";
 
 		if (isatty(STDERR_FILENO) && write(STDERR_FILENO, wipe, sizeof wipe - 1) < 0)
 			_exit(EXIT_INTERRUPTED);
 		_exit(EXIT_INTERRUPTED);
 	}
-	cli_stop = 1;
+	stop_ask(&cli_stop);
 }
 
 static void start_signals(void)
@@ -502,7 +503,7 @@ static int finish(struct cli *c, enum err_code rc, struct err *e)
 		cli_print_error(c, &at_end);
 		rc = at_end.code;
 	}
-	if (rc == ERR_CANCELLED && output_pipe_closed() && !cli_stop)
+	if (rc == ERR_CANCELLED && output_pipe_closed() && !stop_asked(&cli_stop))
 		rc = ERR_OK;
 	if (rc)
 		return cli_exit_code(rc);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/stop.h"
 #include "base/text.h"
 #include "secret_input.h"
 
@@ -82,7 +83,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		o.secret_kind = slot.kind = got.kind;
 		rc = repo_init(&o, &slot, &c->repo, e);
 	}
-	if (rc && cli_stop)
+	if (rc && stop_asked(&cli_stop))
 		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	/* A key to nothing would only confuse; to what may be a repository it is the only one. */
 	if (rc && rc != ERR_OUTCOME_UNKNOWN && got.key_file_created)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "account_name.h"
 #include "key_sheet.h"
@@ -222,7 +223,7 @@ static enum err_code new_secret(const struct values *v, struct secret_got *out, 
 		                     .stop = &cli_stop };
 	enum err_code rc = secret_input_new(&so, out, e);
 
-	if (rc && cli_stop)
+	if (rc && stop_asked(&cli_stop))
 		rc = err_set(e, ERR_CANCELLED, "interrupted");
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "child.h"
 #include "key_sheet.h"
@@ -199,7 +200,7 @@ static enum err_code wait_for_key(int tty, const volatile sig_atomic_t *stop, st
 	int ready = 0;
 
 	while (ready == 0 || (ready < 0 && errno == EINTR)) {
-		if (stop && *stop) {
+		if (stop_asked(stop)) {
 			(void)!write(tty, "\n", 1);
 			return err_set(e, ERR_CANCELLED, "interrupted at the password prompt");
 		}

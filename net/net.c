@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "deflate.h"
 
@@ -64,7 +65,7 @@ static enum err_code wait_for(struct net *n, short events, struct err *e)
 		int64_t left = end - clock_monotonic_ms();
 		int ready;
 
-		if (n->stop && *n->stop)
+		if (stop_asked(n->stop))
 			return err_set(e, ERR_CANCELLED, "interrupted");
 		if (left <= 0)
 			return io_error(e, ERR_RETRY_LATER, n->host, "the server has gone silent");

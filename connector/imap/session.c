@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "base/text.h"
 
 #define PAUSE_MS       250 /* before the second try; doubles */
@@ -219,7 +220,7 @@ static enum err_code pause_for(const struct session *s, int64_t left, struct err
 	for (; left > 0; left -= LOOK_MS) {
 		struct timespec t = { .tv_nsec = (left < LOOK_MS ? left : LOOK_MS) * 1000000L };
 
-		if (s->login.stop && *s->login.stop)
+		if (stop_asked(s->login.stop))
 			return err_set(e, ERR_CANCELLED, "interrupted");
 		nanosleep(&t, NULL);
 	}

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "base/stop.h"
 #include "base/text.h"
 
 #define PAUSE_MS     500 /* before the first try: what was being stored shall be stored before we look; doubles */
@@ -80,7 +81,7 @@ enum err_code sink_line_pause(struct sink_line *l, int64_t ms, struct err *e)
 	for (int64_t left = ms; left > 0; left -= LOOK_MS) {
 		struct timespec t = { .tv_nsec = LOOK_MS * 1000000L };
 
-		if (l->login.stop && *l->login.stop)
+		if (stop_asked(l->login.stop))
 			return err_set(e, ERR_CANCELLED, "interrupted");
 		nanosleep(&t, NULL);
 	}

@@ -7,6 +7,7 @@
 #define MAILHOLD_ENGINE_REPO_REPO_H
 
 #include <pthread.h>
+#include "base/stop.h"
 
 #include "engine/engine.h"
 #include "engine/ledger/ledger.h"
@@ -65,7 +66,7 @@ void repo_notice(struct repo *r, enum engine_notice_kind kind, const char *fmt, 
 void repo_tell(struct repo *r, const struct engine_progress *p);
 static inline bool repo_stopped(const struct repo *r)
 {
-	return r->stop && *r->stop;
+	return stop_asked(r->stop);
 }
 MUST_CHECK enum err_code repo_cancelled(struct err *e);
 /*

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "engine/pack/parity.h"
 
 /* ---- the policy, and what there is ---- */
@@ -281,7 +282,7 @@ static enum err_code repair_all(struct repairing *r, struct err *e)
 		struct pack_name name;
 
 		memcpy(&name, r->names.ptr + i * sizeof name, sizeof name);
-		if (r->options->stop && *r->options->stop)
+		if (stop_asked(r->options->stop))
 			rc = repo_cancelled(e);
 		else
 			rc = repair_one(r, &name, e);
