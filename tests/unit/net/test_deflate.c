@@ -21,7 +21,8 @@ static enum err_code pipe_read(void *ctx, uint8_t *dst, size_t len, size_t *got,
 	(void)e;
 	n = n < len ? n : len;
 	*got = n < p->piece ? n : p->piece;
-	memcpy(dst, p->bytes.ptr + p->at, *got);
+	if (*got)
+		memcpy(dst, p->bytes.ptr + p->at, *got);
 	p->at += *got;
 	return ERR_OK;
 }
