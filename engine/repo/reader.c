@@ -1,6 +1,7 @@
 #include "engine/repo/reader.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -50,6 +51,7 @@ struct reader {
 	size_t cache_bytes, bytes;
 	reader_follow follow; /* may be NULL */
 	void *follow_ctx;
+	atomic_uint_least64_t round; /* of following, at least so many */
 	pthread_mutex_t lock;
 	pthread_cond_t loaded;
 	struct reader_block *buckets[BUCKETS];
@@ -513,13 +515,18 @@ static enum err_code get_once(struct reader *r, struct block_codec *codec, enum 
 enum err_code reader_get(struct reader *r, struct block_codec *codec, enum block_class class, const struct chunk_id *id,
                          struct held_chunk *out, struct err *e)
 {
+	/* Before the look-up: what another thread brings while we look may have been too late for us. */
+	uint64_t before = atomic_load(&r->round), now = before;
 	enum err_code rc = get_known(r, id, out) ? ERR_OK : get_once(r, codec, class, id, out, e);
-	bool news = false;
+	struct err why;
 
 	if (rc != ERR_NOT_FOUND || !r->follow)
 		return rc;
-	if (r->follow(r->follow_ctx, &news, &(struct err){ 0 }) || !news)
+	if (r->follow(r->follow_ctx, &now, &why))
+		return err_note(e, "and the newest history could not be read: %s", why.text);
+	if (now == before)
 		return rc;
+	atomic_store(&r->round, now);
 	return get_once(r, codec, class, id, out, e);
 }
 

@@ -27,10 +27,10 @@ void reader_free(struct reader **r);
 /*
  * Rule H: readers hold nothing, so somebody else's prune may take a pack away under our feet, its chunks copied
  * elsewhere. FOLLOW (from any thread, several at once; no lock of the reader is held) brings the index up to the newest
- * fold and tells in *NEWS whether there was anything new; then the chunk is looked up once more. A failure of it counts
- * as no news.
+ * fold and tells in *ROUND how often it has done so, whoever asked. When that is more than it was before the chunk was
+ * looked up, the chunk is looked up once more. A failure of it is added to what the reader tells.
  */
-typedef enum err_code (*reader_follow)(void *ctx, bool *news, struct err *e);
+typedef enum err_code (*reader_follow)(void *ctx, uint64_t *round, struct err *e);
 void reader_set_follow(struct reader *r, reader_follow follow, void *ctx);
 /*
  * What is in the cache is given whatever became of its pack meanwhile: its bytes are what the id says.

@@ -407,6 +407,7 @@ struct repo_follow {
 	pthread_mutex_t lock;
 	struct ledger *ledger; /* NULL until it is needed */
 	uint64_t seen;         /* newest record that the index knows of through us */
+	uint64_t round;        /* how often there was something new */
 };
 
 static void follow_free(struct repo_follow **at)
@@ -434,7 +435,7 @@ static enum err_code follow_ledger(struct repo_follow *f, struct err *e)
 	return rc;
 }
 
-static enum err_code follow_locked(struct repo_follow *f, bool *news, struct err *e)
+static enum err_code follow_locked(struct repo_follow *f, struct err *e)
 {
 	struct repo *r = f->repo;
 	uint64_t bytes;
@@ -444,21 +445,24 @@ static enum err_code follow_locked(struct repo_follow *f, bool *news, struct err
 		return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 	rc = follow_ledger(f, e);
 	if (!rc)
+		rc = ledger_check_epoch(f->ledger, e);
+	if (!rc)
 		rc = index_update(r->index, f->ledger, e);
 	if (rc)
 		return rc;
 	f->seen = ledger_head(f->ledger).number;
-	*news = true;
+	f->round++;
 	return ERR_OK;
 }
 
-static enum err_code follow(void *ctx, bool *news, struct err *e)
+static enum err_code follow(void *ctx, uint64_t *round, struct err *e)
 {
 	struct repo_follow *f = ctx;
 	enum err_code rc;
 
 	pthread_mutex_lock(&f->lock);
-	rc = follow_locked(f, news, e);
+	rc = follow_locked(f, e);
+	*round = f->round;
 	pthread_mutex_unlock(&f->lock);
 	return rc;
 }

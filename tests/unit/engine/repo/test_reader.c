@@ -34,8 +34,7 @@ const struct pack_fact *ledger_pack(const struct ledger *l, uint32_t ordinal)
 
 struct ledger_head ledger_head(const struct ledger *l)
 {
-	(void)l;
-	return (struct ledger_head){ .number = 7 };
+	return (struct ledger_head){ .number = l->count };
 }
 
 /* ---- world ---- */
@@ -47,7 +46,8 @@ struct world {
 	struct reader *reader;
 };
 
-static int open_world(void **state)
+/* The index knows of the first KNOWN packs. */
+static int open_world_with(void **state, uint32_t known)
 {
 	struct world *w = calloc(1, sizeof *w);
 
@@ -57,10 +57,21 @@ static int open_world(void **state)
 		        (struct pack_fact){ .pack = make_pack(&w->packs, p * PER_PACK, BLOCKS, PER_BLOCK),
 			                    .state = PACK_LIVE,
 			                    .trusted = true };
+	w->ledger.count = known;
 	OK(index_open(w->packs.index_path, w->packs.store, w->packs.keys, &w->ledger, INDEX_WRITE, NULL, NULL,
 	              &w->index, &err));
 	*state = w;
 	return 0;
+}
+
+static int open_world(void **state)
+{
+	return open_world_with(state, PACKS);
+}
+
+static int open_world_without_last(void **state)
+{
+	return open_world_with(state, PACKS - 1);
 }
 
 static int close_world(void **state)
@@ -205,6 +216,99 @@ static void threads_share_a_cache_that_is_too_small(void **state)
 	}
 }
 
+/* ---- following ---- */
+
+/* Both have looked in vain before the first brings what is new, and the second finds nothing new to bring. */
+struct followers {
+	struct world *world;
+	pthread_barrier_t both;
+	pthread_mutex_t lock;
+	uint64_t rounds;
+};
+
+static enum err_code follow_together(void *ctx, uint64_t *round, struct err *e)
+{
+	struct followers *f = ctx;
+	enum err_code rc = ERR_OK;
+
+	pthread_barrier_wait(&f->both);
+	pthread_mutex_lock(&f->lock);
+	if (f->world->ledger.count < PACKS) {
+		f->world->ledger.count = PACKS;
+		rc = index_update(f->world->index, &f->world->ledger, e);
+		f->rounds++;
+	}
+	*round = f->rounds;
+	pthread_mutex_unlock(&f->lock);
+	return rc;
+}
+
+struct follower {
+	struct world *world;
+	pthread_t thread;
+	struct chunk_id id, got;
+	enum err_code rc;
+	struct err e;
+};
+
+static void *read_one(void *arg)
+{
+	struct follower *f = arg;
+	struct held_chunk held = HELD_CHUNK_NONE;
+	struct block_codec *codec = NULL;
+
+	f->rc = block_codec_open(3, &codec, &f->e);
+	if (!f->rc)
+		f->rc = reader_get(f->world->reader, codec, CLASS_TEXT, &f->id, &held, &f->e);
+	if (!f->rc)
+		keys_chunk_id(f->world->packs.keys, block_class_scope(CLASS_TEXT), held.bytes, &f->got);
+	reader_drop(f->world->reader, &held);
+	block_codec_free(&codec);
+	return NULL;
+}
+
+static void what_another_thread_brought_is_news_for_all(void **state)
+{
+	struct world *w = *state;
+	struct followers both = { .world = w };
+	struct follower f[2] = { { .world = w, .id = chunk_id_of(&w->packs, CLASS_TEXT, CHUNKS - 1) },
+		                 { .world = w, .id = chunk_id_of(&w->packs, CLASS_TEXT, CHUNKS - PER_PACK) } };
+
+	open_reader(w, MIB);
+	pthread_barrier_init(&both.both, NULL, 2);
+	pthread_mutex_init(&both.lock, NULL);
+	reader_set_follow(w->reader, follow_together, &both);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&f[i].thread, NULL, read_one, &f[i]), 0);
+	for (size_t i = 0; i < 2; i++)
+		pthread_join(f[i].thread, NULL);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(f[i].rc, ERR_OK);
+		assert_memory_equal(&f[i].got, &f[i].id, sizeof f[i].id);
+	}
+	assert_int_equal(both.rounds, 1);
+	pthread_mutex_destroy(&both.lock);
+	pthread_barrier_destroy(&both.both);
+}
+
+static enum err_code follow_in_vain(void *ctx, uint64_t *round, struct err *e)
+{
+	(void)ctx;
+	(void)round;
+	return err_set(e, ERR_STATE, "the keys are other ones");
+}
+
+static void why_it_could_not_follow_is_told(void **state)
+{
+	struct world *w = *state;
+	struct held_chunk held = HELD_CHUNK_NONE;
+
+	open_reader(w, MIB);
+	reader_set_follow(w->reader, follow_in_vain, NULL);
+	FAILS(ERR_NOT_FOUND, get(w, w->packs.codec, CHUNKS - 1, &held, &err));
+	assert_non_null(strstr(err.text, "the keys are other ones"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +318,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_the_cache_gave_up_is_not_found_there, open_world, close_world),
 		cmocka_unit_test_setup_teardown(a_block_that_is_held_stays, open_world, close_world),
 		cmocka_unit_test_setup_teardown(threads_share_a_cache_that_is_too_small, open_world, close_world),
+		cmocka_unit_test_setup_teardown(what_another_thread_brought_is_news_for_all, open_world_without_last,
+		                                close_world),
+		cmocka_unit_test_setup_teardown(why_it_could_not_follow_is_told, open_world_without_last, close_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
