@@ -60,6 +60,27 @@ enum err_code file_read_at(int fd, const char *name, uint64_t offset, uint8_t *d
 	return ERR_OK;
 }
 
+enum err_code file_drain(int fd, const char *name, uint8_t *dst, size_t max, size_t *len, struct err *e)
+{
+	uint8_t rest[512];
+	ssize_t n;
+
+	*len = 0;
+	for (;;) {
+		bool full = *len == max;
+
+		n = full ? read(fd, rest, sizeof rest) : read(fd, dst + *len, max - *len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		if (!full)
+			*len += (size_t)n;
+	}
+	explicit_bzero(rest, sizeof rest);
+	return n < 0 ? err_sys(e, errno, "cannot read %s", name) : ERR_OK;
+}
+
 enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e)
 {
 	while (bytes.len) {

@@ -12,6 +12,11 @@ MUST_CHECK enum err_code file_read(const char *path, size_t max, struct buf *out
 /* Reads exactly LEN bytes at OFFSET; ERR_CORRUPT when the file is shorter. NAME is for the message. */
 MUST_CHECK enum err_code file_read_at(int fd, const char *name, uint64_t offset, uint8_t *dst, size_t len,
                                       struct err *e);
+/*
+ * Reads FD (a file, a pipe) to its end: at most MAX bytes to DST, *LEN of them; what is beyond is read and dropped. No byte of
+ * it is left in memory elsewhere: it may be a secret.
+ */
+MUST_CHECK enum err_code file_drain(int fd, const char *name, uint8_t *dst, size_t max, size_t *len, struct err *e);
 /* Writes all of BYTES at the file position. */
 MUST_CHECK enum err_code file_write(int fd, const char *name, struct span bytes, struct err *e);
 /* Replaces PATH by BYTES: temporary file beside it, fsync when DURABLE, rename, fsync of the folder. */

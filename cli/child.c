@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 extern char **environ;
@@ -71,27 +72,6 @@ static enum err_code tell(int fd, struct span input, struct err *e)
 	return ERR_OK;
 }
 
-static enum err_code hear(int fd, uint8_t *out, size_t max, size_t *len, struct err *e)
-{
-	uint8_t rest[512];
-	ssize_t n;
-
-	*len = 0;
-	for (;;) {
-		bool full = *len == max;
-
-		n = full ? read(fd, rest, sizeof rest) : read(fd, out + *len, max - *len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		if (!full)
-			*len += (size_t)n;
-	}
-	explicit_bzero(rest, sizeof rest);
-	return n < 0 ? err_sys(e, errno, "cannot read from a program") : ERR_OK;
-}
-
 static void close_both(int fds[2])
 {
 	for (int i = 0; i < 2; i++)
@@ -122,7 +102,7 @@ static enum err_code run(const struct child *c, char **environment, uint8_t *out
 		rc = tell(to[1], c->input, e);
 	close_both(to);
 	if (!rc)
-		rc = hear(from[0], out, max, len, e);
+		rc = file_drain(from[0], "from a program", out, max, len, e);
 	close_both(from);
 	while (pid > 0 && waitpid(pid, &raw, 0) < 0 && errno == EINTR)
 		;

@@ -78,28 +78,6 @@ enum err_code key_file_decode(struct span text, struct secret **out, struct err 
 	return rc;
 }
 
-/* Reads FD to its end into TEXT, which holds MAX bytes; what is beyond is read and dropped. */
-static enum err_code read_all(int fd, uint8_t *text, size_t max, size_t *len, struct err *e)
-{
-	uint8_t rest[512];
-	ssize_t n;
-
-	*len = 0;
-	for (;;) {
-		bool full = *len == max;
-
-		n = full ? read(fd, rest, sizeof rest) : read(fd, text + *len, max - *len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		if (!full)
-			*len += (size_t)n;
-	}
-	explicit_bzero(rest, sizeof rest);
-	return n < 0 ? err_sys(e, errno, "cannot read") : ERR_OK;
-}
-
 typedef enum err_code (*secret_decode)(struct span text, struct secret **out, struct err *e);
 
 static enum err_code read_file(const char *path, secret_decode decode, struct secret **out, struct err *e)
@@ -111,7 +89,7 @@ static enum err_code read_file(const char *path, secret_decode decode, struct se
 
 	if (fd < 0)
 		return err_sys(e, errno, "cannot open %s", text_name(span_cstr(path)).text);
-	rc = read_all(fd, text, sizeof text, &len, e);
+	rc = file_drain(fd, "the file", text, sizeof text, &len, e);
 	close(fd);
 	if (!rc)
 		rc = decode(span_of(text, len), out, e);

@@ -93,38 +93,21 @@ static enum err_code new_key(struct secret **out, char text[2 * SECRET_KEY_BYTES
 	return rc;
 }
 
-/* Under a name of its own first: of two that begin at once, one wins, and both use the winner's. */
+/* Of two that begin at once, one wins, and both use the winner's. */
 static enum err_code make_key(const char *path, struct secret **out, struct err *e)
 {
 	char text[2 * SECRET_KEY_BYTES + 2];
-	struct buf draft = BUF_EMPTY;
 	struct secret *made = NULL;
-	int fd = -1;
 	enum err_code rc = make_folder(e);
 
 	if (!rc)
 		rc = new_key(&made, text, e);
 	if (!rc)
-		rc = buf_printf(&draft, e, "%s.XXXXXX", path);
-	if (!rc)
-		rc = buf_append(&draft, span_of("", 1), e);
-	if (!rc && (fd = mkostemp((char *)draft.ptr, O_CLOEXEC)) < 0)
-		rc = err_sys(e, errno, "cannot make %s", path);
-	if (!rc)
-		rc = file_write(fd, path, span_cstr(text), e);
-	if (!rc && fsync(fd) != 0)
-		rc = err_sys(e, errno, "cannot write %s", path);
-	if (!rc && link((const char *)draft.ptr, path) != 0 && errno != EEXIST)
-		rc = err_sys(e, errno, "cannot make %s", path);
-	if (fd >= 0) {
-		close(fd);
-		unlink((const char *)draft.ptr);
-	}
-	if (!rc)
-		rc = file_sync_name(path, e);
+		rc = file_create(path, span_cstr(text), 0600, e);
+	if (rc == ERR_EXISTS)
+		rc = ERR_OK;
 	secret_free(&made);
 	explicit_bzero(text, sizeof text);
-	buf_release(&draft);
 	return rc ? rc : read_key(path, out, e);
 }
 

@@ -804,3 +804,36 @@ struct wire *imap_wire(struct imap_client *c)
 {
 	return &c->wire;
 }
+
+static enum err_code keep_string(char **to, const char *from, struct err *e)
+{
+	size_t n = strlen(from) + 1;
+
+	*to = mem_alloc(n);
+	if (!*to)
+		return err_no_memory(e, n);
+	memcpy(*to, from, n);
+	return ERR_OK;
+}
+
+enum err_code imap_login_keep(const struct imap_login *from, char *strings[4], struct buf *password,
+                              struct imap_login *own, struct err *e)
+{
+	enum err_code rc = keep_string(&strings[0], from->host, e);
+
+	*own = *from;
+	if (!rc)
+		rc = keep_string(&strings[1], from->port, e);
+	if (!rc)
+		rc = keep_string(&strings[2], from->user, e);
+	if (!rc && from->ca_file)
+		rc = keep_string(&strings[3], from->ca_file, e);
+	if (!rc)
+		rc = buf_append(password, from->password, e);
+	own->host = strings[0];
+	own->port = strings[1];
+	own->user = strings[2];
+	own->ca_file = strings[3];
+	own->password = buf_span(password);
+	return rc;
+}

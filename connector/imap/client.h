@@ -52,6 +52,9 @@ struct imap_login {
 	bool changes; /* a sink's: SELECT, CREATE, SUBSCRIBE, DELETE, APPEND, UID STORE and UID EXPUNGE may be sent, too */
 	const struct imap_transport *transport; /* NULL: connect to HOST */
 };
+/* OWN is FROM with copies of its texts, in STRINGS (mem_free each; they begin as NULL) and PASSWORD, also on failure. */
+MUST_CHECK enum err_code imap_login_keep(const struct imap_login *from, char *strings[4], struct buf *password,
+                                         struct imap_login *own, struct err *e);
 
 enum imap_capability {
 	IMAP_SASL_IR = 1 << 0,

@@ -697,38 +697,6 @@ static const struct item_sink_ops imap_sink_ops = {
 
 /* ---- opening ---- */
 
-static enum err_code keep_string(char **to, const char *from, struct err *e)
-{
-	size_t n = strlen(from) + 1;
-
-	*to = mem_alloc(n);
-	if (!*to)
-		return err_no_memory(e, n);
-	memcpy(*to, from, n);
-	return ERR_OK;
-}
-
-static enum err_code keep_login(struct imap_sink *s, const struct imap_login *from, struct err *e)
-{
-	enum err_code rc = keep_string(&s->strings[0], from->host, e);
-
-	s->login = *from;
-	if (!rc)
-		rc = keep_string(&s->strings[1], from->port, e);
-	if (!rc)
-		rc = keep_string(&s->strings[2], from->user, e);
-	if (!rc && from->ca_file)
-		rc = keep_string(&s->strings[3], from->ca_file, e);
-	if (!rc)
-		rc = buf_append(&s->password, from->password, e);
-	s->login.host = s->strings[0];
-	s->login.port = s->strings[1];
-	s->login.user = s->strings[2];
-	s->login.ca_file = s->strings[3];
-	s->login.password = buf_span(&s->password);
-	return rc;
-}
-
 enum err_code imap_sink_into(struct item_sink *base, const char *folder, struct err *e)
 {
 	struct imap_sink *s = own(base);
@@ -755,7 +723,7 @@ enum err_code imap_sink_open(const struct imap_login *login, const struct imap_s
 	s->flags_only = o->flags_only;
 	s->verify_percent = o->verify_percent;
 	s->body.max = s->converted.max = 8 * MIB;
-	rc = keep_login(s, login, e);
+	rc = imap_login_keep(login, s->strings, &s->password, &s->login, e);
 	if (!rc)
 		rc = imap_sink_into(base, o->into, e);
 	if (!rc)

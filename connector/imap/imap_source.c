@@ -468,39 +468,6 @@ static const struct item_source_ops imap_ops = {
 	.free = source_free,
 };
 
-static enum err_code keep_string(char **to, const char *from, struct err *e)
-{
-	size_t n = strlen(from) + 1;
-
-	*to = mem_alloc(n);
-	if (!*to)
-		return err_no_memory(e, n);
-	memcpy(*to, from, n);
-	return ERR_OK;
-}
-
-static enum err_code keep_login(struct imap_source *s, const struct imap_login *from, struct imap_login *own,
-                                struct err *e)
-{
-	enum err_code rc = keep_string(&s->strings[0], from->host, e);
-
-	*own = *from;
-	if (!rc)
-		rc = keep_string(&s->strings[1], from->port, e);
-	if (!rc)
-		rc = keep_string(&s->strings[2], from->user, e);
-	if (!rc && from->ca_file)
-		rc = keep_string(&s->strings[3], from->ca_file, e);
-	if (!rc)
-		rc = buf_append(&s->password, from->password, e);
-	own->host = s->strings[0];
-	own->port = s->strings[1];
-	own->user = s->strings[2];
-	own->ca_file = s->strings[3];
-	own->password = buf_span(&s->password);
-	return rc;
-}
-
 enum err_code imap_source_open(const struct imap_login *login, struct item_source **out, struct err *e)
 {
 	struct imap_source *s = mem_zalloc(1, sizeof *s);
@@ -516,7 +483,7 @@ enum err_code imap_source_open(const struct imap_login *login, struct item_sourc
 	/* What stands in for a connection is one. */
 	if (login->transport)
 		s->lanes_max = 1;
-	rc = keep_login(s, login, &s->login, e);
+	rc = imap_login_keep(login, s->strings, &s->password, &s->login, e);
 	if (!rc)
 		rc = lane_open(s, e);
 	if (rc) {
