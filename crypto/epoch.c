@@ -17,7 +17,11 @@ static enum err_code with_room(const struct keys *k, struct keys **out, struct e
 	enum err_code rc;
 
 	if (shape.epochs == EPOCHS_MAX)
-		return err_set(e, ERR_LIMIT, "a repository has at most %d epochs of keys", EPOCHS_MAX);
+		return err_set(
+		        e, ERR_LIMIT,
+		        "its keys were rotated %d times, and more epochs of keys it cannot hold; mailhold copy into a "
+		        "new repository begins anew",
+		        EPOCHS_MAX - 1);
 	shape.epochs++;
 	rc = keys_alloc(shape, &got, e);
 	if (rc)
