@@ -1,174 +1,73 @@
-/* store: opening a folder store, and the folders inside it. */
-#include "store_internal.h"
-#include "base/file.h"
-#include "base/hash.h"
+/* store: the door. Finds the kind of store that a URL names, and checks names once for all kinds. */
+#include "store.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "store/contract/contract.h"
+#include "store/folder/folder.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+static const struct store_kind *const kinds[] = { &store_folder };
 
-#define FOLDER_MODE 0700
-
-/* The path in URL, or NULL (and E set) for a place that this store does not reach. */
-static const char *path_of(const char *url, struct err *e)
+static bool has_scheme(const char *url)
 {
-	const char *path = strncmp(url, "file:", 5) == 0 ? url + 5 : url;
 	size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyz0123456789+.-");
 
-	if (path == url && scheme && strncmp(url + scheme, "://", 3) == 0) {
-		err_set(e, ERR_UNSUPPORTED, "there is no store of kind '%.*s'", scheme > 20 ? 20 : (int)scheme, url);
-		return NULL;
-	}
-	if (!*path) {
-		err_set(e, ERR_USAGE, "the place of the repository is empty");
-		return NULL;
-	}
-	return path;
+	return scheme && strncmp(url + scheme, "://", 3) == 0;
 }
 
-static enum err_code open_root(const char *url, const char *path, int fd, struct store **out, struct err *e)
+static const struct store_kind *kind_of(const char *url, struct err *e)
 {
-	size_t url_bytes = strlen(url) + 1;
-	struct store *s = mem_zalloc(1, sizeof *s);
-	char *copy = mem_alloc(url_bytes);
-
-	if (!s || !copy) {
-		mem_free(s);
-		mem_free(copy);
-		close(fd);
-		return err_no_memory(e, sizeof *s + url_bytes);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (kinds[i]->prefix && strncmp(url, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)
+			return kinds[i];
+	if (has_scheme(url)) {
+		err_set(e, ERR_UNSUPPORTED, "there is no store of kind '%.*s'", (int)strcspn(url, ":"), url);
+		return NULL;
 	}
-	memcpy(copy, url, url_bytes);
-	s->url = copy;
-	s->path = copy + (path - url);
-	s->root_fd = fd;
-	fd_cache_init(&s->fds);
-	pthread_mutex_init(&s->folders.lock, NULL);
-	*out = s;
+	return &store_folder;
+}
+
+static enum err_code open_as(const char *url, bool create, struct store **out, struct err *e)
+{
+	const struct store_kind *kind = kind_of(url, e);
+	size_t bytes = strlen(url) + 1;
+	enum err_code rc;
+	char *copy;
+
+	if (!kind)
+		return e->code;
+	copy = mem_alloc(bytes);
+	if (!copy)
+		return err_no_memory(e, bytes);
+	memcpy(copy, url, bytes);
+	rc = create ? kind->create(copy, out, e) : kind->open(copy, out, e);
+	if (rc) {
+		mem_free(copy);
+		return rc;
+	}
+	(*out)->kind = kind;
+	(*out)->url = copy;
 	return ERR_OK;
 }
 
 enum err_code store_open(const char *url, struct store **out, struct err *e)
 {
-	const char *path = path_of(url, e);
-	int fd;
-
-	if (!path)
-		return e->code;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		if (err_sys(e, errno, "cannot open %s", path) == ERR_NOT_FOUND)
-			e->code = ERR_NO_REPOSITORY;
-		return e->code;
-	}
-	return open_root(url, path, fd, out, e);
-}
-
-/* What may lie in a folder that counts as empty: a file system's own folder, and tmp/ of an init that was cut off. */
-static bool counts_as_nothing(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0 ||
-	       strcmp(name, TEMP_FOLDER) == 0;
-}
-
-static enum err_code check_empty(int root_fd, const char *path, struct err *e)
-{
-	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
-	enum err_code rc = ERR_OK;
-	struct dirent *entry;
-
-	if (!folder) {
-		rc = err_sys(e, errno, "cannot list %s", path);
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	errno = 0;
-	while (!rc && (entry = readdir(folder)))
-		if (!counts_as_nothing(entry->d_name))
-			rc = err_set(e, ERR_EXISTS, "%s is not empty: a new repository needs a folder of its own",
-			             path);
-	if (!rc && errno)
-		rc = err_sys(e, errno, "cannot list %s", path);
-	closedir(folder);
-	return rc;
-}
-
-/*
- * The folders above the root may be new as well: sync upwards to the top of the file system. Best effort above the
- * root itself, for we may not be allowed to open what is there.
- */
-static enum err_code sync_upwards(int root_fd, const char *path, struct err *e)
-{
-	struct stat st, above_st;
-	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL) || fstat(fd, &st) != 0) {
-		enum err_code rc = err_sys(e, errno, "cannot sync %s", path);
-
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	for (;;) {
-		int above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		close(fd);
-		if (above < 0)
-			return ERR_OK;
-		fd = above;
-		if (fstat(fd, &above_st) != 0 || above_st.st_dev != st.st_dev || above_st.st_ino == st.st_ino)
-			break;
-		(void)fsync(fd);
-		st = above_st;
-	}
-	close(fd);
-	return ERR_OK;
+	return open_as(url, false, out, e);
 }
 
 enum err_code store_create(const char *url, struct store **out, struct err *e)
 {
-	const char *path = path_of(url, e);
-	enum err_code rc;
-	int fd;
-
-	if (!path)
-		return e->code;
-	rc = file_make_folders(path, FOLDER_MODE, e);
-	if (rc) {
-		/* A file in the way is no missing repository. */
-		if (rc == ERR_NOT_FOUND)
-			rc = e->code = ERR_IO;
-		return rc;
-	}
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, errno, "cannot open %s", path);
-	rc = check_empty(fd, path, e);
-	if (!rc && mkdirat(fd, TEMP_FOLDER, FOLDER_MODE) != 0 && errno != EEXIST)
-		rc = err_sys(e, errno, "cannot create a folder in %s", path);
-	if (!rc)
-		rc = sync_upwards(fd, path, e);
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-	return open_root(url, path, fd, out, e);
+	return open_as(url, true, out, e);
 }
 
 void store_free(struct store **s)
 {
+	char *url;
+
 	if (!*s)
 		return;
-	fd_cache_release(&(*s)->fds);
-	pthread_mutex_destroy(&(*s)->folders.lock);
-	close((*s)->root_fd);
-	mem_free((*s)->url);
-	mem_free(*s);
+	url = (*s)->url;
+	(*s)->kind->free(*s);
+	mem_free(url);
 	*s = NULL;
 }
 
@@ -177,110 +76,119 @@ const char *store_url(const struct store *s)
 	return s->url;
 }
 
-enum err_code write_failed(struct store *s, int sys_errno, const char *doing, const char *name, struct err *e)
+static enum err_code check_name(const char *name, struct err *e)
 {
-	enum err_code rc;
+	if (store_name_ok(name))
+		return ERR_OK;
+	return err_set(e, ERR_USAGE, "'%s' cannot be the name of an object",
+	               text_name(span_of(name, strnlen(name, STORE_NAME_MAX + 1))).text);
+}
 
-	if (sys_errno == ENOSPC || sys_errno == EDQUOT)
-		return err_sys(e, sys_errno, "no room is left on the disk that holds %s", s->path);
-	rc = err_sys(e, sys_errno, "cannot %s %s%s%s", doing, s->path, name ? "/" : "", name ? name : "");
-	/* While writing, a missing folder is a broken store, not an absent object. */
-	if (rc == ERR_NOT_FOUND)
-		rc = e->code = ERR_IO;
+enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e)
+{
+	enum err_code rc = check_name(name, e);
+
+	return rc ? rc : s->kind->put(s, name, bytes, e);
+}
+
+enum err_code store_get(struct store *s, const char *name, size_t max, struct buf *out, struct err *e)
+{
+	size_t start = out->len;
+	enum err_code rc = check_name(name, e);
+
+	if (!rc)
+		rc = s->kind->get(s, name, max, out, e);
+	if (rc)
+		out->len = start;
 	return rc;
 }
 
-/* ---- folders ---- */
-
-static uint64_t folder_hash(struct span folder)
+enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len, uint8_t *dst,
+                              struct err *e)
 {
-	uint64_t hash = hash64(folder);
+	enum err_code rc = check_name(name, e);
 
-	return hash ? hash : 1;
+	return rc ? rc : s->kind->get_range(s, name, offset, len, dst, e);
 }
 
-static bool folder_known(struct folder_set *set, uint64_t hash)
+enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e)
 {
-	bool known = false;
+	enum err_code rc = check_name(name, e);
 
-	pthread_mutex_lock(&set->lock);
-	for (size_t i = hash % FOLDERS_KNOWN; set->hashes[i] && !known; i = (i + 1) % FOLDERS_KNOWN)
-		known = set->hashes[i] == hash;
-	pthread_mutex_unlock(&set->lock);
-	return known;
+	return rc ? rc : s->kind->size(s, name, bytes, e);
 }
 
-static void folder_learn(struct folder_set *set, uint64_t hash)
+enum err_code store_delete(struct store *s, const char *name, struct err *e)
 {
-	size_t i = hash % FOLDERS_KNOWN;
+	enum err_code rc = check_name(name, e);
 
-	pthread_mutex_lock(&set->lock);
-	if (set->used >= FOLDERS_KNOWN / 4 * 3) {
-		memset(set->hashes, 0, sizeof set->hashes); /* only a cache: a few calls more */
-		set->used = 0;
-	}
-	while (set->hashes[i] && set->hashes[i] != hash)
-		i = (i + 1) % FOLDERS_KNOWN;
-	if (!set->hashes[i])
-		set->used++;
-	set->hashes[i] = hash;
-	pthread_mutex_unlock(&set->lock);
+	return rc ? rc : s->kind->delete (s, name, e);
 }
 
-static enum err_code sync_at(struct store *s, const char *folder, struct err *e)
+void store_drop_empty_folder(struct store *s, const char *folder)
 {
-	int fd = openat(s->root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int seen = 0;
-
-	if (fd < 0)
-		return write_failed(s, errno, "open", folder, e);
-	/* Some file systems cannot sync folders and say EINVAL; there is nothing more to be had there. */
-	if (fsync(fd) != 0 && errno != EINVAL)
-		seen = errno;
-	close(fd);
-	return seen ? write_failed(s, seen, "sync", folder, e) : ERR_OK;
+	if (store_name_ok(folder) && s->kind->drop_empty_folder)
+		s->kind->drop_empty_folder(s, folder);
 }
 
-/* The part of NAME above its last '/', or "." for the root. */
-static const char *folder_above(const char *name, char out[STORE_NAME_MAX + 1])
+enum err_code store_sync(struct store *s, const char *name, struct err *e)
 {
-	const char *slash = strrchr(name, '/');
-	size_t len = slash ? (size_t)(slash - name) : 0;
+	enum err_code rc = check_name(name, e);
 
-	if (!slash)
-		return ".";
-	memcpy(out, name, len);
-	out[len] = 0;
-	return out;
+	return rc || !s->kind->sync ? rc : s->kind->sync(s, name, e);
 }
 
-enum err_code folder_sync(struct store *s, const char *name, struct err *e)
+enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx, struct err *e)
 {
-	char above[STORE_NAME_MAX + 1];
+	enum err_code rc = *folder ? check_name(folder, e) : ERR_OK;
 
-	return sync_at(s, folder_above(name, above), e);
+	return rc ? rc : s->kind->list(s, folder, visit, ctx, e);
 }
 
-enum err_code folders_for(struct store *s, const char *name, bool without_cache, struct err *e)
+enum err_code store_draft_open(struct store *s, struct store_draft **out, struct err *e)
 {
-	char folder[STORE_NAME_MAX + 1];
+	enum err_code rc = s->kind->draft_open(s, out, e);
 
-	for (const char *end = strchr(name, '/'); end; end = strchr(end + 1, '/')) {
-		size_t len = (size_t)(end - name);
-		uint64_t hash = folder_hash(span_of(name, len));
-		enum err_code rc;
+	if (!rc)
+		(*out)->store = s;
+	return rc;
+}
 
-		if (!without_cache && folder_known(&s->folders, hash))
-			continue;
-		memcpy(folder, name, len);
-		folder[len] = 0;
-		if (mkdirat(s->root_fd, folder, FOLDER_MODE) != 0 && errno != EEXIST)
-			return write_failed(s, errno, "create folder", folder, e);
-		/* Also when it was there: whoever made it may not have lived to sync it. */
-		rc = folder_sync(s, folder, e);
-		if (rc)
-			return rc;
-		folder_learn(&s->folders, hash);
-	}
-	return ERR_OK;
+enum err_code store_draft_write(struct store_draft *d, struct span bytes, struct err *e)
+{
+	return d->store->kind->draft_write(d, bytes, e);
+}
+
+void store_draft_hint(struct store_draft *d)
+{
+	if (d->store->kind->draft_hint)
+		d->store->kind->draft_hint(d);
+}
+
+enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e)
+{
+	enum err_code rc = check_name(name, e);
+
+	if (!rc)
+		rc = (*d)->store->kind->draft_commit(*d, name, e);
+	store_draft_free(d);
+	return rc;
+}
+
+enum err_code store_draft_put_back(struct store_draft **d, const char *name, char *kept, struct err *e)
+{
+	enum err_code rc = check_name(name, e);
+
+	if (!rc)
+		rc = (*d)->store->kind->draft_put_back(*d, name, kept, e);
+	store_draft_free(d);
+	return rc;
+}
+
+void store_draft_free(struct store_draft **d)
+{
+	if (!*d)
+		return;
+	(*d)->store->kind->draft_free(*d);
+	*d = NULL;
 }

@@ -18,7 +18,7 @@
 
 #include "base/file.h"
 #include "store/store.h"
-#include "store/store_internal.h"
+#include "store/folder/folder_internal.h"
 
 static struct err err;
 static char root[64];
@@ -161,7 +161,7 @@ static void objects_are_private_files_and_leave_nothing_in_tmp(void **state)
 
 		snprintf(place, sizeof place, "%s/%zu", root, i);
 		OK(store_create(place, &s, &err));
-		atomic_store(&s->create_way, (int)ways[i]);
+		atomic_store(&folder_of(s)->create_way, (int)ways[i]);
 		OK(store_put(s, "key/aa", SPAN_LIT("x"), &err));
 		FAILS(ERR_EXISTS, store_put(s, "key/aa", SPAN_LIT("y"), &err));
 		OK(store_draft_open(s, &d, &err));
@@ -187,11 +187,11 @@ static void this_file_system_is_probed_once_and_nothing_remains(void **state)
 
 	(void)state;
 	OK(store_create(root, &s, &err));
-	assert_int_equal(atomic_load(&s->create_way), CREATE_UNKNOWN);
+	assert_int_equal(atomic_load(&folder_of(s)->create_way), CREATE_UNKNOWN);
 	OK(store_put(s, "a", SPAN_EMPTY, &err));
-	assert_int_not_equal(atomic_load(&s->create_way), CREATE_UNKNOWN);
+	assert_int_not_equal(atomic_load(&folder_of(s)->create_way), CREATE_UNKNOWN);
 	assert_int_equal(entries_in("tmp"), 0);
-	atomic_store(&s->create_way, CREATE_NONE);
+	atomic_store(&folder_of(s)->create_way, CREATE_NONE);
 	FAILS(ERR_UNSUPPORTED, store_put(s, "b", SPAN_EMPTY, &err));
 	store_free(&s);
 }
@@ -241,7 +241,7 @@ static void folders_that_were_removed_are_made_again(void **state)
 		char name[32];
 
 		OK(store_create(in_root("r"), &s, &err));
-		atomic_store(&s->create_way, (int)ways[i]);
+		atomic_store(&folder_of(s)->create_way, (int)ways[i]);
 		snprintf(name, sizeof name, "pack/aa/%zu", i);
 		OK(store_put(s, name, SPAN_EMPTY, &err));
 		OK(file_remove_tree(in_root("r/pack"), &err));
@@ -306,7 +306,7 @@ static void a_plain_user_without_core_dumps_can_write(void **state)
 			_exit(9);
 		if (store_create(root, &s, &err) || store_put(s, "pack/aa/x", SPAN_LIT("x"), &err))
 			_exit(1);
-		way = atomic_load(&s->create_way);
+		way = atomic_load(&folder_of(s)->create_way);
 		store_free(&s);
 		_exit(way == CREATE_TMPFILE || way == CREATE_LINK ? 0 : 2);
 	}

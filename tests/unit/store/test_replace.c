@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "store/store_internal.h"
+#include "store/folder/folder_internal.h"
 
 static struct err err;
 static char folder[64];
@@ -104,7 +104,7 @@ static void every_way_of_creating_can_put_back(void **state)
 	for (int way = CREATE_TMPFILE; way <= CREATE_RENAME; way++) {
 		static const char *const texts[] = { "", "unnamed", "link", "rename" };
 
-		store->create_way = way;
+		folder_of(store)->create_way = way;
 		OK(put_back(NAME, texts[way], kept));
 		assert_holds(NAME, texts[way]);
 		if (way != CREATE_TMPFILE)

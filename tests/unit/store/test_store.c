@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/store.h"
-#include "store/store_internal.h"
+#include "store/folder/folder_internal.h"
 
 struct opener {
 	const char *name;
@@ -41,7 +41,7 @@ static enum err_code folder_with(enum create_way way, bool fresh, const char *pl
 	enum err_code rc = fresh ? store_create(place, out, e) : store_open(place, out, e);
 
 	if (!rc && way)
-		atomic_store(&(*out)->create_way, (int)way);
+		atomic_store(&folder_of(*out)->create_way, (int)way);
 	return rc;
 }
 

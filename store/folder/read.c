@@ -1,5 +1,5 @@
 /* read: getting, listing, deleting and syncing what is there. */
-#include "store_internal.h"
+#include "folder_internal.h"
 #include "base/file.h"
 
 #include <dirent.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Opens a plain file. O_NONBLOCK keeps a planted pipe from holding us; it means nothing for plain files. */
-static enum err_code object_open(struct store *s, const char *name, int *fd_out, uint64_t *bytes, struct err *e)
+static enum err_code object_open(struct folder *s, const char *name, int *fd_out, uint64_t *bytes, struct err *e)
 {
 	int fd = openat(s->root_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -35,16 +35,14 @@ static enum err_code object_open(struct store *s, const char *name, int *fd_out,
 	return rc;
 }
 
-enum err_code store_get(struct store *s, const char *name, size_t max, struct buf *out, struct err *e)
+enum err_code folder_get(struct store *base, const char *name, size_t max, struct buf *out, struct err *e)
 {
-	size_t start = out->len;
+	struct folder *s = folder_of(base);
 	uint64_t bytes;
-	enum err_code rc = name_check(name, e);
 	uint8_t *at = NULL;
 	int fd = -1;
+	enum err_code rc = object_open(s, name, &fd, &bytes, e);
 
-	if (!rc)
-		rc = object_open(s, name, &fd, &bytes, e);
 	if (rc)
 		return rc;
 	if (bytes > max)
@@ -54,13 +52,11 @@ enum err_code store_get(struct store *s, const char *name, size_t max, struct bu
 		rc = buf_extend(out, (size_t)bytes, &at, e);
 	if (!rc && bytes)
 		rc = file_read_at(fd, name, 0, at, (size_t)bytes, e);
-	if (rc)
-		out->len = start;
 	close(fd);
 	return rc;
 }
 
-static enum err_code range_read(struct store *s, const char *name, int fd, uint64_t offset, size_t len, uint8_t *dst,
+static enum err_code range_read(struct folder *s, const char *name, int fd, uint64_t offset, size_t len, uint8_t *dst,
                                 struct err *e)
 {
 	if (offset > INT64_MAX || len > INT64_MAX - offset)
@@ -69,16 +65,15 @@ static enum err_code range_read(struct store *s, const char *name, int fd, uint6
 	return file_read_at(fd, name, offset, dst, len, e);
 }
 
-enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len, uint8_t *dst,
-                              struct err *e)
+enum err_code folder_get_range(struct store *base, const char *name, uint64_t offset, size_t len, uint8_t *dst,
+                               struct err *e)
 {
+	struct folder *s = folder_of(base);
 	struct fd_slot *slot;
+	enum err_code rc;
 	uint64_t bytes;
-	enum err_code rc = name_check(name, e);
 	int fd = -1;
 
-	if (rc)
-		return rc;
 	slot = fd_cache_take(&s->fds, name);
 	if (slot) {
 		rc = range_read(s, name, slot->fd, offset, len, dst, e);
@@ -99,13 +94,11 @@ enum err_code store_get_range(struct store *s, const char *name, uint64_t offset
 	return rc;
 }
 
-enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e)
+enum err_code folder_size(struct store *base, const char *name, uint64_t *bytes, struct err *e)
 {
-	enum err_code rc = name_check(name, e);
+	struct folder *s = folder_of(base);
 	struct stat st;
 
-	if (rc)
-		return rc;
 	if (fstatat(s->root_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return err_sys(e, errno, "cannot look at %s/%s", s->path, name);
 	if (S_ISDIR(st.st_mode))
@@ -116,12 +109,11 @@ enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, str
 	return ERR_OK;
 }
 
-enum err_code store_delete(struct store *s, const char *name, struct err *e)
+enum err_code folder_delete(struct store *base, const char *name, struct err *e)
 {
-	enum err_code rc = name_check(name, e);
+	struct folder *s = folder_of(base);
+	enum err_code rc = ERR_OK;
 
-	if (rc)
-		return rc;
 	/* Not synced: a delete that a power cut takes back is deleted again by the next prune. */
 	if (unlinkat(s->root_fd, name, 0) != 0 && errno != ENOENT && errno != ENOTDIR && errno != EISDIR)
 		rc = err_sys(e, errno, "cannot delete %s/%s", s->path, name);
@@ -130,22 +122,18 @@ enum err_code store_delete(struct store *s, const char *name, struct err *e)
 	return rc;
 }
 
-void store_drop_empty_folder(struct store *s, const char *folder)
+void folder_drop_empty(struct store *base, const char *folder)
 {
-	struct err ignored;
-
-	if (!name_check(folder, &ignored))
-		(void)!unlinkat(s->root_fd, folder, AT_REMOVEDIR);
+	(void)!unlinkat(folder_of(base)->root_fd, folder, AT_REMOVEDIR);
 }
 
-enum err_code store_sync(struct store *s, const char *name, struct err *e)
+enum err_code folder_sync_object(struct store *base, const char *name, struct err *e)
 {
-	enum err_code rc = name_check(name, e);
+	struct folder *s = folder_of(base);
 	uint64_t bytes;
 	int fd = -1;
+	enum err_code rc = object_open(s, name, &fd, &bytes, e);
 
-	if (!rc)
-		rc = object_open(s, name, &fd, &bytes, e);
 	if (rc)
 		return rc;
 	if (fsync(fd) != 0)
@@ -160,7 +148,7 @@ enum err_code store_sync(struct store *s, const char *name, struct err *e)
 /* ---- listing ---- */
 
 struct walk {
-	struct store *store;
+	struct folder *store;
 	store_visit visit;
 	void *ctx;
 	size_t len; /* of name */
@@ -176,9 +164,9 @@ static enum err_code walk_entry(struct walk *w, int folder, const struct dirent 
 	struct stat st;
 
 	/* Not ours: other programs leave files in a folder, and that is no damage. */
-	if (!name_part_ok(span_of(entry->d_name, part)) || before + (before > 0) + part > STORE_NAME_MAX)
+	if (!store_name_part_ok(span_of(entry->d_name, part)) || before + (before > 0) + part > STORE_NAME_MAX)
 		return ERR_OK;
-	if (before == 0 && strcmp(entry->d_name, TEMP_FOLDER) == 0)
+	if (before == 0 && strcmp(entry->d_name, STORE_TEMP_FOLDER) == 0)
 		return ERR_OK;
 	if (entry->d_type != DT_REG && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
 		return ERR_OK;
@@ -230,17 +218,10 @@ static enum err_code walk_folder(struct walk *w, int parent, const char *leaf, s
 	return rc;
 }
 
-enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx, struct err *e)
+enum err_code folder_list(struct store *base, const char *folder, store_visit visit, void *ctx, struct err *e)
 {
-	struct walk w = { .store = s, .visit = visit, .ctx = ctx };
-	enum err_code rc;
+	struct walk w = { .store = folder_of(base), .visit = visit, .ctx = ctx, .len = strlen(folder) };
 
-	if (!*folder)
-		return walk_folder(&w, s->root_fd, ".", e);
-	rc = name_check(folder, e);
-	if (rc)
-		return rc;
-	w.len = strlen(folder);
 	memcpy(w.name, folder, w.len + 1);
-	return walk_folder(&w, s->root_fd, folder, e);
+	return walk_folder(&w, w.store->root_fd, *folder ? folder : ".", e);
 }

@@ -1,5 +1,5 @@
 /* draft: an object that grows in pieces and has no name until it is whole. */
-#include "store_internal.h"
+#include "folder_internal.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -12,8 +12,9 @@
 #define GATHER_BYTES (64 * KIB)
 #define HINT_UNIT    4096
 
-struct store_draft {
-	struct store *store;
+struct folder_draft {
+	struct store_draft base;
+	struct folder *store;
 	struct fresh fresh;
 	uint64_t written; /* bytes that the file holds */
 	uint64_t hinted;  /* bytes whose writing back was started, a multiple of HINT_UNIT */
@@ -22,9 +23,15 @@ struct store_draft {
 	uint8_t gather[GATHER_BYTES];
 };
 
-enum err_code store_draft_open(struct store *s, struct store_draft **out, struct err *e)
+static struct folder_draft *draft_of(struct store_draft *d)
 {
-	struct store_draft *d = mem_alloc(sizeof *d);
+	return (struct folder_draft *)d;
+}
+
+enum err_code folder_draft_open(struct store *base, struct store_draft **out, struct err *e)
+{
+	struct folder *s = folder_of(base);
+	struct folder_draft *d = mem_alloc(sizeof *d);
 	enum err_code rc;
 
 	if (!d)
@@ -39,12 +46,12 @@ enum err_code store_draft_open(struct store *s, struct store_draft **out, struct
 		mem_free(d);
 		return rc;
 	}
-	*out = d;
+	*out = &d->base;
 	return ERR_OK;
 }
 
 /* Writes what was gathered and then BYTES, in one call as a rule. */
-static enum err_code flush(struct store_draft *d, struct span bytes, struct err *e)
+static enum err_code flush(struct folder_draft *d, struct span bytes, struct err *e)
 {
 	struct span gathered = span_of(d->gather, d->gathered);
 
@@ -69,8 +76,10 @@ static enum err_code flush(struct store_draft *d, struct span bytes, struct err 
 	return ERR_OK;
 }
 
-enum err_code store_draft_write(struct store_draft *d, struct span bytes, struct err *e)
+enum err_code folder_draft_write(struct store_draft *base, struct span bytes, struct err *e)
 {
+	struct folder_draft *d = draft_of(base);
+
 	if (d->broken)
 		return err_set(e, ERR_STATE, "an earlier write of this object failed");
 	if (bytes.len >= GATHER_BYTES / 2 || bytes.len > GATHER_BYTES - d->gathered)
@@ -81,8 +90,9 @@ enum err_code store_draft_write(struct store_draft *d, struct span bytes, struct
 	return ERR_OK;
 }
 
-void store_draft_hint(struct store_draft *d)
+void folder_draft_hint(struct store_draft *base)
 {
+	struct folder_draft *d = draft_of(base);
 	uint64_t whole = d->written / HINT_UNIT * HINT_UNIT; /* the last page would be written twice */
 
 	if (whole <= d->hinted)
@@ -92,44 +102,40 @@ void store_draft_hint(struct store_draft *d)
 	d->hinted = whole;
 }
 
-enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e)
+/* What was gathered goes out; ERR_STATE when the file is not what was written. */
+static enum err_code finish(struct folder_draft *d, struct err *e)
 {
-	enum err_code rc = name_check(name, e);
-
-	if (!rc && (*d)->broken)
-		rc = err_set(e, ERR_STATE, "an earlier write of this object failed");
-	if (!rc)
-		rc = flush(*d, SPAN_EMPTY, e);
-	if (!rc)
-		rc = fresh_commit((*d)->store, &(*d)->fresh, name, e);
-	store_draft_free(d);
-	return rc;
+	if (d->broken)
+		return err_set(e, ERR_STATE, "an earlier write of this object failed");
+	return flush(d, SPAN_EMPTY, e);
 }
 
-enum err_code store_draft_put_back(struct store_draft **d, const char *name, char *kept, struct err *e)
+enum err_code folder_draft_commit(struct store_draft *base, const char *name, struct err *e)
 {
-	struct store *s = (*d)->store;
-	enum err_code rc = name_check(name, e);
+	struct folder_draft *d = draft_of(base);
+	enum err_code rc = finish(d, e);
 
-	if (!rc && (*d)->broken)
-		rc = err_set(e, ERR_STATE, "an earlier write of this object failed");
-	if (!rc)
-		rc = flush(*d, SPAN_EMPTY, e);
+	return rc ? rc : fresh_commit(d->store, &d->fresh, name, e);
+}
+
+enum err_code folder_draft_put_back(struct store_draft *base, const char *name, char *kept, struct err *e)
+{
+	struct folder_draft *d = draft_of(base);
+	enum err_code rc = finish(d, e);
+
 	if (!rc && kept)
-		rc = keep_damaged(s, name, kept, e);
+		rc = keep_damaged(d->store, name, kept, e);
 	if (!rc)
-		rc = fresh_replace(s, &(*d)->fresh, name, e);
+		rc = fresh_replace(d->store, &d->fresh, name, e);
 	/* Also after a failure: what stands there is not known then. */
-	fd_cache_drop(&s->fds, name);
-	store_draft_free(d);
+	fd_cache_drop(&d->store->fds, name);
 	return rc;
 }
 
-void store_draft_free(struct store_draft **d)
+void folder_draft_free(struct store_draft *base)
 {
-	if (!*d)
-		return;
-	fresh_close((*d)->store, &(*d)->fresh);
-	mem_free(*d);
-	*d = NULL;
+	struct folder_draft *d = draft_of(base);
+
+	fresh_close(d->store, &d->fresh);
+	mem_free(d);
 }

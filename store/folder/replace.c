@@ -3,7 +3,7 @@
  * one rename, so that at every moment the name has the old object or the new one, and the old one has a second name
  * before. A killed run leaves at most a file in tmp/ and a second name under damaged/.
  */
-#include "store_internal.h"
+#include "folder_internal.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -17,10 +17,10 @@
 #define COPY_BYTES   (64 * KIB)
 #define SECTOR_BYTES 4096
 
-enum err_code fresh_replace(struct store *s, struct fresh *f, const char *name, struct err *e)
+enum err_code fresh_replace(struct folder *s, struct fresh *f, const char *name, struct err *e)
 {
 	enum err_code rc = folders_for(s, name, false, e);
-	char temp[TEMP_NAME_MAX];
+	char temp[STORE_TEMP_NAME_MAX];
 	int seen = 0;
 
 	if (rc)
@@ -29,7 +29,7 @@ enum err_code fresh_replace(struct store *s, struct fresh *f, const char *name, 
 		return write_failed(s, errno, "sync", name, e);
 	/* Only what has a name can be renamed over another; from then on fresh_close takes it away. */
 	if (!f->temp[0]) {
-		if (temp_name(temp) != 0)
+		if (!store_temp_name(temp))
 			return write_failed(s, errno, "put back", name, e);
 		if (!fresh_give_name(s, f, temp, &seen))
 			return write_failed(s, seen, "put back", name, e);
@@ -53,7 +53,7 @@ static void read_what_is_left(int fd, uint64_t offset, size_t len, uint8_t *dst)
 }
 
 /* On disks without links: a copy, sector by sector where that is all that can be had. */
-static enum err_code copy_damaged(struct store *s, const char *name, const char *kept, struct err *e)
+static enum err_code copy_damaged(struct folder *s, const char *name, const char *kept, struct err *e)
 {
 	uint8_t *piece = mem_alloc(COPY_BYTES);
 	int fd = openat(s->root_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -66,28 +66,28 @@ static enum err_code copy_damaged(struct store *s, const char *name, const char 
 	else if (fd < 0 || fstat(fd, &st) != 0)
 		rc = err_sys(e, errno, "cannot open %s/%s", s->path, name);
 	else
-		rc = store_draft_open(s, &d, e);
+		rc = folder_draft_open(&s->base, &d, e);
 	for (uint64_t at = 0; !rc && at < (uint64_t)st.st_size;) {
 		size_t n = num_min(COPY_BYTES, (size_t)((uint64_t)st.st_size - at));
 
 		if (pread(fd, piece, n, (off_t)at) != (ssize_t)n)
 			read_what_is_left(fd, at, n, piece);
-		rc = store_draft_write(d, span_of(piece, n), e);
+		rc = folder_draft_write(d, span_of(piece, n), e);
 		at += n;
 	}
 	if (!rc)
-		rc = store_draft_commit(&d, kept, e);
-	store_draft_free(&d);
+		rc = folder_draft_commit(d, kept, e);
+	if (d)
+		folder_draft_free(d);
 	if (fd >= 0)
 		close(fd);
 	mem_free(piece);
 	return rc;
 }
 
-enum err_code keep_damaged(struct store *s, const char *name, char kept[STORE_NAME_MAX + 1], struct err *e)
+enum err_code keep_damaged(struct folder *s, const char *name, char kept[STORE_NAME_MAX + 1], struct err *e)
 {
-	char there[STORE_NAME_MAX + 32];
-	char random[TEMP_NAME_MAX];
+	char there[STORE_NAME_MAX + 1];
 	bool links = atomic_load(&s->create_way) != CREATE_RENAME;
 	enum err_code rc;
 	struct stat st;
@@ -97,10 +97,7 @@ enum err_code keep_damaged(struct store *s, const char *name, char kept[STORE_NA
 		return errno == ENOENT ? ERR_OK : err_sys(e, errno, "cannot look at %s/%s", s->path, name);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_CORRUPT, "%s/%s is not a plain file", s->path, name);
-	if (temp_name(random) != 0)
-		return write_failed(s, errno, "keep", name, e);
-	snprintf(there, sizeof there, DAMAGED_FOLDER "/%s.%.8s", name, random + sizeof TEMP_FOLDER);
-	rc = name_check(there, e);
+	rc = store_damaged_name(name, there, e);
 	if (!rc)
 		rc = folders_for(s, there, true, e);
 	if (rc)

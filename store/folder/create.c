@@ -2,7 +2,7 @@
  * create: a file comes to be whole under a name that nobody had (rule A of the ledger; docs/order.md rule 1).
  * Bytes first, then the name, then the folder.
  */
-#include "store_internal.h"
+#include "folder_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,31 +27,19 @@ static struct fd_path fd_path(int fd)
 }
 
 /* tmp/ may have been lost on the way (copies without empty folders), so it is made when it is missed. */
-static int open_in_temp(struct store *s, const char *name, int flags, mode_t mode)
+static int open_in_temp(struct folder *s, const char *name, int flags, mode_t mode)
 {
 	int fd = openat(s->root_fd, name, flags | O_CLOEXEC, mode);
 
-	if (fd < 0 && errno == ENOENT && (mkdirat(s->root_fd, TEMP_FOLDER, 0700) == 0 || errno == EEXIST))
+	if (fd < 0 && errno == ENOENT && (mkdirat(s->root_fd, STORE_TEMP_FOLDER, 0700) == 0 || errno == EEXIST))
 		fd = openat(s->root_fd, name, flags | O_CLOEXEC, mode);
 	return fd;
 }
 
-/* A name that nobody else draws: the kernel's randomness, for forked and cloned machines would share a counter. */
-int temp_name(char out[TEMP_NAME_MAX])
+static int open_named(struct folder *s, char temp[STORE_TEMP_NAME_MAX])
 {
-	uint8_t random[12];
-	int used = snprintf(out, TEMP_NAME_MAX, TEMP_FOLDER "/");
-
-	if (getentropy(random, sizeof random) != 0)
-		return -1;
-	for (size_t i = 0; i < sizeof random; i++)
-		used += snprintf(out + used, TEMP_NAME_MAX - (size_t)used, "%02x", random[i]);
-	return 0;
-}
-
-static int open_named(struct store *s, char temp[TEMP_NAME_MAX])
-{
-	int fd = temp_name(temp) == 0 ? open_in_temp(s, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, OBJECT_MODE) : -1;
+	int fd =
+	        store_temp_name(temp) ? open_in_temp(s, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, OBJECT_MODE) : -1;
 
 	if (fd < 0)
 		temp[0] = 0;
@@ -68,7 +56,7 @@ bool link_missing(int sys_errno)
  * Gives F the name NAME. Whether that worked is told by the file, not by the answer: over NFS a repeated request
  * says EEXIST to the very client that won.
  */
-bool fresh_give_name(struct store *s, const struct fresh *f, const char *name, int *seen)
+bool fresh_give_name(struct folder *s, const struct fresh *f, const char *name, int *seen)
 {
 	struct stat mine, there;
 	int rc;
@@ -91,20 +79,21 @@ bool fresh_give_name(struct store *s, const struct fresh *f, const char *name, i
 }
 
 /* Tries a way out on an empty file. WORKS tells; an error only when the try could not be made. */
-static enum err_code try_way(struct store *s, enum create_way way, bool *works, struct err *e)
+static enum err_code try_way(struct folder *s, enum create_way way, bool *works, struct err *e)
 {
 	struct fresh f = { -1, way, "" };
-	char name[TEMP_NAME_MAX];
+	char name[STORE_TEMP_NAME_MAX];
 	int seen = 0;
 
 	*works = false;
-	f.fd = way == CREATE_TMPFILE ? open_in_temp(s, TEMP_FOLDER, O_TMPFILE | O_RDWR, OBJECT_MODE)
+	f.fd = way == CREATE_TMPFILE ? open_in_temp(s, STORE_TEMP_FOLDER, O_TMPFILE | O_RDWR, OBJECT_MODE)
 	                             : open_named(s, f.temp);
 	if (f.fd < 0) {
 		/* For O_TMPFILE any refusal means: not here. The named way tells what is really wrong. */
-		return way == CREATE_TMPFILE ? ERR_OK : write_failed(s, errno, "create a file in", TEMP_FOLDER, e);
+		return way == CREATE_TMPFILE ? ERR_OK
+		                             : write_failed(s, errno, "create a file in", STORE_TEMP_FOLDER, e);
 	}
-	if (temp_name(name) != 0)
+	if (!store_temp_name(name))
 		seen = errno;
 	else
 		*works = fresh_give_name(s, &f, name, &seen);
@@ -114,11 +103,11 @@ static enum err_code try_way(struct store *s, enum create_way way, bool *works, 
 		f.temp[0] = 0;
 	fresh_close(s, &f);
 	if (!*works && way != CREATE_TMPFILE && !link_missing(seen))
-		return write_failed(s, seen, "create a file in", TEMP_FOLDER, e);
+		return write_failed(s, seen, "create a file in", STORE_TEMP_FOLDER, e);
 	return ERR_OK;
 }
 
-static enum err_code find_way(struct store *s, enum create_way *out, struct err *e)
+static enum err_code find_way(struct folder *s, enum create_way *out, struct err *e)
 {
 	enum create_way way = (enum create_way)atomic_load(&s->create_way);
 	bool works = false;
@@ -146,22 +135,22 @@ static enum err_code find_way(struct store *s, enum create_way *out, struct err 
 	return ERR_OK;
 }
 
-enum err_code fresh_open(struct store *s, struct fresh *out, struct err *e)
+enum err_code fresh_open(struct folder *s, struct fresh *out, struct err *e)
 {
 	struct fresh f = FRESH_NONE;
 	enum err_code rc = find_way(s, &f.way, e);
 
 	if (rc)
 		return rc;
-	f.fd = f.way == CREATE_TMPFILE ? open_in_temp(s, TEMP_FOLDER, O_TMPFILE | O_RDWR, OBJECT_MODE)
+	f.fd = f.way == CREATE_TMPFILE ? open_in_temp(s, STORE_TEMP_FOLDER, O_TMPFILE | O_RDWR, OBJECT_MODE)
 	                               : open_named(s, f.temp);
 	if (f.fd < 0)
-		return write_failed(s, errno, "create a file in", TEMP_FOLDER, e);
+		return write_failed(s, errno, "create a file in", STORE_TEMP_FOLDER, e);
 	*out = f;
 	return ERR_OK;
 }
 
-void fresh_close(struct store *s, struct fresh *f)
+void fresh_close(struct folder *s, struct fresh *f)
 {
 	if (f->fd >= 0)
 		close(f->fd);
@@ -170,7 +159,7 @@ void fresh_close(struct store *s, struct fresh *f)
 	*f = FRESH_NONE;
 }
 
-enum err_code fresh_commit(struct store *s, struct fresh *f, const char *name, struct err *e)
+enum err_code fresh_commit(struct folder *s, struct fresh *f, const char *name, struct err *e)
 {
 	enum err_code rc = folders_for(s, name, false, e);
 	int seen = 0;
@@ -197,13 +186,12 @@ enum err_code fresh_commit(struct store *s, struct fresh *f, const char *name, s
 	return folder_sync(s, name, e);
 }
 
-enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e)
+enum err_code folder_put(struct store *base, const char *name, struct span bytes, struct err *e)
 {
+	struct folder *s = folder_of(base);
 	struct fresh f = FRESH_NONE;
-	enum err_code rc = name_check(name, e);
+	enum err_code rc = fresh_open(s, &f, e);
 
-	if (!rc)
-		rc = fresh_open(s, &f, e);
 	while (!rc && bytes.len) {
 		ssize_t n = write(f.fd, bytes.ptr, bytes.len);
 

@@ -1,4 +1,4 @@
-#include "store_internal.h"
+#include "folder_internal.h"
 #include "base/hash.h"
 
 #include <assert.h>
