@@ -124,6 +124,20 @@ enum err_code rate_parse(const char *text, uint64_t *out, struct err *e)
 	return ERR_OK;
 }
 
+enum err_code account_login(const struct account *a, const char *url, bool environment, struct server_login *login,
+                            struct secret **secret, struct err *e)
+{
+	enum err_code rc = login_of(a, login, e);
+
+	if (!rc)
+		rc = connector_login_check(url, login, e);
+	if (!rc && !login->token)
+		rc = get_secret(a, url, environment, secret, e);
+	if (!rc)
+		login->password = *secret ? secret_span(*secret) : SPAN_EMPTY;
+	return rc;
+}
+
 enum err_code account_source_open(const struct account *a, const char *url, bool environment, struct pace *pace,
                                   const volatile sig_atomic_t *stop, struct item_source **out, struct err *e)
 {
@@ -133,15 +147,10 @@ enum err_code account_source_open(const struct account *a, const char *url, bool
 
 	if (!connector_is_server(url))
 		return connector_source_open(url, out, e);
-	rc = login_of(a, &login, e);
-	if (!rc)
-		rc = connector_login_check(url, &login, e);
-	if (!rc && !login.token)
-		rc = get_secret(a, url, environment, &secret, e);
+	rc = account_login(a, url, environment, &login, &secret, e);
 	if (!rc) {
 		login.pace = pace;
 		login.stop = stop;
-		login.password = secret ? secret_span(secret) : SPAN_EMPTY;
 		rc = connector_server_open(url, &login, out, e);
 	}
 	secret_free(&secret);

@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "connector/connector.h"
+#include "crypto/crypto.h"
 
 /* What can be judged without asking for a secret and without connecting. ERR_USAGE names the account. */
 MUST_CHECK enum err_code account_check(const struct account *a, struct err *e);
@@ -17,6 +18,12 @@ MUST_CHECK enum err_code account_check(const struct account *a, struct err *e);
 MUST_CHECK enum err_code account_source_open(const struct account *a, const char *url, bool environment,
                                              struct pace *pace, const volatile sig_atomic_t *stop,
                                              struct item_source **out, struct err *e);
+/*
+ * What logs in to URL, a server, as A says; asks for the secret. LOGIN borrows from *SECRET, which is the caller's to free also after
+ * a failure, and from A.
+ */
+MUST_CHECK enum err_code account_login(const struct account *a, const char *url, bool environment,
+                                       struct server_login *login, struct secret **secret, struct err *e);
 /* "500K", "2M": bytes a second. */
 MUST_CHECK enum err_code rate_parse(const char *text, uint64_t *out, struct err *e);
 /* "password command", "keyring" …: for people. */

@@ -233,6 +233,18 @@ enum err_code cli_config(struct cli *c, struct err *e)
 	return c->config ? ERR_OK : config_open(c->g.config, &c->config, e);
 }
 
+enum err_code cli_account(struct cli *c, const char *word, const struct account **out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	*out = NULL;
+	if (!strpbrk(word, "/:"))
+		rc = cli_config(c, e);
+	if (!rc && c->config)
+		*out = config_find(c->config, word);
+	return rc;
+}
+
 enum err_code cli_need_url(struct cli *c, struct err *e)
 {
 	enum err_code rc;

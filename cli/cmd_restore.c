@@ -24,7 +24,8 @@ struct values {
 #define AT(field) offsetof(struct values, field)
 static const struct option_def options[] = {
 	{ 't', "to", OPTION_TEXT, "SINK",
-	  "where to put the items: a path, maildir:PATH, mbox:PATH, files:PATH, or imaps://USER@HOST", AT(to) },
+	  "where to put the items: a path, maildir:PATH, mbox:PATH, files:PATH, imaps://USER@HOST, or an account",
+	  AT(to) },
 	{ 0, "into", OPTION_TEXT, "FOLDER", "into this folder of SINK; . for SINK itself, also when it is not empty",
 	  AT(into) },
 	{ 0, "collision", OPTION_TEXT, "WHAT", "when something else has an item's place: skip (default), copy, replace",
@@ -46,6 +47,7 @@ static const struct option_def options[] = {
 struct restoring {
 	struct cli *c;
 	const struct values *v;
+	struct restore_target to;
 	struct place place;
 	struct view *view;
 	struct item_sink *sink;
@@ -118,7 +120,7 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	} known[] = { { "sample", 1 }, { "full", 100 }, { "none", 0 } };
 	const struct values *v = r->v;
 	const char *verify = v->verify ? v->verify : "sample";
-	bool server = connector_is_server(v->to), found = false;
+	bool server = connector_is_server(r->to.url), found = false;
 
 	if (!server && (v->flags_only || v->verify || v->undo))
 		return err_set(e, ERR_USAGE, "--%s is for a restore to a server",
@@ -133,7 +135,7 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	r->server.flags_only = v->flags_only;
 	if (!found)
 		return err_set(e, ERR_USAGE, "--verify is sample, full or none");
-	return server ? connector_server_check(v->to, e) : ERR_OK;
+	return server ? connector_server_check(r->to.url, e) : ERR_OK;
 }
 
 static enum err_code decode_options(struct restoring *r, struct restore_options *o, struct err *e)
@@ -211,7 +213,7 @@ static const char *world_of(struct view *v)
 static enum err_code open_sink(struct restoring *r, const char *into, struct err *e)
 {
 	struct sink_options o = { .into = into && *into ? into : NULL, .world_hint = r->world };
-	bool server = connector_is_server(r->v->to);
+	bool server = connector_is_server(r->to.url);
 	enum err_code rc;
 
 	if (r->sink && server)
@@ -219,8 +221,8 @@ static enum err_code open_sink(struct restoring *r, const char *into, struct err
 	if (r->sink)
 		r->sink->ops->free(&r->sink);
 	r->server.into = o.into;
-	rc = server ? target_sink_open(&r->v->target, r->v->to, &r->server, &r->sink, e)
-	            : connector_sink_open(r->v->to, &o, &r->sink, e);
+	rc = server ? target_sink_open(&r->to, &r->v->target, &r->server, &r->sink, e)
+	            : connector_sink_open(r->to.url, &o, &r->sink, e);
 	if (rc)
 		return rc;
 	r->sink->report = cli_report;
@@ -255,7 +257,7 @@ static enum err_code folder_taken(struct restoring *r, bool *out, struct err *e)
 
 	if (!rc)
 		rc = r->sink->ops->occupied(r->sink, out, e);
-	*out = *out || name_taken(r->v->to, r->into);
+	*out = *out || name_taken(r->to.url, r->into);
 	return rc;
 }
 
@@ -304,9 +306,9 @@ static enum err_code find_journal(struct restoring *r, struct err *e)
 	enum err_code rc;
 
 	repo_describe(r->c->repo, &info);
-	rc = restore_journal_open(&r->journal, &info.id, &view_snapshot(r->view)->id, r->v->to, e);
+	rc = restore_journal_open(&r->journal, &info.id, &view_snapshot(r->view)->id, r->to.url, e);
 	len = strlen(r->journal.file);
-	if (rc || len < 5 || !connector_is_server(r->v->to))
+	if (rc || len < 5 || !connector_is_server(r->to.url))
 		return rc;
 	snprintf(r->appended, sizeof r->appended, "%.*s.imap", (int)(len - 5), r->journal.file);
 	r->server.journal = r->appended;
@@ -324,7 +326,7 @@ static enum err_code find_target(struct restoring *r, bool plan_only, struct err
 			cli_note(r->c,
 			         "%s is not empty, so the items %s into its folder '%s' (--into . puts them there "
 			         "itself)",
-			         text_name(span_cstr(r->v->to)).text, plan_only ? "would go" : "go", r->into);
+			         text_name(span_cstr(r->to.url)).text, plan_only ? "would go" : "go", r->into);
 		if (!rc && !plan_only)
 			rc = restore_journal_save(&r->journal, r->into, e);
 	} else if (strcmp(r->v->into, ".") != 0) {
@@ -455,7 +457,7 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 	struct row row = row_new("summary");
 
 	row_cstr(&row, "snapshot", view_snapshot(r->view)->id_hex);
-	row_cstr(&row, "to", r->v->to);
+	row_cstr(&row, "to", r->to.url);
 	row_cstr(&row, "into", r->into);
 	row_bool(&row, "plan", plan_only);
 	row_number(&row, "collections", report->collections);
@@ -465,7 +467,7 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 	row_number(&row, "items_renamed", report->items_renamed);
 	row_number(&row, "items_clashed", report->items_clashed);
 	row_number(&row, "items_failed", report->items_failed);
-	if (connector_is_server(r->v->to)) {
+	if (connector_is_server(r->to.url)) {
 		row_number(&row, "items_missing", report->items_missing);
 		row_number(&row, "items_line_ends", report->items_line_ends);
 		row_number(&row, "items_mended", report->items_mended);
@@ -516,7 +518,7 @@ static enum err_code summary_words(struct restoring *r, const struct restore_rep
 	(void)e;
 	line_printf(l, "%s %s items (%s) to ", plan_only ? "would restore" : "restored",
 	            number_text(report->items_put).text, text_size(report->bytes_put).text);
-	line_safe(l, span_cstr(r->v->to));
+	line_safe(l, span_cstr(r->to.url));
 	if (*r->into) {
 		line_printf(l, ", folder '");
 		line_safe(l, span_cstr(r->into));
@@ -531,7 +533,7 @@ static enum err_code summary_words(struct restoring *r, const struct restore_rep
 	if (report->items_failed)
 		line_printf(l, ", %s failed", number_text(report->items_failed).text);
 	rc = line_put(l);
-	return rc || plan_only || !connector_is_server(r->v->to) ? rc : server_words(l, report);
+	return rc || plan_only || !connector_is_server(r->to.url) ? rc : server_words(l, report);
 }
 
 static enum err_code tell_summary(struct restoring *r, const struct restore_report *report, bool plan_only,
@@ -583,7 +585,7 @@ static enum err_code undo_words(struct restoring *r, const struct server_undo *d
 		struct row row = row_new("undo");
 
 		row_cstr(&row, "snapshot", view_snapshot(r->view)->id_hex);
-		row_cstr(&row, "to", r->v->to);
+		row_cstr(&row, "to", r->to.url);
 		row_bool(&row, "plan", plan);
 		row_number(&row, "items_removed", did->removed);
 		row_number(&row, "items_gone", did->gone);
@@ -593,7 +595,7 @@ static enum err_code undo_words(struct restoring *r, const struct server_undo *d
 	}
 	line_printf(l, "%s %s messages and %s empty folders from ", plan ? "would take" : "took",
 	            number_text(did->removed).text, number_text(did->folders).text);
-	line_safe(l, span_cstr(r->v->to));
+	line_safe(l, span_cstr(r->to.url));
 	if (did->gone)
 		line_printf(l, "; %s were there no more", number_text(did->gone).text);
 	if (did->kept)
@@ -608,7 +610,7 @@ static enum err_code undo(struct restoring *r, struct err *e)
 
 	if (r->place.has_collection)
 		return err_set(e, ERR_USAGE, "--undo takes away all that was restored of a snapshot; name it alone");
-	rc = target_undo(&r->v->target, r->v->to, *r->appended ? r->appended : NULL, r->server.plan_only, cli_report,
+	rc = target_undo(&r->to, &r->v->target, *r->appended ? r->appended : NULL, r->server.plan_only, cli_report,
 	                 r->c, &did, e);
 	cli_reports_end(r->c);
 	r->c->incomplete |= did.kept > 0;
@@ -645,9 +647,12 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 	if (!r.v->to)
 		return err_set(e, ERR_USAGE, "restore needs --to SINK");
-	rc = restore(&r, words->items[0], e);
+	rc = restore_target_find(c, r.v->to, &r.v->target, &r.to, e);
+	if (!rc)
+		rc = restore(&r, words->items[0], e);
 	if (r.sink)
 		r.sink->ops->free(&r.sink);
+	restore_target_release(&r.to);
 	view_free(&r.view);
 	place_release(&r.place);
 	restore_journal_release(&r.journal);

@@ -350,19 +350,6 @@ static enum err_code wanted_init(struct wanted *w, size_t count, struct err *e)
 	return ERR_OK;
 }
 
-/* An account of the configuration is meant by a word that could be no path and no URL. */
-static enum err_code configured(struct cli *c, const char *word, const struct account **out, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	*out = NULL;
-	if (!strpbrk(word, "/:"))
-		rc = cli_config(c, e);
-	if (!rc && c->config)
-		*out = config_find(c->config, word);
-	return rc;
-}
-
 static bool has_source_options(const struct values *v)
 {
 	return v->password_file || v->password_command || v->token_command || v->ca_file || v->auth || v->compress ||
@@ -448,7 +435,7 @@ static enum err_code want_words(struct cli *c, struct wanted *w, const struct va
 	for (size_t i = 0; !rc && i < words->count; i++) {
 		const struct account *a;
 
-		rc = configured(c, words->items[i], &a, e);
+		rc = cli_account(c, words->items[i], &a, e);
 		if (!rc)
 			rc = a ? want_account(w, i, v, a, base, e) : want_source(w, i, v, words->items[i], base, e);
 	}

@@ -99,6 +99,8 @@ MUST_CHECK enum err_code cli_go_on(struct err *e);
 
 /* Reads the configuration file into c->config, once. */
 MUST_CHECK enum err_code cli_config(struct cli *c, struct err *e);
+/* The account of the configuration that WORD names; NULL when it is none, or could be a path or a URL. */
+MUST_CHECK enum err_code cli_account(struct cli *c, const char *word, const struct account **out, struct err *e);
 /* The repository's URL from -r, MAILHOLD_REPOSITORY or the configuration into c->url. */
 MUST_CHECK enum err_code cli_need_url(struct cli *c, struct err *e);
 struct secret_options;

@@ -32,10 +32,22 @@ struct target_login {
 		        (offset) + offsetof(struct target_login, ca_file)                                              \
 	}
 
-/* Asks for the secret, connects and logs in. */
-MUST_CHECK enum err_code target_sink_open(const struct target_login *t, const char *url,
+/* What a word of the command line means as a target. */
+struct restore_target {
+	const char *url;               /* of a server, or whatever the word was; borrowed */
+	const struct account *account; /* whose place it is, when the word named one */
+	struct pace *pace;
+};
+struct cli;
+/* An account of the configuration (with its login, and its rate), or a place. ERR_USAGE when T goes with an account. */
+MUST_CHECK enum err_code restore_target_find(struct cli *c, const char *word, const struct target_login *t, struct restore_target *out,
+                                     struct err *e);
+void restore_target_release(struct restore_target *t);
+/* Asks for the secret, connects and logs in. What is opened is not used after restore_target_release. */
+MUST_CHECK enum err_code target_sink_open(const struct restore_target *to, const struct target_login *t,
                                           const struct server_sink_options *o, struct item_sink **out, struct err *e);
-MUST_CHECK enum err_code target_undo(const struct target_login *t, const char *url, const char *journal, bool plan_only,
-                                     item_report report, void *ctx, struct server_undo *out, struct err *e);
+MUST_CHECK enum err_code target_undo(const struct restore_target *to, const struct target_login *t, const char *journal,
+                                     bool plan_only, item_report report, void *ctx, struct server_undo *out,
+                                     struct err *e);
 
 #endif

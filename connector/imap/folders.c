@@ -18,6 +18,7 @@ struct listed {
 
 struct loading {
 	struct folders *to;
+	bool only_names;
 	struct listed one;
 	struct buf path, scratch;
 	struct idmap subscribed; /* hashes of raw names that LSUB told */
@@ -454,7 +455,9 @@ static enum err_code load_extras(struct loading *k, struct imap_client *c, struc
 
 	if (!(have & IMAP_LIST_STATUS) && (have & IMAP_CONDSTORE))
 		rc = ask_of_all(k, c, "STATUS", " (" STATUS_ITEMS " HIGHESTMODSEQ)", e);
-	if (!rc && (have & IMAP_ACL))
+	if (rc || k->only_names)
+		return rc;
+	if (have & IMAP_ACL)
 		rc = ask_of_all(k, c, "GETACL", "", e);
 	if (!rc && (have & IMAP_METADATA))
 		rc = ask_of_all(k, c, "GETMETADATA (DEPTH infinity)", " (/private /shared)", e);
@@ -517,9 +520,9 @@ static enum err_code load_prefix(struct folders *f, struct imap_client *c, struc
 	return rc;
 }
 
-enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e)
+static enum err_code load(struct imap_client *c, bool only_names, struct folders *out, struct err *e)
 {
-	struct loading k = { .to = out };
+	struct loading k = { .to = out, .only_names = only_names };
 	enum err_code rc;
 
 	*out = (struct folders){ .outline = OUTLINE_EMPTY };
@@ -536,6 +539,16 @@ enum err_code folders_load(struct imap_client *c, struct folders *out, struct er
 	buf_release(&k.scratch);
 	idmap_release(&k.subscribed);
 	return rc ? err_note(e, "while listing the folders") : ERR_OK;
+}
+
+enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e)
+{
+	return load(c, false, out, e);
+}
+
+enum err_code folders_load_names(struct imap_client *c, struct folders *out, struct err *e)
+{
+	return load(c, true, out, e);
 }
 
 void folders_release(struct folders *f)

@@ -26,6 +26,8 @@ struct folders {
 
 /* After a failure OUT is to be released all the same. */
 MUST_CHECK enum err_code folders_load(struct imap_client *c, struct folders *out, struct err *e);
+/* The same without rights, annotations and limits, for who only wants to know which folders there are. */
+MUST_CHECK enum err_code folders_load_names(struct imap_client *c, struct folders *out, struct err *e);
 void folders_release(struct folders *f);
 /* False when the server did not tell. */
 bool folders_status(const struct folders *f, struct span raw, struct folder_status *out); /* Asks for one. */

@@ -71,11 +71,6 @@ MUST_CHECK enum err_code outbox_put(struct outbox *o, struct outbox_folder *f, c
                                     struct err *e);
 /* Waits until everything is settled. */
 MUST_CHECK enum err_code outbox_end(struct outbox *o, struct err *e);
-typedef enum err_code (*print_visit)(void *ctx, uint32_t uid, const struct mail_print *print, struct err *e);
-/* Fetches the messages of SET ("4,7,12") of the open folder and tells their prints; those that are gone are not told. */
-MUST_CHECK enum err_code fetch_prints(struct imap_client *c, struct span set, print_visit visit, void *ctx,
-                                      struct err *e);
-
 /* Lists the open folder F from UID FROM on; what was placed is taken there, and has its uid where it can be told (then J notes it). */
 MUST_CHECK enum err_code outbox_look_back(struct imap_client *c, struct outbox_folder *f, uint32_t from,
                                           struct journal *j, struct err *e);

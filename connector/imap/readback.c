@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "print_fetch.h"
 
 enum { SET_MAX = 100 };
 

@@ -21,7 +21,7 @@ static void guess_delimiter(struct target_names *t)
 
 enum err_code target_names_load(struct imap_client *c, struct target_names *t, struct err *e)
 {
-	enum err_code rc = folders_load(c, &t->folders, e);
+	enum err_code rc = folders_load_names(c, &t->folders, e);
 
 	if (!rc)
 		rc = namespace_ask(c, &t->prefix, &t->delimiter, e);

@@ -160,6 +160,21 @@ sort "$box/have" | cmp -s - "$box/want" || die "flags or dates: $(cat "$box/have
 run 0 restore local@latest --to "$(at dave)" --target-ca "$dovecot_ca"
 says 'restored 0 items'
 
+# An account of the configuration is a target as well: its URL, its secret, its authority, its rate.
+run 0 account add grace "$(at grace)" --source-ca "$dovecot_ca" --source-password-file "$box/pw"
+run 0 restore alice@latest:Work --to grace
+says "restored 3 items (120 B) to $(at grace)"
+run 0 restore alice@latest:Work --to grace
+says '3 were there already'
+run 2 restore alice@latest:Work --to grace --target-ca "$dovecot_ca"
+hints 'grace is an account of the configuration'
+printf 'max-rate = 1M\n' >>"$box/config/mailhold/config"
+start=$(date +%s%N)
+run 0 restore alice@latest:Sent --to grace
+[ $((($(date +%s%N) - start) / 1000000)) -gt 2500 ] || die "an account's rate is not kept at a restore"
+run 0 restore alice@latest --to grace --undo
+says 'took 4 messages'
+
 # Refusals that say what to do; the source's password is never shown to the target.
 unset MAILHOLD_TARGET_PASSWORD_FILE
 run 2 restore latest --to "$(at bob)" --target-ca "$dovecot_ca"
