@@ -15,8 +15,8 @@ static bool any_given(const struct target_login *t)
 	return t->password_file || t->password_command || t->token_command || t->ca_file;
 }
 
-enum err_code restore_target_find(struct cli *c, const char *word, const struct target_login *t, struct restore_target *out,
-                          struct err *e)
+enum err_code restore_target_find(struct cli *c, const char *word, const struct target_login *t,
+                                  struct restore_target *out, struct err *e)
 {
 	const struct account *a;
 	uint64_t rate = 0;
@@ -84,8 +84,8 @@ enum err_code target_sink_open(const struct restore_target *to, const struct tar
 	return rc;
 }
 
-enum err_code target_undo(const struct restore_target *to, const struct target_login *t, const char *journal, bool plan_only,
-                          item_report report, void *ctx, struct server_undo *out, struct err *e)
+enum err_code target_undo(const struct restore_target *to, const struct target_login *t, const char *journal,
+                          bool plan_only, item_report report, void *ctx, struct server_undo *out, struct err *e)
 {
 	struct server_login login;
 	struct secret *secret = NULL;

@@ -40,8 +40,8 @@ struct restore_target {
 };
 struct cli;
 /* An account of the configuration (with its login, and its rate), or a place. ERR_USAGE when T goes with an account. */
-MUST_CHECK enum err_code restore_target_find(struct cli *c, const char *word, const struct target_login *t, struct restore_target *out,
-                                     struct err *e);
+MUST_CHECK enum err_code restore_target_find(struct cli *c, const char *word, const struct target_login *t,
+                                             struct restore_target *out, struct err *e);
 void restore_target_release(struct restore_target *t);
 /* Asks for the secret, connects and logs in. What is opened is not used after restore_target_release. */
 MUST_CHECK enum err_code target_sink_open(const struct restore_target *to, const struct target_login *t,
