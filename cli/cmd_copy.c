@@ -97,28 +97,41 @@ static enum err_code choose_all(struct copying *k, const struct text_list *words
 
 /* ---- telling ---- */
 
-static const char *verdict_name(enum copy_verdict verdict)
+static const char *verdict_name(const struct copy_step *s)
 {
-	switch (verdict) {
+	switch (s->verdict) {
 	case COPY_DONE:
 		return "copied";
 	case COPY_WOULD:
-		return "would copy";
+		return s->instead_of ? "would look again" : "would copy";
 	case COPY_PRESENT:
 		return "present";
+	case COPY_LACKING:
+		return "lacking";
 	default:
 		return "failed";
 	}
 }
 
+static void id_text(const struct snapshot_id *id, char hex[2 * ID16_BYTES + 1])
+{
+	text_hex(span_of(id->bytes, sizeof id->bytes), hex);
+}
+
 static enum err_code tell_json(const struct copy_step *s, struct err *e)
 {
-	struct row row = snapshot_row(s->from, verdict_name(s->verdict));
+	struct row row = snapshot_row(s->from, verdict_name(s));
 	char hex[2 * ID16_BYTES + 1];
 
 	if (s->to) {
-		text_hex(span_of(s->to->bytes, sizeof s->to->bytes), hex);
+		id_text(s->to, hex);
 		row_cstr(&row, "to", hex);
+	}
+	if (s->instead_of) {
+		id_text(s->instead_of, hex);
+		row_cstr(&row, "instead_of", hex);
+		if (s->verdict == COPY_DONE)
+			row_bool(&row, "instead_kept", s->instead_kept);
 	}
 	if (s->run) {
 		row_number(&row, "items_copied", s->run->info.items);
@@ -141,13 +154,26 @@ static enum err_code tell_words(struct copying *k, const struct copy_step *s, st
 	char hex[2 * ID16_BYTES + 1];
 	enum err_code rc = snapshot_words(s->from, &what, e);
 
-	line_printf(l, "%s ", s->verdict == COPY_PRESENT ? "there already:" : verdict_name(s->verdict));
+	line_printf(l, "%s ",
+	            s->verdict == COPY_PRESENT   ? "there already:"
+	            : s->verdict == COPY_LACKING ? "there already, not whole:"
+	                                         : verdict_name(s));
 	line_safe(l, buf_span(&what));
 	if (s->to) {
-		text_hex(span_of(s->to->bytes, sizeof s->to->bytes), hex);
+		id_text(s->to, hex);
 		line_printf(l, ", as %.8s", hex);
 	}
-	if (s->run) {
+	if (s->instead_of) {
+		id_text(s->instead_of, hex);
+		line_printf(l,
+		            s->verdict == COPY_WOULD ? ", of which the copy %.8s lacks something"
+		            : s->instead_kept        ? ", in place of %.8s, which is kept"
+		                                     : ", in place of %.8s, now in the trash",
+		            hex);
+	}
+	if (s->verdict == COPY_LACKING) {
+		line_printf(l, ": %s items still cannot be read", number_text(s->run->info.items_skipped).text);
+	} else if (s->run) {
 		line_printf(l, ": %s items (%s), %s read, %s stored", number_text(s->run->info.items).text,
 		            text_size(s->run->info.bytes).text, text_size(s->run->bytes_read).text,
 		            text_size(s->run->bytes_stored).text);
@@ -180,7 +206,7 @@ static enum err_code tell_summary(struct copying *k, const struct copy_report *r
 
 	progress_clear(&k->c->progress);
 	cli_reports_end(k->c);
-	if (r->failed || r->items_skipped)
+	if (r->failed || r->lacking || r->items_skipped)
 		k->c->incomplete = true;
 	if (k->c->g.json) {
 		row = row_new("summary");
@@ -188,6 +214,7 @@ static enum err_code tell_summary(struct copying *k, const struct copy_report *r
 		row_bool(&row, "dry_run", k->v->dry_run);
 		row_number(&row, "copied", r->copied);
 		row_number(&row, "present", r->present);
+		row_number(&row, "lacking", r->lacking);
 		row_number(&row, "failed", r->failed);
 		row_number(&row, "items_read", r->items_read);
 		row_number(&row, "bytes_read", r->bytes_read);
@@ -205,6 +232,8 @@ static enum err_code tell_summary(struct copying *k, const struct copy_report *r
 	line_safe(l, span_cstr(k->v->to.url));
 	if (r->present)
 		line_printf(l, ", %s were there already", number_text(r->present).text);
+	if (r->lacking)
+		line_printf(l, ", %s are there and still lack something", number_text(r->lacking).text);
 	if (r->failed)
 		line_printf(l, ", %s could not be read", number_text(r->failed).text);
 	if (k->v->verify && !k->v->dry_run)
@@ -274,16 +303,18 @@ const struct command command_copy = {
 	.name = "copy",
 	.words = "[SNAP...] --to URL",
 	.summary = "copy snapshots to another repository",
-	.details = "Without SNAP all snapshots are copied, or those that the options choose. What the other repository "
-	           "has already\n"
-	           "is passed over, so the same command may be run every day, and again after an interruption; only "
-	           "what is new\n"
-	           "is read. A copy keeps its account, time, host, source, tags and flags; the other repository has "
-	           "keys of its own.\n"
-	           "Its password comes from the --to-... options, from MAILHOLD_TO_PASSWORD_FILE, "
-	           "MAILHOLD_TO_PASSWORD_COMMAND,\n"
-	           "MAILHOLD_TO_KEY_FILE or MAILHOLD_TO_PASSWORD, or is asked for. The exit code is 3 when something "
-	           "could not be copied.\n",
+	.details =
+	        "Without SNAP all snapshots are copied, or those that the options choose. What the other repository "
+	        "has already\n"
+	        "is passed over, so the same command may be run every day, and again after an interruption; only "
+	        "what is new\n"
+	        "is read, and what an earlier run could not read. A copy keeps its account, time, host, source, tags "
+	        "and flags;\n"
+	        "the other repository has keys of its own.\n"
+	        "Its password comes from the --to-... options, from MAILHOLD_TO_PASSWORD_FILE, "
+	        "MAILHOLD_TO_PASSWORD_COMMAND,\n"
+	        "MAILHOLD_TO_KEY_FILE or MAILHOLD_TO_PASSWORD, or is asked for. The exit code is 3 when something "
+	        "could not be copied.\n",
 	.examples = "mailhold copy --to /mnt/second/mail\n"
 	            "mailhold copy ann@latest --to /mnt/second/mail --to-key-file ~/second.key --verify",
 	.options = options,

@@ -234,21 +234,24 @@ struct copy_options {
 };
 enum copy_verdict {
 	COPY_DONE = 1,
-	COPY_WOULD,   /* of a dry run */
+	COPY_WOULD,   /* of a dry run: copied, or, with INSTEAD_OF, looked at again */
 	COPY_PRESENT, /* TO has it already */
+	COPY_LACKING, /* TO has it without what could not be read then, and none of that can be read now */
 	COPY_FAILED   /* its list of collections cannot be read; told to SKIPPED, too */
 };
 struct copy_step {
 	const struct snapshot_info *from;
 	enum copy_verdict verdict;
-	const struct snapshot_id *to;      /* the copy; NULL unless _DONE or _PRESENT */
-	const struct snapshot_report *run; /* _DONE only */
-	uint64_t items_verified;           /* 0 when another step of this call compared all of them */
+	const struct snapshot_id *to;         /* the copy; NULL for _WOULD and _FAILED */
+	const struct snapshot_id *instead_of; /* _DONE, _WOULD: the copy that lacked something; NULL: there was none */
+	bool instead_kept;                    /* it was not forgotten: pinned, held, or not for our key to forget */
+	const struct snapshot_report *run;    /* _DONE and _LACKING */
+	uint64_t items_verified;              /* 0 when another step of this call compared all of them */
 };
 typedef enum err_code (*copy_visit)(void *ctx, const struct copy_step *s, struct err *e);
 struct copy_report {
-	uint64_t copied, present, failed; /* snapshots; of a dry run: that would be */
-	uint64_t items_read, bytes_read;  /* of FROM: bodies that had to be put together */
+	uint64_t copied, present, lacking, failed; /* snapshots; of a dry run: that would be */
+	uint64_t items_read, bytes_read;           /* of FROM: bodies that had to be put together */
 	uint64_t items_skipped;
 	uint64_t items_verified, items_differ;
 	uint64_t bytes_stored;
@@ -260,7 +263,8 @@ struct copy_report {
  * and flags as they are, items with their keys, facts and states byte for byte. TO has other keys, so all is named,
  * cut, compressed and sealed anew, and stored once. What TO has a copy of, or is the origin of, is passed over, so the
  * same call may be made again, also after an interruption, which leaves at most one partial snapshot to build on. Next
- * to a copy of an earlier snapshot only what differs from that one is read.
+ * to a copy of an earlier snapshot only what differs from that one is read. A copy that lacks what could not be read is
+ * looked at again: what can be read now makes another one, and the earlier one is forgotten (docs/copy.md).
  * ERR_DENIED with keys that do not read names. ERR_USAGE when FROM and TO are the same repository. ERR_CORRUPT when
  * VERIFY found something else in TO than in FROM.
  */

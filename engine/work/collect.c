@@ -653,6 +653,7 @@ enum err_code run_collect(struct run *r, size_t c, const struct item_listing *li
 	struct merge m = { .run = r, .c = c, .listing = listing, .page_number = SIZE_MAX, .page = PAGE_EMPTY };
 	struct collection_row *base = r->has_table ? collection_table_find(&r->table, r->collections[c].path) : NULL;
 	struct collected *out = &r->collected[c];
+	uint64_t removed = r->report->items_removed;
 	enum err_code rc = ERR_OK;
 
 	m.count = r->source->ops->listing_count(listing);
@@ -679,9 +680,11 @@ enum err_code run_collect(struct run *r, size_t c, const struct item_listing *li
 	}
 	for (size_t i = 0; i < m.count; i++)
 		m.left += must_fetch(&m, i);
-	if (!rc)
+	/* Pages that cannot be listed now held what the base could still read. */
+	out->failed = r->copied && r->copied->completes && r->report->items_removed != removed;
+	if (!rc && !out->failed)
 		rc = build(&m, e);
-	if (!rc)
+	if (!rc && !out->failed)
 		rc = page_builder_roots(r->pages, &out->roots, &out->items, e);
 	out->bytes = m.bytes;
 	r->report->items_unchanged += m.unchanged;

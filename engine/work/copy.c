@@ -27,6 +27,7 @@ struct known {
 	struct snapshot_id id;
 	struct account_id account;
 	int64_t time_ms;
+	uint64_t skipped;                   /* copied: items that it lacks, those included that its origin lacks */
 	struct snapshot_origin origin;      /* itself unless copied */
 	bool unfinished;                    /* ORIGIN is not all that it is of */
 	struct snapshot_origin begun, rest; /* unfinished */
@@ -62,8 +63,10 @@ static enum err_code known_of(struct repo *r, const struct snapshot_fact *fact, 
 	if (fact->entry.flags & SNAPSHOT_COPIED)
 		rc = snapshot_details_of(r, fact, &hold, &d, e);
 	/* Who lies about its origin would have it stand for another snapshot. */
-	if (d.copied && snapshot_believed(r, fact))
+	if (d.copied && snapshot_believed(r, fact)) {
 		out->origin = d.origin;
+		out->skipped = d.skipped;
+	}
 	out->unfinished = d.unfinished;
 	out->begun = d.begun;
 	out->rest = d.rest;
@@ -92,12 +95,16 @@ static enum err_code load_known(struct repo *r, bool target, struct known_list *
 	return rc;
 }
 
+/* Of several copies of ORIGIN the one that lacks the least, and of those the newest. */
 static const struct known *find_origin(const struct known_list *l, const struct snapshot_origin *origin)
 {
+	const struct known *best = NULL;
+
 	for (size_t i = l->count; i-- > 0;)
-		if (!l->rows[i].unfinished && same_origin(&l->rows[i].origin, origin))
-			return &l->rows[i];
-	return NULL;
+		if (!l->rows[i].unfinished && same_origin(&l->rows[i].origin, origin) &&
+		    (!best || l->rows[i].skipped < best->skipped))
+			best = &l->rows[i];
+	return best;
 }
 
 /* ---- the base of a copy ---- */
@@ -108,17 +115,22 @@ struct base {
 	size_t before_count;
 	struct snapshot_origin rest;
 	struct snapshot_id replaces;
+	bool completes; /* it is a copy, with gaps, of what is to be copied */
 };
 
-/* What an interrupted copy of ORIGIN left, if the snapshots that it was made of are still to be had. */
+/*
+ * What an interrupted copy of ORIGIN left, if the snapshots that it was made of are still to be had. When a copy is to
+ * be COMPLETEd, one that was built on it: it has all that is there.
+ */
 static bool base_unfinished(const struct copy *k, const struct known *of, const struct account_id *account,
-                            struct base *out)
+                            bool complete, struct base *out)
 {
 	for (size_t i = k->there.count; i-- > 0;) {
 		const struct known *t = &k->there.rows[i], *rest = NULL;
 
 		if (!t->unfinished || !same_origin(&t->begun, &of->origin) ||
-		    memcmp(&t->account, account, sizeof *account) != 0 || !snapshot_find(k->to, &t->id))
+		    memcmp(&t->account, account, sizeof *account) != 0 || !snapshot_find(k->to, &t->id) ||
+		    (complete && !same_origin(&t->rest, &of->origin)))
 			continue;
 		out->replaces = t->id;
 		if (!same_origin(&t->rest, &nowhere)) {
@@ -139,6 +151,15 @@ static bool base_unfinished(const struct copy *k, const struct known *of, const 
 static uint64_t distance(int64_t a, int64_t b)
 {
 	return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
+}
+
+/* The copy that is there, and lacks what could not be read then: only that is fetched. */
+static void base_earlier(const struct known *of, const struct known *earlier, struct base *out)
+{
+	out->row = earlier;
+	out->before[0] = of->id;
+	out->before_count = 1;
+	out->rest = of->origin;
 }
 
 /* The copy, in the same account, of the snapshot that is nearest in time. */
@@ -212,6 +233,7 @@ static enum err_code open_views(struct copy *k, const struct known *of, struct b
 			base->row = NULL;
 			base->before_count = 0;
 			base->rest = nowhere;
+			base->completes = false;
 		} else if (got) {
 			*e = why;
 			rc = got;
@@ -246,6 +268,7 @@ static enum err_code run_with(struct copy *k, const struct snapshot_fact *fact, 
 		            .zone_minutes = fact->entry.zone_minutes,
 		            .flags = fact->entry.flags,
 		            .replaces = base->replaces,
+		            .completes = base->completes,
 		            .same = copy_source_same,
 		            .changed = copy_source_changed };
 	struct snapshot_options o = { .compression_level = k->options->compression_level,
@@ -280,9 +303,9 @@ static enum err_code run_with(struct copy *k, const struct snapshot_fact *fact, 
 	return rc;
 }
 
-/* LOST: items that the copy ID is known to lack. */
+/* LOST: items that the copy ID is known to lack; MORE: that it has, and FROM is known to lack. */
 static enum err_code verify(struct copy *k, struct view *from, const struct snapshot_id *id, uint64_t lost,
-                            uint64_t *items, struct err *e)
+                            uint64_t more, uint64_t *items, struct err *e)
 {
 	struct view *to = NULL;
 	uint64_t before = k->verified.items, differ = k->verified.differ;
@@ -290,6 +313,7 @@ static enum err_code verify(struct copy *k, struct view *from, const struct snap
 	enum err_code rc;
 
 	k->verified.missing = 0;
+	k->verified.more = more;
 	rc = view_open(k->to, id, &to, e);
 	if (!rc)
 		rc = copy_verify(from, to, &k->verified, k->options->skipped, k->options->skipped_ctx, e);
@@ -306,19 +330,30 @@ static enum err_code verify(struct copy *k, struct view *from, const struct snap
 	return rc;
 }
 
-static enum err_code try_once(struct copy *k, const struct snapshot_fact *fact, const struct known *of,
-                              const struct snapshot_info *info, struct views *v, struct snapshot_report *out,
+/* A snapshot to copy. */
+struct task {
+	const struct snapshot_fact *fact;
+	const struct known *of;
+	const struct snapshot_info *info;
+	const struct known *earlier; /* the copy that TO has, and that lacks something; NULL: none */
+};
+
+static enum err_code try_once(struct copy *k, const struct task *t, struct views *v, struct snapshot_report *out,
                               struct err *e)
 {
-	struct account_id account = keys_account(k->to->keys, info->account);
-	struct base base = { 0 };
+	struct account_id account = keys_account(k->to->keys, t->info->account);
+	struct base base = { .completes = t->earlier && snapshot_find(k->to, &t->earlier->id) };
 	enum err_code rc;
 
-	if (!base_unfinished(k, of, &account, &base))
-		base_nearest(k, of, &account, &base);
-	replace_copy(k, fact, &base);
-	rc = open_views(k, of, &base, v, e);
-	return rc ? rc : run_with(k, fact, of, &base, v, out, e);
+	if (!base_unfinished(k, t->of, &account, base.completes, &base)) {
+		if (base.completes)
+			base_earlier(t->of, t->earlier, &base);
+		else
+			base_nearest(k, t->of, &account, &base);
+	}
+	replace_copy(k, t->fact, &base);
+	rc = open_views(k, t->of, &base, v, e);
+	return rc ? rc : run_with(k, t->fact, t->of, &base, v, out, e);
 }
 
 static void add_up(struct copy *k, const struct snapshot_report *run)
@@ -330,22 +365,55 @@ static void add_up(struct copy *k, const struct snapshot_report *run)
 	k->report->chunks_known += run->chunks_known;
 }
 
-static enum err_code copied(struct copy *k, struct view *from, const struct snapshot_info *info,
-                            const struct snapshot_report *run, struct err *e)
+/*
+ * The copy that lacked something goes to the trash: the new one has all that it has. It stays when it is pinned or held,
+ * or our key may not forget.
+ */
+static enum err_code set_aside(struct copy *k, const struct known *earlier, struct copy_step *step, struct err *e)
 {
-	struct copy_step step = { .from = info, .verdict = COPY_DONE, .to = &run->info.id, .run = run };
+	struct err why;
+	enum err_code rc = engine_forget(k->to, &earlier->id, 1, false, &why);
+
+	step->instead_of = &earlier->id;
+	step->instead_kept = rc != ERR_OK;
+	if (!rc || rc == ERR_DENIED || rc == ERR_NOT_FOUND)
+		return ERR_OK;
+	*e = why;
+	return err_note(e, "while forgetting the copy that lacked something");
+}
+
+static enum err_code copied(struct copy *k, const struct task *t, struct view *from, const struct snapshot_report *run,
+                            struct err *e)
+{
+	struct copy_step step = { .from = t->info, .verdict = COPY_DONE, .to = &run->info.id, .run = run };
+	uint64_t differ = k->report->items_differ;
 	enum err_code rc = ERR_OK;
 
 	add_up(k, run);
-	check_counts(k, info, run);
+	check_counts(k, t->info, run);
 	if (k->options->verify)
-		rc = verify(k, from, &run->info.id, run->info.items_skipped, &step.items_verified, e);
+		rc = verify(k, from, &run->info.id, run->info.items_skipped, 0, &step.items_verified, e);
+	if (!rc && t->earlier && k->report->items_differ == differ)
+		rc = set_aside(k, t->earlier, &step, e);
+	return rc || !k->visit ? rc : k->visit(k->ctx, &step, e);
+}
+
+/* What is missing in the copy still cannot be read. */
+static enum err_code still_lacking(struct copy *k, const struct task *t, struct view *from,
+                                   const struct snapshot_report *run, struct err *e)
+{
+	struct copy_step step = { .from = t->info, .verdict = COPY_LACKING, .to = &t->earlier->id, .run = run };
+	enum err_code rc = ERR_OK;
+
+	k->report->lacking++;
+	k->report->items_skipped += run->info.items_skipped;
+	if (k->options->verify)
+		rc = verify(k, from, step.to, run->info.items_skipped, 0, &step.items_verified, e);
 	return rc || !k->visit ? rc : k->visit(k->ctx, &step, e);
 }
 
 /* ID is a copy that TO has from now on. */
-static enum err_code remember(struct copy *k, const struct known *of, const struct snapshot_info *info,
-                              const struct snapshot_id *id, struct err *e)
+static enum err_code remember(struct copy *k, const struct task *t, const struct snapshot_report *run, struct err *e)
 {
 	size_t bytes = (k->there.count + 1) * sizeof *k->there.rows;
 	struct known *grown = mem_grow(k->there.rows, bytes);
@@ -353,56 +421,63 @@ static enum err_code remember(struct copy *k, const struct known *of, const stru
 	if (!grown)
 		return err_no_memory(e, bytes);
 	k->there.rows = grown;
-	grown[k->there.count++] = (struct known){ .id = *id,
-		                                  .account = keys_account(k->to->keys, info->account),
-		                                  .time_ms = info->time_ms,
-		                                  .origin = of->origin };
+	grown[k->there.count++] = (struct known){ .id = run->info.id,
+		                                  .account = keys_account(k->to->keys, t->info->account),
+		                                  .time_ms = t->info->time_ms,
+		                                  .skipped = t->info->items_skipped + run->info.items_skipped,
+		                                  .origin = t->of->origin };
 	return ERR_OK;
 }
 
-static enum err_code copy_one(struct copy *k, const struct snapshot_fact *fact, const struct known *of,
-                              const struct snapshot_info *info, struct err *e)
+static enum err_code copy_one(struct copy *k, const struct task *t, struct err *e)
 {
-	struct copy_step failed = { .from = info, .verdict = COPY_FAILED };
+	static const struct snapshot_id none;
+	struct copy_step failed = { .from = t->info, .verdict = COPY_FAILED };
 	struct snapshot_report run = { 0 };
 	struct views v = { 0 };
-	enum err_code rc = try_once(k, fact, of, info, &v, &run, e);
+	enum err_code rc = try_once(k, t, &v, &run, e);
 
 	for (int again = 0; rc && again < RUNS_AGAIN && run_may_begin_again(k->to, e); again++) {
 		views_close(&v);
 		rc = load_known(k->to, true, &k->there, e);
 		if (!rc)
-			rc = try_once(k, fact, of, info, &v, &run, e);
+			rc = try_once(k, t, &v, &run, e);
 	}
-	if (!rc)
-		rc = remember(k, of, info, &run.info.id, e);
-	if (!rc)
-		rc = copied(k, v.views[0], info, &run, e);
-	else if (is_damage(rc) && !v.views[0]) {
+	if (!rc && !memcmp(&run.info.id, &none, sizeof none)) {
+		rc = still_lacking(k, t, v.views[0], &run, e);
+	} else if (!rc) {
+		rc = remember(k, t, &run, e);
+		if (!rc)
+			rc = copied(k, t, v.views[0], &run, e);
+	} else if (is_damage(rc) && !v.views[0]) {
 		k->report->failed++;
-		tell_skipped(k, info, e);
+		tell_skipped(k, t->info, e);
 		rc = k->visit ? k->visit(k->ctx, &failed, e) : ERR_OK;
 	}
 	views_close(&v);
 	return rc;
 }
 
-/* What was copied before, perhaps by a run that was stopped before it had compared it. */
-static enum err_code verify_present(struct copy *k, const struct known *of, const struct snapshot_info *info,
-                                    struct copy_step *step, struct err *e)
+/*
+ * What was copied before, perhaps by a run that was stopped before it had compared it. When what we copy from is a copy
+ * with gaps itself, TO may have more.
+ */
+static enum err_code verify_present(struct copy *k, const struct task *t, struct copy_step *step, struct err *e)
 {
 	const struct snapshot_fact *fact = snapshot_find(k->to, step->to);
 	struct buf hold = BUF_EMPTY;
-	struct snapshot_info copy;
+	struct snapshot_info there;
 	struct view *from = NULL;
-	enum err_code rc = fact ? snapshot_show(k->to, fact, &hold, &copy, e) : ERR_OK;
+	enum err_code rc = fact ? snapshot_show(k->to, fact, &hold, &there, e) : ERR_OK;
 
 	if (!rc && fact) {
-		rc = view_open(k->from, &of->id, &from, e);
+		uint64_t more = t->info->items_skipped - num_min(there.items_skipped, t->info->items_skipped);
+
+		rc = view_open(k->from, &t->of->id, &from, e);
 		if (!rc) {
-			rc = verify(k, from, step->to, copy.items_skipped, &step->items_verified, e);
+			rc = verify(k, from, step->to, 0, more, &step->items_verified, e);
 		} else if (is_damage(rc)) {
-			tell_skipped(k, info, e);
+			tell_skipped(k, t->info, e);
 			rc = ERR_OK;
 		}
 	}
@@ -413,28 +488,41 @@ static enum err_code verify_present(struct copy *k, const struct known *of, cons
 
 /* ---- all ---- */
 
+/* THERE: a copy that has all that its origin has, or NULL. */
+static enum err_code pass_over(struct copy *k, const struct task *t, const struct known *there, struct err *e)
+{
+	struct copy_step step = { .from = t->info, .verdict = there ? COPY_PRESENT : COPY_WOULD };
+	enum err_code rc = ERR_OK;
+
+	step.to = there ? &there->id : NULL;
+	step.instead_of = t->earlier ? &t->earlier->id : NULL;
+	k->report->present += there != NULL;
+	k->report->copied += there == NULL;
+	if (there && k->options->verify && !k->options->dry_run)
+		rc = verify_present(k, t, &step, e);
+	return rc || !k->visit ? rc : k->visit(k->ctx, &step, e);
+}
+
 static enum err_code one(struct copy *k, const struct known *of, struct err *e)
 {
-	const struct snapshot_fact *fact = snapshot_find(k->from, &of->id);
+	struct task t = { .fact = snapshot_find(k->from, &of->id), .of = of };
 	const struct known *there = find_origin(&k->there, &of->origin);
-	struct copy_step step = { .verdict = there ? COPY_PRESENT : COPY_WOULD, .to = there ? &there->id : NULL };
 	struct snapshot_info info;
+	struct known earlier; /* what THERE points to may move */
 	struct buf hold = BUF_EMPTY;
 	enum err_code rc;
 
-	if (!fact)
+	if (!t.fact)
 		return err_set(e, ERR_NOT_FOUND, "there is no such snapshot");
-	rc = snapshot_show(k->from, fact, &hold, &info, e);
-	step.from = &info;
-	if (!rc && !there && !k->options->dry_run) {
-		rc = copy_one(k, fact, of, &info, e);
-	} else if (!rc) {
-		k->report->present += there != NULL;
-		k->report->copied += there == NULL;
-		if (there && k->options->verify && !k->options->dry_run)
-			rc = verify_present(k, of, &info, &step, e);
-		rc = rc || !k->visit ? rc : k->visit(k->ctx, &step, e);
+	rc = snapshot_show(k->from, t.fact, &hold, &info, e);
+	t.info = &info;
+	if (!rc && there && there->skipped > info.items_skipped) {
+		earlier = *there;
+		t.earlier = &earlier;
+		there = NULL;
 	}
+	if (!rc)
+		rc = there || k->options->dry_run ? pass_over(k, &t, there, e) : copy_one(k, &t, e);
 	buf_release(&hold);
 	return rc;
 }

@@ -434,6 +434,12 @@ static enum err_code compare_and_list(struct item_listing *l, struct err *e)
 	return rc;
 }
 
+/* All of its items are lost; the run that hears of it counts one. */
+static void lose_collection(struct copy_source *s, size_t c)
+{
+	s->lost += num_max(s->view->table.rows[c].state.items, 1) - 1;
+}
+
 static enum err_code source_list(struct item_source *base, size_t c, struct span cursor, bool rescan,
                                  struct item_listing **out, struct buf *new_cursor, struct err *e)
 {
@@ -445,6 +451,7 @@ static enum err_code source_list(struct item_source *base, size_t c, struct span
 	(void)rescan;
 	if (s->damage[c].code) {
 		*e = s->damage[c];
+		lose_collection(s, c);
 		return e->code;
 	}
 	l = mem_zalloc(1, sizeof *l);
@@ -464,6 +471,7 @@ static enum err_code source_list(struct item_source *base, size_t c, struct span
 		rc = buf_append(new_cursor, s->view->table.rows[c].state.cursor, e);
 	if (rc) {
 		listing_free(&l);
+		lose_collection(s, c);
 		return rc;
 	}
 	*out = l;

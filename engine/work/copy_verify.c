@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/rd.h"
 #include "base/text.h"
 #include "engine/work/copy_source.h"
@@ -44,6 +45,15 @@ static void differs(struct comparison *k, struct span key, const char *what)
 	k->v->differ++;
 	if (k->report)
 		k->report(k->ctx, name, &why);
+}
+
+/* TO has COUNT items where FROM has none. */
+static void has_more(struct comparison *k, struct span key, uint64_t count, const char *what)
+{
+	if (count <= k->v->more)
+		k->v->more -= count;
+	else
+		differs(k, key, what);
 }
 
 static enum err_code rows_next(struct rows *r, struct err *e)
@@ -208,7 +218,7 @@ static enum err_code same_rows(struct comparison *k, struct rows *a, struct rows
 		if (order == 0)
 			rc = same_row(k, a, b, e);
 		else if (order > 0)
-			differs(k, b->key, "its origin has no such item");
+			has_more(k, b->key, 1, "its origin has no such item");
 		else
 			k->v->missing++;
 		if (!rc && order <= 0)
@@ -268,7 +278,7 @@ enum err_code copy_verify(struct view *from, struct view *to, struct copy_verifi
 
 		k.path = order > 0 ? b->shown.c.path : a->shown.c.path;
 		if (order > 0)
-			differs(&k, SPAN_EMPTY, "its origin has no such collection");
+			has_more(&k, SPAN_EMPTY, num_max(b->state.items, 1), "its origin has no such collection");
 		else if (order < 0)
 			v->missing += a->state.items;
 		else

@@ -16,6 +16,7 @@ struct copy_verified {
 	uint64_t items;    /* bodies compared */
 	uint64_t differ;   /* told */
 	uint64_t missing;  /* items of FROM that TO lacks */
+	uint64_t more;     /* so many items that TO has and FROM lacks are no difference, so far */
 };
 /* REPORT is told of each difference. ERR_CANCELLED, or what FROM's store or TO's says; damage is a difference. */
 MUST_CHECK enum err_code copy_verify(struct view *from, struct view *to, struct copy_verified *v, item_report report,

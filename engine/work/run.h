@@ -33,6 +33,11 @@ struct copied {
 	uint32_t flags;                    /* enum snapshot_flag */
 	const struct snapshot_entry *base; /* NULL: none. Borrowed */
 	struct snapshot_id replaces;       /* a partial snapshot of this repository; zeros: none */
+	/*
+	 * BASE is a copy of this very snapshot, without some of it: what it has stays, also where it cannot be read now, and
+	 * nothing is committed (the report's id is zeros) unless something came.
+	 */
+	bool completes;
 	/* Collection C, which the base has with so many ITEMS and BYTES, is the same there; it need not be listed. */
 	bool (*same)(const struct item_source *s, size_t c, uint64_t items, uint64_t bytes);
 	/* Entry I of a listing has other bytes or facts than the base's item with its key. */
@@ -107,7 +112,7 @@ MUST_CHECK enum err_code run_commit_partial(struct run *r, size_t c, uint64_t by
 void run_skip(struct run *r, size_t c, struct span key, const struct err *why);
 void run_tell(struct run *r, size_t c, uint64_t done, uint64_t total);
 
-/* Brings collection C up to date with LISTING; fills R->collected[C]. */
+/* Brings collection C up to date with LISTING; fills R->collected[C]. _failed: a copy that completes would lose items. */
 MUST_CHECK enum err_code run_collect(struct run *r, size_t c, const struct item_listing *listing, struct err *e);
 
 #endif

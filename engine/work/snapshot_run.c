@@ -550,6 +550,21 @@ static enum err_code list(struct run *r, size_t c, const struct known *known, bo
 	return rc;
 }
 
+/* What the base has of collection C stays as it is. */
+static enum err_code keep_collection(struct run *r, size_t c, const struct known *known, struct err *e)
+{
+	struct collected *out = &r->collected[c];
+
+	out->kept = true;
+	out->failed = false;
+	out->items = known->items;
+	out->bytes = known->bytes;
+	buf_clear(&out->cursor);
+	r->report->items_unchanged += known->items;
+	r->report->collections_unchanged++;
+	return buf_append(&out->cursor, known->cursor, e);
+}
+
 static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 {
 	struct collected *out = &r->collected[c];
@@ -563,17 +578,12 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 	if (rc)
 		return rc;
 	rc = list(r, c, &known, found, &listing, e);
-	if (rc)
-		return cannot_list(r, c, e);
-	if (!listing && found && !memcmp(&known.facts_id, &out->facts_id, sizeof known.facts_id)) {
-		out->kept = true;
-		out->items = known.items;
-		out->bytes = known.bytes;
-		buf_clear(&out->cursor);
-		r->report->items_unchanged += known.items;
-		r->report->collections_unchanged++;
-		return buf_append(&out->cursor, known.cursor, e);
+	if (rc) {
+		rc = cannot_list(r, c, e);
+		return !rc && found && r->copied && r->copied->completes ? keep_collection(r, c, &known, e) : rc;
 	}
+	if (!listing && found && !memcmp(&known.facts_id, &out->facts_id, sizeof known.facts_id))
+		return keep_collection(r, c, &known, e);
 	rc = run_need_writer(r, INDEX_WRITE, e);
 	/* Only its attributes changed: items as they were, the listing is needed no less. */
 	if (!rc && !listing &&
@@ -583,6 +593,8 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 		rc = run_collect(r, c, listing, e);
 	if (listing)
 		r->source->ops->listing_free(&listing);
+	if (!rc && out->failed)
+		return keep_collection(r, c, &known, e);
 	if (out->gaps)
 		buf_clear(&out->cursor);
 	if (rc == ERR_OK && found && r->has_table) {
@@ -657,9 +669,13 @@ static enum err_code finish(struct run *r, struct err *e)
 	struct page_roots roots = r->base_roots;
 	struct totals totals = { r->base.item_count, r->base.item_bytes };
 	struct snapshot_entry entry;
+	bool changed = !nothing_changed(r);
 	enum err_code rc = ERR_OK;
 
-	if (!nothing_changed(r)) {
+	/* Another copy that lacks the same is of no use. */
+	if (!changed && r->copied && r->copied->completes && r->skipped)
+		return ERR_OK;
+	if (changed) {
 		rc = run_need_writer(r, INDEX_WRITE, e);
 		count_lost_collections(r);
 		if (!rc)
@@ -771,8 +787,12 @@ static enum err_code run_once(struct repo *repo, struct item_source *source, con
 	rc = go(&r, e);
 	if (!rc && lost && !mine.dry_run)
 		lost_clear(repo, &r.account);
-	/* A run that was asked to stop, or was refused, says so in the ledger: nobody has to wait for its session. */
-	if ((rc == ERR_CANCELLED || rc == ERR_STATE || rc == ERR_NOT_FOUND) && r.writer && writer_session(r.writer))
+	/*
+	 * A run that was asked to stop, was refused, or found nothing to commit, says so in the ledger: nobody has to wait
+	 * for its session.
+	 */
+	if ((!rc || rc == ERR_CANCELLED || rc == ERR_STATE || rc == ERR_NOT_FOUND) && r.writer &&
+	    writer_session(r.writer))
 		(void)!ledger_end_session(repo->ledger, writer_session(r.writer), &(struct err){ 0 });
 	fill_report(&r);
 	run_release(&r);

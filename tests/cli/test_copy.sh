@@ -88,6 +88,7 @@ says "nothing changed"
 
 # A damaged item is named, the rest is copied, and the exit code is 3.
 pack=$(find "$box/repo/pack" -type f -printf '%s %p\n' | sort -n | tail -1 | cut -d' ' -f2)
+cp "$pack" "$box/whole"
 chmod 600 "$pack"
 printf '\377\000\377' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2)) conv=notrunc 2>"$box/dd"
 (unset MAILHOLD_KEY_FILE && run 0 init --password-file "$box/second" -r "$box/three") || exit 1
@@ -99,6 +100,53 @@ run 0 check --read-data --password-file "$box/second" -r "$box/three"
 says "no problems"
 run 0 snapshots --password-file "$box/second" -r "$box/three"
 says "gaps"
+
+# Once more while the damage is there: nothing is put, and it is told again. When it is mended the copy is completed, the one with gaps is
+# in the trash, and a third run finds nothing to do. A key that only adds leaves it where it is.
+export MAILHOLD_KEY_FILE=$box/key
+three=(--to "$box/three" --to-password-file "$box/second")
+run 3 copy ann@latest "${three[@]}"
+says "there already, not whole:"
+says "still cannot be read"
+hints "skipped INBOX#"
+run 3 copy ann@latest --json "${three[@]}"
+says '"type":"lacking"'
+says '"lacking":1'
+run 0 copy -n ann@latest "${three[@]}"
+says "would look again"
+(unset MAILHOLD_KEY_FILE && run 0 init --password-file "$box/second" -r "$box/five") || exit 1
+(unset MAILHOLD_KEY_FILE && run 0 key add --role deposit --label adder --new-key-file "$box/five.key" --password-file "$box/second" -r "$box/five") || exit 1
+run 3 copy ann@latest --to "$box/five" --to-key-file "$box/five.key"
+cp "$box/whole" "$pack"
+run 0 copy ann@latest --verify "${three[@]}"
+says "in place of"
+says "now in the trash"
+run 0 copy ann@latest --verify "${three[@]}"
+says "copied 0 snapshots"
+says "1 were there already"
+run 0 copy ann@latest --json --to "$box/five" --to-key-file "$box/five.key"
+says '"instead_of":"'
+says '"instead_kept":true'
+run 0 copy ann@latest --to "$box/five" --to-key-file "$box/five.key"
+says "1 were there already"
+unset MAILHOLD_KEY_FILE
+for name in three five; do
+	run 0 restore ann@latest --to "$box/back.$name" --password-file "$box/second" -r "$box/$name"
+	same_tree "$mails" "$box/back.$name"
+done
+run 0 snapshots --password-file "$box/second" -r "$box/three"
+says_not "gaps"
+run 0 snapshots --trash --password-file "$box/second" -r "$box/three"
+says "gaps"
+
+# A copy that is damaged is found out by who looks.
+pack=$(find "$box/three/pack" -type f -printf '%s %p\n' | sort -n | tail -1 | cut -d' ' -f2)
+chmod 600 "$pack"
+printf '\377\000\377' | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") / 2)) conv=notrunc 2>"$box/dd"
+export MAILHOLD_KEY_FILE=$box/key
+run 0 copy ann@latest "${three[@]}"
+run 1 copy ann@latest --verify "${three[@]}"
+hints "the copy differs from its origin"
 
 # Asked to stop, it says so and ends with 130.
 export MAILHOLD_KEY_FILE=$box/key

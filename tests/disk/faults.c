@@ -205,7 +205,7 @@ static bool same_answer(const char *a, const char *b)
 	return len_a == len_b && memcmp(a, b, len_a) == 0;
 }
 
-/* A copy goes on without what it cannot read, names it, and does not come back to it (docs/testing.md). */
+/* A copy goes on without what it cannot read, and names it. The next run comes back to it. */
 static bool is_partial_copy(const struct step *step, const struct result *r)
 {
 	return r->exit == 3 && step->effect == EFFECT_COPY && strstr(r->err, "{\"skipped\"");
@@ -342,7 +342,7 @@ static void do_task(struct worker *w)
 		bad(w, "it tells no snapshot");
 	if (!w->bad && !is_partial_copy(step, &r))
 		judge_now(w, r.exit == 0, "after the fault", live);
-	if (!w->bad && !is_partial_copy(step, &r))
+	if (!w->bad)
 		run_again(w);
 	if (w->run->options->tell)
 		printf("step %u, %s at %llu of %u, %s: exit %d %.300s\n", w->task.step, fault_name(w->task.fault),
