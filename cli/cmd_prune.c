@@ -173,8 +173,8 @@ static enum err_code put_words(struct cli *c, const struct prune_report *r, bool
 		cli_note(c, "the time was over before all was done; the next prune goes on");
 	if (r->sessions_open)
 		cli_note(c,
-		         "%s sessions are open, and what they uploaded was left alone; --fence ends those of runs that "
-		         "died",
+		         "%s sessions are open, and what they uploaded was left alone; mailhold session list tells "
+		         "whose, and session fence or --fence ends those of runs that died",
 		         number_text(r->sessions_open).text);
 	return rc;
 }

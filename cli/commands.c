@@ -20,6 +20,7 @@ const struct command *const commands[] = {
 	&command_copy,
 	&command_forget,
 	&command_prune,
+	&command_session,
 	&command_pin,
 	&command_unpin,
 	&command_hold,
@@ -31,7 +32,6 @@ const struct command *const commands[] = {
 	&command_account,
 	&command_version,
 	&command_help,
-	LATER("session", "ACTION", "list and end sessions of writers"),
 	LATER("mount", "FOLDER", "look at snapshots as files"),
 	LATER("web", "", "look at snapshots in a browser"),
 };

@@ -12,6 +12,7 @@
  *   engine_forget, _forget_policy   what is to be kept, and for how long
  *   engine_hold_add, _holds         what stays whatever those say
  *   engine_prune                    give back the space of what is not
+ *   repo_sessions, _session_fence   who is writing, and ending those who are dead
  *   engine_check, _stats            look after it
  *   engine_parity_*                 repair data of packs, and repairing with it
  *
@@ -420,6 +421,31 @@ struct prune_report {
  */
 MUST_CHECK enum err_code engine_prune(struct repo *r, const struct prune_options *o, struct prune_report *out,
                                       struct err *e);
+
+/* ---- sessions: whoever uploads has one, prune included ---- */
+
+struct session_info {
+	uint64_t number; /* its name */
+	struct holder_id holder;
+	char holder_hex[33];
+	unsigned role;         /* enum role of the key, 0: not known */
+	bool self;             /* it is the key that opened the repository */
+	struct span label;     /* of the key; empty to a keeper */
+	int64_t opened_ms;     /* INT64_MIN: its record cannot be read */
+	int64_t last_ms;       /* of its newest record: it commits every 10 minutes or 1 GiB, if it has something */
+	uint64_t packs, bytes; /* uploaded, and in no commit so far */
+	bool has_snapshot;
+	struct snapshot_info snapshot; /* HAS_SNAPSHOT: the newest that it committed, which tells account and machine */
+};
+typedef enum err_code (*session_visit)(void *ctx, const struct session_info *s, struct err *e);
+/* Those that are open, oldest first. Times are those of the writers' clocks. */
+MUST_CHECK enum err_code repo_sessions(struct repo *r, session_visit visit, void *ctx, struct err *e);
+/*
+ * Ends somebody's session, whose writer is dead or stuck: what it uploaded and did not commit goes with the next prune.
+ * A writer that lives after all finds out at its next commit, and begins again. ERR_NOT_FOUND; ERR_STATE: not open any
+ * more; ERR_DENIED for a depositor. DRY_RUN: the same errors, and nothing else.
+ */
+MUST_CHECK enum err_code engine_session_fence(struct repo *r, uint64_t number, bool dry_run, struct err *e);
 
 /* ---- looking into one snapshot ---- */
 

@@ -32,6 +32,7 @@ _mailhold_options()
 		printf '%s ' "-l --label --until -q --query --from --to -s --subject -d --date --after --before --message-id
 			--attachment -k --kind -c --collection --place -a --account $global" ;;
 	prune) printf '%s ' "-n --dry-run --now --trash --max-unused --max-repack --max-duration --fence $keep $global" ;;
+	session) printf '%s ' "-n --dry-run $global" ;;
 	key)
 		printf '%s ' "--label --role -a --account --new-key-file --new-password-file --new-password-command --all --rotate $global" ;;
 	account)
@@ -48,7 +49,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune pin unpin hold check repair stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune session pin unpin hold check repair stats
 		parity key account version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 
@@ -98,6 +99,9 @@ _mailhold()
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")
+		return ;;
+	session)
+		mapfile -t COMPREPLY < <(compgen -W 'list fence' -- "$word")
 		return ;;
 	--collision)
 		mapfile -t COMPREPLY < <(compgen -W 'skip copy replace' -- "$word")

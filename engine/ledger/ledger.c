@@ -58,6 +58,21 @@ enum err_code ledger_fetch(struct ledger *l, uint64_t number, uint8_t hash[RECOR
 	return ERR_OK;
 }
 
+enum err_code ledger_record_time(struct ledger *l, uint64_t number, int64_t *time_ms, struct err *e)
+{
+	uint8_t hash[RECORD_HASH_BYTES];
+	struct record_signature signature;
+	struct record r;
+	enum err_code rc = ledger_fetch(l, number, hash, e);
+
+	if (!rc)
+		rc = record_open(l->keys, number, buf_span(&l->stored), &l->plain, &r, &signature, e);
+	if (rc)
+		return err_note(e, "while reading ledger record %" PRIu64, number);
+	*time_ms = r.time_ms;
+	return ERR_OK;
+}
+
 enum err_code ledger_advance(struct ledger *l, enum take_status status, const struct record *r,
                              const uint8_t hash[RECORD_HASH_BYTES], struct err *e)
 {

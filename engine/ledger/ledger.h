@@ -111,6 +111,8 @@ struct session_fact {
 size_t ledger_session_count(const struct ledger *l);
 /* In order of opening. False behind the last. */
 bool ledger_session_at(const struct ledger *l, size_t i, struct session_fact *out);
+/* The claimed time of record NUMBER, which is below the head; reads it from the store. Its signature is not verified. */
+MUST_CHECK enum err_code ledger_record_time(struct ledger *l, uint64_t number, int64_t *time_ms, struct err *e);
 
 /* ---- holders: everyone who was ever announced, in that order; removed ones stay with HOLDER_REMOVED ---- */
 

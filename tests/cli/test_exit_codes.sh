@@ -28,7 +28,7 @@ run 2 repair packs --from-key-file x
 hints "go with --from"
 run 2 check --read-data=half
 hints "a percentage"
-run 2 session list
+run 2 mount folder
 hints "not available in this version"
 run 2 forget
 hints "--keep-daily"

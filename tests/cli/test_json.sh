@@ -53,6 +53,8 @@ says '"items_present":5'
 json 0 pin latest
 json 0 unpin latest
 json 0 forget latest~1
+json 0 session list
+says '"sessions":[]'
 json 0 check
 says '"problems":0'
 json 0 stats
