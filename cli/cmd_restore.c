@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "connector/connector.h"
+#include "plan_file.h"
 #include "restore_journal.h"
 #include "target.h"
 
@@ -18,7 +19,8 @@ struct values {
 	struct text_list map, include, exclude;
 	struct maybe_text plan;
 	struct target_login target;
-	bool dry_run, flags_only, undo;
+	bool dry_run, flags_only, missing_only, undo;
+	const char *apply;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -36,6 +38,9 @@ static const struct option_def options[] = {
 	{ 0, "plan", OPTION_MAYBE, "FILE", "only tell what would be done, or write it to FILE as JSON lines",
 	  AT(plan) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "the same as --plan", AT(dry_run) },
+	{ 0, "apply", OPTION_TEXT, "FILE", "do what the plan in FILE says, and nothing else", AT(apply) },
+	{ 0, "missing-only", OPTION_FLAG, NULL, "at a server: leave out what is there in any folder",
+	  AT(missing_only) },
 	{ 0, "flags-only", OPTION_FLAG, NULL, "at a server: put nothing, give the flags back to what is there",
 	  AT(flags_only) },
 	{ 0, "undo", OPTION_FLAG, NULL, "at a server: take away again what restores of SNAP have put there", AT(undo) },
@@ -59,6 +64,7 @@ struct restoring {
 	size_t text_count;
 	struct line line;
 	FILE *plan_file;
+	struct plan_file applied; /* --apply */
 	struct server_sink_options server;
 	char appended[4096]; /* the journal of what was put at a server; "": none */
 };
@@ -122,17 +128,21 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	const char *verify = v->verify ? v->verify : "sample";
 	bool server = connector_is_server(r->to.url), found = false;
 
-	if (!server && (v->flags_only || v->verify || v->undo))
+	if (!server && (v->flags_only || v->missing_only || v->verify || v->undo))
 		return err_set(e, ERR_USAGE, "--%s is for a restore to a server",
-		               v->undo         ? "undo"
-		               : v->flags_only ? "flags-only"
-		                               : "verify");
+		               v->undo           ? "undo"
+		               : v->flags_only   ? "flags-only"
+		               : v->missing_only ? "missing-only"
+		                                 : "verify");
+	if (v->flags_only && v->missing_only)
+		return err_set(e, ERR_USAGE, "--flags-only puts nothing, --missing-only puts what is missing: choose");
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (!strcmp(known[i].name, verify)) {
 			r->server.verify_percent = known[i].percent;
 			found = true;
 		}
 	r->server.flags_only = v->flags_only;
+	r->server.missing_only = v->missing_only;
 	if (!found)
 		return err_set(e, ERR_USAGE, "--verify is sample, full or none");
 	return server ? connector_server_check(r->to.url, e) : ERR_OK;
@@ -164,6 +174,8 @@ static enum err_code decode_options(struct restoring *r, struct restore_options 
 	o->exclude = exclude.items;
 	o->exclude_count = exclude.count;
 	o->plan_only = r->v->plan.given || r->v->dry_run;
+	o->wanted = r->v->apply ? plan_file_wants : NULL;
+	o->wanted_ctx = &r->applied;
 	r->server.plan_only = o->plan_only;
 	return rc ? rc : server_options(r, e);
 }
@@ -221,7 +233,7 @@ static enum err_code open_sink(struct restoring *r, const char *into, struct err
 	if (r->sink)
 		r->sink->ops->free(&r->sink);
 	r->server.into = o.into;
-	rc = server ? target_sink_open(&r->to, &r->v->target, &r->server, &r->sink, e)
+	rc = server ? restore_target_open(&r->to, &r->v->target, &r->server, &r->sink, e)
 	            : connector_sink_open(r->to.url, &o, &r->sink, e);
 	if (rc)
 		return rc;
@@ -320,7 +332,12 @@ static enum err_code find_target(struct restoring *r, bool plan_only, struct err
 	enum err_code rc = ERR_OK;
 
 	r->world = world_of(r->view);
-	if (!r->v->into) {
+	if (r->v->apply && !r->v->into) {
+		/* Into which folder is part of the plan. */
+		memcpy(r->into, r->applied.into.ptr, r->applied.into.len);
+		if (!plan_only)
+			rc = restore_journal_save(&r->journal, r->into, e);
+	} else if (!r->v->into) {
 		rc = choose_folder(r, e);
 		if (!rc && *r->into)
 			cli_note(r->c,
@@ -349,7 +366,7 @@ static const char *verdict_name(const struct restore_step *s)
 
 static json_t *change_names(unsigned changes)
 {
-	static const char *const names[] = { "line-ends", "mended", "flags-lost", "flags-set" };
+	static const char *const names[] = { "line-ends", "mended", "flags-lost", "flags-set", "elsewhere" };
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -372,6 +389,10 @@ static struct row step_row(const struct restoring *r, const struct restore_step 
 		row_text(&row, "target", s->target);
 	if (s->changes)
 		row_array(&row, "changes", change_names(s->changes));
+	if (s->changes & SINK_FLAGS_SET && r->server.plan_only) {
+		row_text(&row, "flags_there", s->flags_there);
+		row_text(&row, "flags", s->flags);
+	}
 	if (s->note && *s->note)
 		row_cstr(&row, "note", s->note);
 	if (s->failed) {
@@ -379,6 +400,11 @@ static struct row step_row(const struct restoring *r, const struct restore_step 
 		row_cstr(&row, "message", s->failed->text);
 	}
 	return row;
+}
+
+static void line_flags(struct line *l, struct span flags)
+{
+	line_safe(l, flags.len ? flags : SPAN_LIT("none"));
 }
 
 static enum err_code tell_plan(struct restoring *r, const struct restore_step *s, struct err *e)
@@ -398,6 +424,12 @@ static enum err_code tell_plan(struct restoring *r, const struct restore_step *s
 	if (s->target.len) {
 		line_printf(l, " → ");
 		line_safe(l, s->target);
+	}
+	if (s->changes & SINK_FLAGS_SET) {
+		line_printf(l, "  flags ");
+		line_flags(l, s->flags_there);
+		line_printf(l, " → ");
+		line_flags(l, s->flags);
 	}
 	if (s->failed) {
 		line_printf(l, ": ");
@@ -469,6 +501,7 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 	row_number(&row, "items_failed", report->items_failed);
 	if (connector_is_server(r->to.url)) {
 		row_number(&row, "items_missing", report->items_missing);
+		row_number(&row, "items_elsewhere", report->items_elsewhere);
 		row_number(&row, "items_line_ends", report->items_line_ends);
 		row_number(&row, "items_mended", report->items_mended);
 		row_number(&row, "items_flags_lost", report->items_flags_lost);
@@ -525,6 +558,10 @@ static enum err_code summary_words(struct restoring *r, const struct restore_rep
 		line_printf(l, "'");
 	}
 	line_printf(l, "; %s were there already", number_text(report->items_present).text);
+	if (report->items_elsewhere)
+		line_printf(l, " (%s of them in other folders)", number_text(report->items_elsewhere).text);
+	if (plan_only && report->items_flags_set)
+		line_printf(l, "; %s would get their flags back", number_text(report->items_flags_set).text);
 	if (report->items_renamed)
 		line_printf(l, ", %s under another name", number_text(report->items_renamed).text);
 	if (report->items_clashed)
@@ -543,6 +580,11 @@ static enum err_code tell_summary(struct restoring *r, const struct restore_repo
 	cli_reports_end(r->c);
 	if (report->items_failed || report->items_clashed || report->items_missing || report->checked.differ)
 		r->c->incomplete = true;
+	if (r->v->apply && r->applied.met < r->applied.items) {
+		r->c->incomplete = true;
+		cli_note(r->c, "%s items of the plan were not met: this restore has no such items",
+		         number_text(r->applied.items - r->applied.met).text);
+	}
 	if (r->c->g.json || r->plan_file)
 		return summary_json(r, report, plan_only, e);
 	return r->c->g.quiet ? ERR_OK : summary_words(r, report, plan_only, e);
@@ -610,11 +652,32 @@ static enum err_code undo(struct restoring *r, struct err *e)
 
 	if (r->place.has_collection)
 		return err_set(e, ERR_USAGE, "--undo takes away all that was restored of a snapshot; name it alone");
-	rc = target_undo(&r->to, &r->v->target, *r->appended ? r->appended : NULL, r->server.plan_only, cli_report,
-	                 r->c, &did, e);
+	rc = restore_target_undo(&r->to, &r->v->target, *r->appended ? r->appended : NULL, r->server.plan_only,
+	                         cli_report, r->c, &did, e);
 	cli_reports_end(r->c);
 	r->c->incomplete |= did.kept > 0;
 	return rc || r->c->g.quiet ? rc : undo_words(r, &did, e);
+}
+
+/* What was planned for another snapshot, or another place, is no plan for this. */
+static enum err_code load_plan(struct restoring *r, struct err *e)
+{
+	enum err_code rc = r->v->undo ? err_set(e, ERR_USAGE, "--undo needs no plan") : ERR_OK;
+
+	if (!rc)
+		rc = plan_file_load(r->v->apply, &r->applied, e);
+	if (rc)
+		return rc;
+	if (strcmp(r->applied.snapshot, view_snapshot(r->view)->id_hex) != 0)
+		return err_set(e, ERR_USAGE, "%s is a plan for snapshot %.8s, not for %.8s", r->v->apply,
+		               r->applied.snapshot, view_snapshot(r->view)->id_hex);
+	if (strcmp((const char *)r->applied.to.ptr, r->to.url) != 0)
+		return err_set(e, ERR_USAGE, "%s is a plan for %s, not for %s", r->v->apply,
+		               text_name(span_cstr((const char *)r->applied.to.ptr)).text,
+		               text_name(span_cstr(r->to.url)).text);
+	if (r->applied.into.len > sizeof r->into)
+		return err_set(e, ERR_USAGE, "%s names too long a folder", r->v->apply);
+	return ERR_OK;
 }
 
 static enum err_code restore(struct restoring *r, const char *what, struct err *e)
@@ -632,6 +695,8 @@ static enum err_code restore(struct restoring *r, const char *what, struct err *
 		rc = find_journal(r, e);
 	if (!rc && r->v->undo)
 		return undo(r, e);
+	if (!rc && r->v->apply)
+		rc = load_plan(r, e);
 	/* Before a target is made. */
 	if (!rc)
 		rc = repo_need_content(r->c->repo, "restore", e);
@@ -656,6 +721,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	view_free(&r.view);
 	place_release(&r.place);
 	restore_journal_release(&r.journal);
+	plan_file_release(&r.applied);
 	line_release(&r.line);
 	for (size_t i = 0; i < r.text_count; i++)
 		buf_release(&r.texts[i]);

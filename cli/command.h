@@ -142,6 +142,7 @@ struct item_words {
 struct item_words item_words(const struct view_item *item);
 /* "2026-11-22 20:15  Ann Smith            Re: the contract    12.1 KiB  FS   " and so on; the place is the caller's. */
 void item_line(struct line *l, const struct view_item *item);
+/* SNAPSHOT NULL: it is in none, so it has no place and no content's name. */
 void item_row(struct row *r, const char *snapshot, struct span collection, const struct view_item *item);
 struct span item_flags(const struct view_item *item);
 

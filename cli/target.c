@@ -71,8 +71,8 @@ static enum err_code log_in(const struct restore_target *to, const struct target
 	return rc;
 }
 
-enum err_code target_sink_open(const struct restore_target *to, const struct target_login *t,
-                               const struct server_sink_options *o, struct item_sink **out, struct err *e)
+enum err_code restore_target_open(const struct restore_target *to, const struct target_login *t,
+                                  const struct server_sink_options *o, struct item_sink **out, struct err *e)
 {
 	struct server_login login;
 	struct secret *secret = NULL;
@@ -84,8 +84,8 @@ enum err_code target_sink_open(const struct restore_target *to, const struct tar
 	return rc;
 }
 
-enum err_code target_undo(const struct restore_target *to, const struct target_login *t, const char *journal,
-                          bool plan_only, item_report report, void *ctx, struct server_undo *out, struct err *e)
+enum err_code restore_target_undo(const struct restore_target *to, const struct target_login *t, const char *journal,
+                                  bool plan_only, item_report report, void *ctx, struct server_undo *out, struct err *e)
 {
 	struct server_login login;
 	struct secret *secret = NULL;

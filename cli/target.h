@@ -44,10 +44,11 @@ MUST_CHECK enum err_code restore_target_find(struct cli *c, const char *word, co
                                              struct restore_target *out, struct err *e);
 void restore_target_release(struct restore_target *t);
 /* Asks for the secret, connects and logs in. What is opened is not used after restore_target_release. */
-MUST_CHECK enum err_code target_sink_open(const struct restore_target *to, const struct target_login *t,
-                                          const struct server_sink_options *o, struct item_sink **out, struct err *e);
-MUST_CHECK enum err_code target_undo(const struct restore_target *to, const struct target_login *t, const char *journal,
-                                     bool plan_only, item_report report, void *ctx, struct server_undo *out,
-                                     struct err *e);
+MUST_CHECK enum err_code restore_target_open(const struct restore_target *to, const struct target_login *t,
+                                             const struct server_sink_options *o, struct item_sink **out,
+                                             struct err *e);
+MUST_CHECK enum err_code restore_target_undo(const struct restore_target *to, const struct target_login *t,
+                                             const char *journal, bool plan_only, item_report report, void *ctx,
+                                             struct server_undo *out, struct err *e);
 
 #endif

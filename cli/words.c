@@ -131,7 +131,6 @@ void item_row(struct row *r, const char *snapshot, struct span collection, const
 	struct item_words w = item_words(item);
 	char content[2 * ID_BYTES + 1];
 
-	text_hex(span_of(item->content.bytes, ID_BYTES), content);
 	if (snapshot)
 		row_place(r, "place", snapshot, collection, item->key);
 	row_name(r, "collection", collection);
@@ -141,7 +140,10 @@ void item_row(struct row *r, const char *snapshot, struct span collection, const
 	row_time(r, "date", date_of(item));
 	row_time(r, "received", item->time_ms);
 	row_text(r, "flags", item_flags(item));
-	row_cstr(r, "content", content);
+	if (snapshot) {
+		text_hex(span_of(item->content.bytes, ID_BYTES), content);
+		row_cstr(r, "content", content);
+	}
 	if (!item->summary.len)
 		return;
 	row_text(r, "from", w.from);

@@ -190,9 +190,11 @@ enum err_code connector_server_open(const char *url, const struct server_login *
 enum err_code connector_server_sink_open(const char *url, const struct server_login *login,
                                          const struct server_sink_options *o, struct item_sink **out, struct err *e)
 {
-	struct imap_sink_options options = {
-		.into = o->into, .flags_only = o->flags_only, .verify_percent = o->verify_percent, .journal = o->journal
-	};
+	struct imap_sink_options options = { .into = o->into,
+		                             .flags_only = o->flags_only,
+		                             .missing_only = o->missing_only,
+		                             .verify_percent = o->verify_percent,
+		                             .journal = o->journal };
 	struct imap_login imap;
 	struct net_url parts = { .host = "" };
 	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);

@@ -61,6 +61,7 @@ struct server_sink_options {
 	const char *into;        /* as above */
 	bool plan_only;          /* then the login may change nothing there */
 	bool flags_only;         /* nothing is put; what is there gets the items' flags */
+	bool missing_only;       /* what is there in any folder (but not in the trash) is not put again */
 	unsigned verify_percent; /* of the bodies that are read back and compared */
 	const char *journal;     /* file that remembers what was put, for later runs and undo; NULL: none */
 };

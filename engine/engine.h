@@ -546,24 +546,31 @@ struct restore_options {
 	size_t map_count;
 	enum sink_collision collision;
 	bool plan_only;
+	bool tell_all; /* the visitor is told of every item, as of a plan */
+	/* May be NULL. Says whether an item, or with an empty KEY a collection (both as the sink has them), is to be restored. */
+	bool (*wanted)(void *ctx, struct span collection, struct span key);
+	void *wanted_ctx;
 };
 struct restore_step {
 	struct span collection;
 	const struct view_item
 	        *item; /* without summary; NULL: the collection itself is made or, with FAILED, part of it is lost */
 	struct span target; /* its place, printable; plans only */
+	struct span flags_there,
+	        flags; /* of a plan, where CHANGES has SINK_FLAGS_SET: those it has there, and would get */
 	enum sink_verdict verdict;
 	unsigned changes;         /* enum sink_change */
 	const char *note;         /* what was changed; "" */
 	const struct err *failed; /* NULL when it worked */
 };
-/* With plan_only: every step. Else: those only that are renamed, clashed, failed, mended or lack flags. */
+/* With plan_only or tell_all: every step. Else: those only that are renamed, clashed, failed, mended or lack flags. */
 typedef enum err_code (*restore_visit)(void *ctx, const struct restore_step *step, struct err *e);
 struct restore_report {
 	uint64_t collections, items_put, items_present, items_clashed, items_renamed, items_failed;
 	uint64_t bytes_put;
-	uint64_t items_missing;                                                    /* SINK_MISSING */
-	uint64_t items_line_ends, items_mended, items_flags_lost, items_flags_set; /* enum sink_change */
+	uint64_t items_missing; /* SINK_MISSING */
+	uint64_t items_line_ends, items_mended, items_flags_lost, items_flags_set,
+	        items_elsewhere;   /* enum sink_change */
 	struct sink_check checked; /* by sinks that read back at the end of a collection */
 };
 MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, const struct restore_options *o,

@@ -240,7 +240,8 @@ enum sink_change {
 	SINK_LINE_ENDS = 1 << 0,  /* LF became CRLF, as the target's protocol wants it */
 	SINK_MENDED = 1 << 1,     /* bytes that the target refuses were replaced, as asked */
 	SINK_FLAGS_LOST = 1 << 2, /* the target keeps no such keywords */
-	SINK_FLAGS_SET = 1 << 3   /* it was there; its flags were made those of the item */
+	SINK_FLAGS_SET = 1 << 3,  /* it was there; its flags were made those of the item */
+	SINK_ELSEWHERE = 1 << 4   /* it was there in another collection, which NOTE names */
 };
 
 /* How it ended for an item that was taken with SINK_LATER. */
@@ -258,6 +259,9 @@ struct sink_check {
 	uint64_t differ;        /* told by report */
 	uint64_t altered;       /* bodies: the same but for line ends or a last one, as some servers have it */
 };
+
+/* Told of something that is at a target, with its summary where that was asked for. KEY is the target's own name for it. */
+typedef enum err_code (*item_other)(void *ctx, const struct item_out *item, struct err *e);
 
 struct item_sink;
 struct item_sink_ops {
@@ -286,6 +290,22 @@ struct item_sink_ops {
 	enum err_code (*finish)(struct item_sink *s, struct err *e);
 	/* May be NULL: reading back is part of put. */
 	void (*checked)(const struct item_sink *s, struct sink_check *out);
+	/*
+	 * Comparing: all five or none, and only where everything was a plan. First all collections are made and their items
+	 * decided; then come what is unclaimed, what lies elsewhere, and what is there besides.
+	 */
+	/* Of the item that decide() found there last: true when it has other flags. Both good until the next decide(). */
+	bool (*other_flags)(const struct item_sink *s, struct span *there, struct span *wanted);
+	/* Whether HANDLE is there, or would have to be made. */
+	bool (*exists)(const struct item_sink *s, size_t handle);
+	/* A handle for a place of the target that no collection went to, with its name appended to PATH; false: no more. */
+	enum err_code (*unclaimed)(struct item_sink *s, bool *found, struct buf *path, size_t *handle, struct err *e);
+	/* Finds ITEM, which is not in HANDLE, in another place: *WHERE is that one's handle. It answers for no other item then. */
+	enum err_code (*elsewhere)(struct item_sink *s, size_t handle, const struct item_out *item, bool *found,
+	                           size_t *where, struct err *e);
+	/* Tells what is in HANDLE and was no item so far; each once. */
+	enum err_code (*others)(struct item_sink *s, size_t handle, bool summaries, item_other visit, void *ctx,
+	                        struct err *e);
 	void (*free)(struct item_sink **s);
 };
 
@@ -297,6 +317,7 @@ struct item_sink {
 	bool wants_summaries;
 	bool batches;             /* put may say SINK_LATER */
 	bool refuses_collections; /* one collection may fail and the others go on */
+	bool sets_flags;          /* what is there gets the flags of its item: a plan tells which would change */
 	bool gone;                /* set by the sink with a failure: it can take nothing more, whatever comes */
 	item_report report;
 	void *report_ctx;

@@ -19,10 +19,11 @@ _mailhold_options()
 	find)
 		printf '%s ' "--from --to -s --subject -d --date --after --before --message-id --attachment -k --kind
 			-c --collection --place -a --account $global" ;;
-	diff) printf '%s ' "--summary $global" ;;
+	diff) printf '%s ' "--summary --target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
-		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --flags-only --undo --verify
+		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --apply --missing-only --flags-only
+			--undo --verify
 			--target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	copy)
 		printf '%s ' "--to -a --account --since --until -t --tag --verify -n --dry-run --to-password-file

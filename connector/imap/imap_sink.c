@@ -8,60 +8,19 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "mime/mime.h"
-#include "outbox.h"
+#include "imap_sink_internal.h"
 #include "readback.h"
-#include "target_folder.h"
 
 #define HEAD_BYTES    (256 * KIB) /* of a message that is not held whole: enough for its header */
-#define FLAG_WORDS    256
 #define GRACE_MS      10000
 #define GRACE_LOOK_MS 500
-#define DATE_S_LAST   253402300799 /* the end of the year 9999 */
-
-struct sink_folder {
-	struct outbox_folder box;
-	struct target_folder target;
-	struct buf keywords; /* of a Maildir of Dovecot's: "0 $Label\n1 Junk\n" */
-	bool listed;         /* what is there is known */
-};
-
-struct imap_sink {
-	struct item_sink base;
-	struct imap_login login;
-	struct sink_line line;
-	struct target_names names;
-	bool has_names;
-	struct outbox *outbox;
-	struct journal journal;
-	struct sink_folder **folders;
-	size_t count, cap;
-	char *strings[4]; /* host, port, user, file of authorities */
-	struct buf password, into;
-	bool flags_only;
-	unsigned verify_percent;
-	struct sink_check check;
-	/* scratch for one item */
-	struct buf body, converted, flags;
-	bool flags_lost;
-};
-
-static struct imap_sink *own(struct item_sink *s)
-{
-	return (struct imap_sink *)(void *)s;
-}
 
 static const char *into(const struct imap_sink *s)
 {
 	return s->into.len ? (const char *)s->into.ptr : "";
 }
 
-/* Says CALL again as long as that may help. What is lost with a connection makes the sink useless. */
-#define AGAIN(s, rc, call)                                                                                             \
-	do {                                                                                                           \
-		(rc) = (call);                                                                                         \
-	} while ((rc) && may_say_again((s), &(rc), e))
-
-static bool may_say_again(struct imap_sink *s, enum err_code *rc, struct err *e)
+bool imap_sink_again(struct imap_sink *s, enum err_code *rc, struct err *e)
 {
 	struct err why = *e;
 
@@ -111,7 +70,7 @@ static enum err_code holds_messages(struct imap_sink *s, struct span raw, bool *
 /* An account is empty when no folder of it has a message; a folder is when it is not there. */
 static enum err_code sink_occupied(struct item_sink *base, bool *out, struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 	enum err_code rc = need_names(s, e);
 
 	*out = false;
@@ -128,7 +87,7 @@ static enum err_code sink_occupied(struct item_sink *base, bool *out, struct err
 
 /* ---- folders ---- */
 
-static void folder_free(struct sink_folder *f)
+void imap_sink_folder_free(struct sink_folder *f)
 {
 	if (!f)
 		return;
@@ -215,7 +174,9 @@ static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, str
 	box->uid_next = s->line.uid_next ? s->line.uid_next : 1;
 	buf_clear(&box->permanent);
 	rc = buf_append(&box->permanent, buf_span(&s->line.permanent), e);
-	box->any_keyword = !box->permanent.len || text_contains_nocase(buf_span(&box->permanent), any);
+	/* A folder that is only looked at keeps nothing, some servers say: that tells nothing of what it could keep. */
+	box->any_keyword =
+	        !s->login.changes || !box->permanent.len || text_contains_nocase(buf_span(&box->permanent), any);
 	there_release(&box->there);
 	box->there = THERE_EMPTY;
 	if (!rc && s->line.messages)
@@ -226,7 +187,7 @@ static enum err_code open_folder(struct imap_sink *s, struct sink_folder *f, str
 	return rc;
 }
 
-static enum err_code need_folder(struct imap_sink *s, struct sink_folder *f, bool plan, struct err *e)
+enum err_code imap_sink_need_folder(struct imap_sink *s, struct sink_folder *f, bool plan, struct err *e)
 {
 	enum err_code rc = ERR_OK;
 
@@ -242,7 +203,7 @@ static enum err_code need_folder(struct imap_sink *s, struct sink_folder *f, boo
 	          : ERR_OK;
 }
 
-static enum err_code add_folder(struct imap_sink *s, struct sink_folder *f, size_t *handle, struct err *e)
+enum err_code imap_sink_add_folder(struct imap_sink *s, struct sink_folder *f, size_t *handle, struct err *e)
 {
 	if (s->count == s->cap) {
 		size_t cap = s->cap ? s->cap * 2 : 32;
@@ -258,10 +219,21 @@ static enum err_code add_folder(struct imap_sink *s, struct sink_folder *f, size
 	return ERR_OK;
 }
 
+/* What the account has before the first message is put. */
+static enum err_code need_elsewhere(struct imap_sink *s, struct err *e)
+{
+	enum err_code rc;
+
+	if (!s->missing_only || s->elsewhere)
+		return ERR_OK;
+	rc = elsewhere_open(&s->login, &s->elsewhere, e);
+	return rc ? rc : elsewhere_load(s->elsewhere, &s->names.folders, &s->journal, e);
+}
+
 static enum err_code sink_collection(struct item_sink *base, const struct collection *c, bool plan, size_t *handle,
                                      struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 	struct sink_folder *f = mem_zalloc(1, sizeof *f);
 	struct span keywords;
 	enum err_code rc;
@@ -271,23 +243,25 @@ static enum err_code sink_collection(struct item_sink *base, const struct collec
 	f->box.there = THERE_EMPTY;
 	rc = need_names(s, e);
 	if (!rc)
+		rc = need_elsewhere(s, e);
+	if (!rc)
 		rc = target_folder_find(&s->names, c, into(s), &f->target, e);
 	if (!rc)
 		rc = buf_append(&f->box.raw, buf_span(&f->target.raw), e);
 	if (!rc && outline_find(c, SPAN_LIT("maildir:file:dovecot-keywords"), &keywords))
 		rc = buf_append(&f->keywords, keywords, e);
 	if (!rc)
-		rc = need_folder(s, f, plan, e);
+		rc = imap_sink_need_folder(s, f, plan, e);
 	if (!rc)
-		rc = add_folder(s, f, handle, e);
+		rc = imap_sink_add_folder(s, f, handle, e);
 	if (rc)
-		folder_free(f);
+		imap_sink_folder_free(f);
 	return rc;
 }
 
 static enum err_code sink_describe(struct item_sink *base, size_t handle, struct buf *out, struct err *e)
 {
-	const struct target_folder *t = &own(base)->folders[handle]->target;
+	const struct target_folder *t = &imap_sink_own(base)->folders[handle]->target;
 	enum err_code rc = text_percent(out, buf_span(&t->path), "", e);
 
 	if (!rc && !t->exists)
@@ -298,164 +272,6 @@ static enum err_code sink_describe(struct item_sink *base, size_t handle, struct
 		rc = buf_printf(out, e, " (as '%s': the server cannot hold its name)",
 		                text_name(buf_span(&t->raw)).text);
 	return rc;
-}
-
-/* ---- flags ---- */
-
-struct words {
-	struct span list[FLAG_WORDS];
-	size_t count;
-	bool lost; /* one that cannot be kept */
-};
-
-static int compare_words(const void *a, const void *b)
-{
-	const struct span *x = a, *y = b;
-
-	return span_compare(*x, *y);
-}
-
-/* An atom, or a '\' and one. */
-static bool is_flag(struct span word)
-{
-	for (size_t i = 0; i < word.len; i++) {
-		uint8_t c = word.ptr[i];
-
-		if (c <= ' ' || c >= 0x7f || strchr("(){%*\"]", c) || (c == '\\' && i))
-			return false;
-	}
-	return word.len > (word.len && word.ptr[0] == '\\');
-}
-
-static bool is_kept(const struct outbox_folder *f, struct span word)
-{
-	struct span list = buf_span(&f->permanent);
-
-	if (f->any_keyword || !word.len)
-		return true;
-	for (size_t i = 0; i + word.len <= list.len; i++)
-		if (text_equal_nocase(span_of(list.ptr + i, word.len), word) &&
-		    (i + word.len == list.len || strchr(" )", list.ptr[i + word.len])))
-			return true;
-	return false;
-}
-
-static void add_word(struct words *w, const struct outbox_folder *f, struct span word)
-{
-	if (text_equal_nocase(word, SPAN_LIT("\\Recent")))
-		return;
-	if (!is_flag(word) || w->count == FLAG_WORDS || !is_kept(f, word))
-		w->lost = true;
-	else
-		w->list[w->count++] = word;
-}
-
-/* Dovecot keeps the names of keywords a, b … in a file beside the mail: "0 $Label". */
-static struct span keyword_of_letter(const struct sink_folder *f, uint8_t letter)
-{
-	struct span text = buf_span(&f->keywords);
-
-	while (text.len) {
-		const uint8_t *end = memchr(text.ptr, '\n', text.len), *space;
-		struct span line = span_first(text, end ? (size_t)(end - text.ptr) : text.len);
-		uint64_t number;
-
-		text = span_skip(text, line.len + 1);
-		space = line.len ? memchr(line.ptr, ' ', line.len) : NULL;
-		if (space && text_number(span_first(line, (size_t)(space - line.ptr)), 25, &number) &&
-		    number + 'a' == letter)
-			return span_skip(line, (size_t)(space - line.ptr) + 1);
-	}
-	return SPAN_EMPTY;
-}
-
-static void add_letter(struct words *w, const struct sink_folder *f, uint8_t letter)
-{
-	static const struct {
-		uint8_t letter;
-		const char *flag;
-	} known[] = { { 'D', "\\Draft" },    { 'F', "\\Flagged" }, { 'P', "$Forwarded" },
-		      { 'R', "\\Answered" }, { 'S', "\\Seen" },    { 'T', "\\Deleted" } };
-	struct span keyword;
-
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (known[i].letter == letter) {
-			add_word(w, &f->box, span_cstr(known[i].flag));
-			return;
-		}
-	keyword = keyword_of_letter(f, letter);
-	if (keyword.len)
-		add_word(w, &f->box, keyword);
-	else
-		w->lost = true;
-}
-
-/* A Maildir's letters (its items have a place: new or cur), or IMAP's words. */
-static enum err_code read_flags(struct imap_sink *s, const struct sink_folder *f, const struct item_out *item,
-                                struct err *e)
-{
-	struct words w = { .count = 0 };
-	struct span flags = SPAN_EMPTY;
-	uint64_t place;
-	enum err_code rc = ERR_OK;
-
-	fields_get(item->state, STATE_FLAGS, &flags);
-	if (fields_get_u64(item->state, STATE_PLACE, &place)) {
-		for (size_t i = 0; i < flags.len; i++)
-			add_letter(&w, f, flags.ptr[i]);
-	} else {
-		while (flags.len) {
-			const uint8_t *space = memchr(flags.ptr, ' ', flags.len);
-			size_t n = space ? (size_t)(space - flags.ptr) : flags.len;
-
-			if (n)
-				add_word(&w, &f->box, span_first(flags, n));
-			flags = span_skip(flags, n + 1);
-		}
-	}
-	if (w.count)
-		qsort(w.list, w.count, sizeof *w.list, compare_words);
-	buf_clear(&s->flags);
-	for (size_t i = 0; !rc && i < w.count; i++) {
-		if (i)
-			rc = buf_append(&s->flags, SPAN_LIT(" "), e);
-		if (!rc)
-			rc = buf_append(&s->flags, w.list[i], e);
-	}
-	s->flags_lost = w.lost;
-	return rc;
-}
-
-/* ---- dates ---- */
-
-static bool usable_date(int64_t date_s)
-{
-	return date_s >= 0 && date_s <= DATE_S_LAST;
-}
-
-/* When it was received; where its source had no such time (an mbox), what its Date field says. */
-static int64_t date_of(const struct item_out *item, struct span head, int64_t header_ms, int16_t *zone)
-{
-	uint64_t value;
-	struct mime_fields fields = mime_fields_of(span_first(head, mime_header_length(head)));
-	struct mime_field field;
-	int64_t date_s;
-
-	*zone = 0;
-	if (fields_get_u64(item->facts, FACT_TIME, &value)) {
-		date_s = (int64_t)value / 1000000000 - ((int64_t)value % 1000000000 < 0);
-		if (fields_get_u64(item->facts, FACT_ZONE, &value))
-			*zone = (int16_t)value;
-		if (*zone <= -24 * 60 || *zone >= 24 * 60)
-			*zone = 0;
-		return usable_date(date_s) ? date_s : THERE_NO_DATE;
-	}
-	while (header_ms == INT64_MIN && mime_fields_next(&fields, &field))
-		if (text_equal_nocase(field.name, SPAN_LIT("Date")) && !mime_date(field.value, &header_ms, zone))
-			break;
-	if (header_ms == INT64_MIN || !usable_date(header_ms / 1000))
-		return THERE_NO_DATE;
-	return header_ms / 1000;
 }
 
 /* ---- plans ---- */
@@ -470,30 +286,57 @@ static enum err_code check_size(const struct imap_sink *s, uint64_t bytes, struc
 	               text_size(most).text);
 }
 
-static enum err_code sink_decide(struct item_sink *base, size_t handle, const struct item_out *item,
-                                 enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
-                                 struct err *e)
+struct there_wish imap_sink_wish(const struct item_out *item)
 {
-	struct imap_sink *s = own(base);
-	struct sink_folder *f = s->folders[handle];
 	struct there_wish wish = { .bytes = item->bytes };
-	struct there_one *one;
 	struct span id;
 	uint64_t date;
 	int16_t zone;
 	bool dated = fields_get_u64(item->summary, SUMMARY_DATE, &date);
 
-	(void)collision;
 	if (fields_get(item->summary, SUMMARY_MESSAGE_ID, &id))
 		wish.id = mail_id_of_value(id);
-	wish.date_s = date_of(item, SPAN_EMPTY, dated ? (int64_t)date : INT64_MIN, &zone);
-	one = there_find(&f->box.there, &wish, 0);
+	wish.date_s = imap_sink_date(item, SPAN_EMPTY, dated ? (int64_t)date : INT64_MIN, &zone);
+	return wish;
+}
+
+/* ONE is the item: has it the item's flags? */
+static enum err_code compare_flags(struct imap_sink *s, const struct sink_folder *f, const struct item_out *item,
+                                   const struct there_one *one, struct err *e)
+{
+	enum err_code rc = imap_sink_flags(s, f, item, e);
+
+	s->flags_there = there_flags(&f->box.there, one);
+	s->flags_differ = !rc && !span_equal(s->flags_there, buf_span(&s->flags));
+	return rc;
+}
+
+static enum err_code sink_decide(struct item_sink *base, size_t handle, const struct item_out *item,
+                                 enum sink_collision collision, enum sink_verdict *verdict, struct buf *target,
+                                 struct err *e)
+{
+	struct imap_sink *s = imap_sink_own(base);
+	struct sink_folder *f = s->folders[handle];
+	struct there_wish wish = imap_sink_wish(item);
+	struct there_one *one = there_find(&f->box.there, &wish, 0);
+	struct span path = SPAN_EMPTY;
+	enum err_code rc = ERR_OK;
+
+	(void)collision;
+	s->flags_differ = false;
 	*verdict = one ? SINK_PRESENT : s->flags_only ? SINK_MISSING : SINK_PUT;
-	if (one)
+	if (one) {
 		one->state = THERE_TAKEN;
-	else if (check_size(s, item->bytes, e))
-		return e->code;
-	return text_percent(target, buf_span(&f->target.path), "", e);
+		rc = compare_flags(s, f, item, one, e);
+	} else {
+		if (s->elsewhere)
+			rc = elsewhere_find(s->elsewhere, buf_span(&f->target.raw), &wish, NULL, &path, e);
+		if (!rc && path.len)
+			*verdict = SINK_PRESENT;
+		else if (!rc)
+			rc = check_size(s, item->bytes, e);
+	}
+	return rc ? rc : text_percent(target, path.len ? path : buf_span(&f->target.path), "", e);
 }
 
 /* ---- putting ---- */
@@ -588,7 +431,7 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
                               const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
                               struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 	struct sink_folder *f = s->folders[handle];
 	struct outbox_mail m = { .ticket = item->ticket, .key = item->key, .note = "" };
 	enum err_code rc;
@@ -600,12 +443,12 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 	if (!rc)
 		rc = check_size(s, m.print.bytes, e);
 	if (!rc)
-		rc = read_flags(s, f, item, e);
+		rc = imap_sink_flags(s, f, item, e);
 	if (rc)
 		return rc;
 	m.flags = buf_span(&s->flags);
 	m.changes |= s->flags_lost ? SINK_FLAGS_LOST : 0;
-	m.date_s = date_of(item, m.stream ? buf_span(&s->body) : m.body, INT64_MIN, &m.zone_minutes);
+	m.date_s = imap_sink_date(item, m.stream ? buf_span(&s->body) : m.body, INT64_MIN, &m.zone_minutes);
 	*verdict = SINK_LATER;
 	rc = outbox_put(s->outbox, &f->box, &m, e);
 	if (!rc)
@@ -619,7 +462,7 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 
 static enum err_code sink_collection_done(struct item_sink *base, size_t handle, struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 	struct sink_folder *f = s->folders[handle];
 	struct buf shown = BUF_EMPTY;
 	struct readback r = { .line = &s->line,
@@ -646,7 +489,7 @@ static enum err_code sink_collection_done(struct item_sink *base, size_t handle,
 
 static enum err_code sink_finish(struct item_sink *base, struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 
 	/* After a failure of its own it has told that already. */
 	return s->base.gone ? ERR_OK : outbox_end(s->outbox, e);
@@ -663,12 +506,13 @@ static void sink_free(struct item_sink **base)
 
 	if (!*base)
 		return;
-	s = own(*base);
+	s = imap_sink_own(*base);
 	outbox_free(&s->outbox);
+	elsewhere_free(&s->elsewhere);
 	(void)!journal_sync(&s->journal, &(struct err){ 0 });
 	journal_release(&s->journal);
 	for (size_t i = 0; i < s->count; i++)
-		folder_free(s->folders[i]);
+		imap_sink_folder_free(s->folders[i]);
 	mem_free(s->folders);
 	sink_line_release(&s->line);
 	target_names_release(&s->names);
@@ -692,6 +536,11 @@ static const struct item_sink_ops imap_sink_ops = {
 	.collection_done = sink_collection_done,
 	.finish = sink_finish,
 	.checked = sink_checked,
+	.other_flags = imap_sink_other_flags,
+	.exists = imap_sink_exists,
+	.unclaimed = imap_sink_unclaimed,
+	.elsewhere = imap_sink_elsewhere,
+	.others = imap_sink_others,
 	.free = sink_free,
 };
 
@@ -699,7 +548,7 @@ static const struct item_sink_ops imap_sink_ops = {
 
 enum err_code imap_sink_into(struct item_sink *base, const char *folder, struct err *e)
 {
-	struct imap_sink *s = own(base);
+	struct imap_sink *s = imap_sink_own(base);
 
 	buf_clear(&s->into);
 	return folder && *folder ? buf_append(&s->into, span_of(folder, strlen(folder) + 1), e) : ERR_OK;
@@ -719,8 +568,11 @@ enum err_code imap_sink_open(const struct imap_login *login, const struct imap_s
 		                      .world = "imap",
 		                      .wants_summaries = true,
 		                      .batches = true,
-		                      .refuses_collections = true };
+		                      .refuses_collections = true,
+		                      .sets_flags = o->flags_only };
 	s->flags_only = o->flags_only;
+	s->missing_only = o->missing_only;
+	box.elsewhere = &s->elsewhere;
 	s->verify_percent = o->verify_percent;
 	s->body.max = s->converted.max = 8 * MIB;
 	rc = imap_login_keep(login, s->strings, &s->password, &s->login, e);

@@ -10,6 +10,7 @@
 #define MAILHOLD_CONNECTOR_IMAP_OUTBOX_H
 
 #include "item/item.h"
+#include "elsewhere.h"
 #include "sink_line.h"
 #include "journal.h"
 
@@ -59,7 +60,8 @@ struct outbox_options {
 	struct sink_line *line;
 	struct item_sink *sink; /* told of outcomes by settled */
 	struct journal *journal;
-	bool flags_only; /* nothing is put; those that are there get the item's flags */
+	bool flags_only;              /* nothing is put; those that are there get the item's flags */
+	struct elsewhere **elsewhere; /* *ELSEWHERE not NULL: what is in another folder is not put, either */
 };
 MUST_CHECK enum err_code outbox_open(const struct outbox_options *o, struct outbox **out, struct err *e);
 void outbox_free(struct outbox **o);

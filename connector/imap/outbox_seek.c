@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/text.h"
 #include "print_fetch.h"
 
 /* The content of what may be the same is equal, or it is taken for this one because its journal says so. */
@@ -17,12 +18,36 @@ static enum err_code found(struct outbox *o, struct batch *b, struct mail *m, st
 	return outbox_settle_present(o, b, m, e);
 }
 
-static void not_there(struct outbox *o, const struct batch *b, struct mail *m)
+/* It lies in another folder: that will do. */
+static enum err_code settle_elsewhere(struct outbox *o, struct batch *b, struct mail *m, struct span path,
+                                      struct err *e)
 {
+	enum err_code rc;
+
+	m->note = b->texts.len;
+	rc = text_percent(&b->texts, path, "", e);
+	if (!rc)
+		rc = buf_append(&b->texts, span_of("", 1), e);
+	if (rc)
+		return rc;
+	m->changes = SINK_ELSEWHERE;
+	outbox_tell(o, b, m, SINK_PRESENT, NULL);
+	return ERR_OK;
+}
+
+static enum err_code not_there(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
+{
+	struct there_wish wish = { .id = m->print.id, .date_s = m->date_s, .bytes = m->print.bytes };
+	struct span path = SPAN_EMPTY;
+	enum err_code rc = ERR_OK;
+
 	m->candidate = NULL;
 	m->stage = STAGE_PUT;
 	if (o->o.flags_only)
 		outbox_tell(o, b, m, SINK_MISSING, NULL);
+	else if (o->o.elsewhere && *o->o.elsewhere)
+		rc = elsewhere_find(*o->o.elsewhere, buf_span(&o->folder->raw), &wish, m->print.content, &path, e);
+	return rc || !path.len ? rc : settle_elsewhere(o, b, m, path, e);
 }
 
 enum err_code outbox_seek(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
@@ -42,8 +67,7 @@ enum err_code outbox_seek(struct outbox *o, struct batch *b, struct mail *m, str
 		m->stage = STAGE_COMPARE;
 		return ERR_OK;
 	}
-	not_there(o, b, m);
-	return ERR_OK;
+	return not_there(o, b, m, e);
 }
 
 struct comparing {

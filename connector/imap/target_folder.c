@@ -272,3 +272,22 @@ enum err_code target_folder_find(struct target_names *t, const struct collection
 		target_folder_release(out);
 	return rc;
 }
+
+enum err_code target_folder_rest(struct target_names *t, bool *found, struct target_folder *out, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	*out = (struct target_folder){ .raw = BUF_EMPTY, .path = BUF_EMPTY };
+	*found = false;
+	for (size_t i = 0; !rc && !*found && i < t->folders.outline.count; i++) {
+		if (was_given(t, t->folders.outline.raws[i]))
+			continue;
+		*found = true;
+		rc = take_place(t, i, out, e);
+		if (!rc)
+			rc = remember_raw(t, buf_span(&out->raw), e);
+	}
+	if (rc)
+		target_folder_release(out);
+	return rc;
+}

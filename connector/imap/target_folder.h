@@ -29,6 +29,9 @@ struct target_folder {
 /* INTO: a folder to put it in, or "". Remembers what it decides. */
 MUST_CHECK enum err_code target_folder_find(struct target_names *t, const struct collection *c, const char *into,
                                             struct target_folder *out, struct err *e);
+/* A folder that there is and that nothing was put to so far; *FOUND false: there are no more. */
+MUST_CHECK enum err_code target_folder_rest(struct target_names *t, bool *found, struct target_folder *out,
+                                            struct err *e);
 void target_folder_release(struct target_folder *f);
 /* "\\Sent"; NULL for roles that IMAP has no word for. */
 const char *target_role_word(enum collection_role role);

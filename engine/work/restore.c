@@ -209,6 +209,16 @@ static void run_load(struct pool_job *job)
 
 /* ---- results ---- */
 
+/* In a plan for a sink that sets flags: which it would set. */
+static void add_flags(const struct restore *r, struct restore_step *step)
+{
+	if (!r->options->plan_only || !r->sink->sets_flags || step->failed || step->verdict != SINK_PRESENT ||
+	    !r->sink->ops->other_flags(r->sink, &step->flags_there, &step->flags))
+		return;
+	step->changes |= SINK_FLAGS_SET;
+	r->report->items_flags_set++;
+}
+
 static enum err_code tell_step(struct restore *r, const struct restore_job *j, struct span target,
                                const struct err *failed, struct err *e)
 {
@@ -225,6 +235,7 @@ static enum err_code tell_step(struct restore *r, const struct restore_job *j, s
 		                     .note = "",
 		                     .failed = failed };
 
+	add_flags(r, &step);
 	return r->visit ? r->visit(r->ctx, &step, e) : ERR_OK;
 }
 
@@ -308,6 +319,7 @@ static void count_changes(struct restore *r, unsigned changes)
 	r->report->items_mended += !!(changes & SINK_MENDED);
 	r->report->items_flags_lost += !!(changes & SINK_FLAGS_LOST);
 	r->report->items_flags_set += !!(changes & SINK_FLAGS_SET);
+	r->report->items_elsewhere += !!(changes & SINK_ELSEWHERE);
 }
 
 static void settled(void *ctx, const struct item_outcome *o)
@@ -320,7 +332,7 @@ static void settled(void *ctx, const struct item_outcome *o)
 		                     .changes = o->changes,
 		                     .note = o->note,
 		                     .failed = o->failed };
-	bool told = o->failed || o->verdict == SINK_CLASH || o->verdict == SINK_RENAMED ||
+	bool told = r->options->tell_all || o->failed || o->verdict == SINK_CLASH || o->verdict == SINK_RENAMED ||
 	            (o->changes & (SINK_MENDED | SINK_FLAGS_LOST));
 
 	if (o->failed) {
@@ -374,7 +386,8 @@ static enum err_code pop(struct restore *r, struct err *e)
 		rc = tell_step(r, j, SPAN_EMPTY, &j->e, e);
 	} else {
 		count_verdict(r, j->verdict, j->bytes);
-		if (j->verdict == SINK_CLASH || j->verdict == SINK_RENAMED)
+		if (j->verdict == SINK_CLASH || j->verdict == SINK_RENAMED ||
+		    (r->options->tell_all && j->verdict != SINK_LATER))
 			rc = tell_step(r, j, SPAN_EMPTY, NULL, e);
 	}
 	if (!rc && r->settle_rc) {
@@ -465,6 +478,8 @@ static enum err_code give_item(struct restore *r, size_t handle, const struct vi
 
 	if (repo_stopped(r->view->repo))
 		return repo_cancelled(e);
+	if (r->options->wanted && !r->options->wanted(r->options->wanted_ctx, r->collection, item->key))
+		return ERR_OK;
 	if (r->options->plan_only)
 		return plan_item(r, handle, item, e);
 	if (r->used == RING)
@@ -747,6 +762,8 @@ static enum err_code one_collection(struct restore *r, size_t c, struct err *e)
 		target.attribute_count = 0;
 		target.role = ROLE_NONE;
 	}
+	if (r->options->wanted && !r->options->wanted(r->options->wanted_ctx, target.path, SPAN_EMPTY))
+		goto done;
 	rc = r->sink->ops->collection(r->sink, &target, r->options->plan_only, &ctx.handle, e);
 	if (rc) {
 		rc = collection_failed(r, c, rc, e);
