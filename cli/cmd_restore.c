@@ -145,7 +145,7 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	r->server.missing_only = v->missing_only;
 	if (!found)
 		return err_set(e, ERR_USAGE, "--verify is sample, full or none");
-	return server ? connector_server_check(r->to.url, e) : ERR_OK;
+	return server ? connector_server_target_check(r->to.url, e) : ERR_OK;
 }
 
 static enum err_code decode_options(struct restoring *r, struct restore_options *o, struct err *e)

@@ -48,7 +48,8 @@ static const struct option_def options[] = {
 	  AT(ca_file) },
 	{ 0, "source-fingerprint", OPTION_TEXT, "HEX", "the SHA-256 of its certificate: trust this one and no other",
 	  AT(fingerprint) },
-	{ 0, "source-tls", OPTION_TEXT, "HOW", "required, or off for an imap:// server on this machine", AT(tls) },
+	{ 0, "source-tls", OPTION_TEXT, "HOW", "required, or off for an imap:// or dav:// server on this machine",
+	  AT(tls) },
 	{ 0, "source-compress", OPTION_TEXT, "WHEN", "compress the line to it: far (the default), always or never",
 	  AT(compress) },
 	{ 0, "source-connections", OPTION_TEXT, "N", "at most so many connections to it at once (3)", AT(connections) },
@@ -601,8 +602,10 @@ const struct command command_snapshot = {
 	        "SOURCE is a path, whose kind is found out (a Maildir, an mbox file or a folder of them, a tree of "
 	        ".eml,\n"
 	        ".ics, .vcf and .sieve files), or maildir:PATH, mbox:PATH, files:PATH, or imaps://USER@HOST[:PORT]\n"
-	        "(imap:// with STARTTLS). It is only read. Only what changed since the account's last snapshot is\n"
-	        "read and stored. Without --account the account is named after the last part of the path, or the one\n"
+	        "(imap:// with STARTTLS), or davs://USER@HOST[:PORT][/PATH] for calendars and contacts (caldavs://\n"
+	        "or carddavs:// for only one of them). It is only read. Only what changed since the account's last\n"
+	        "snapshot is read and stored. Without --account the account is named after the last part of the path, "
+	        "or the one\n"
 	        "before for names like Maildir: /home/ann/Maildir is ann; at a server after its user.\n"
 	        "ACCOUNT is one of the configuration (mailhold account add); a folder of that name is written ./NAME.\n"
 	        "Several are taken side by side (--jobs), each with a commit of its own; one that fails stops no "

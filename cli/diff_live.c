@@ -351,7 +351,7 @@ enum err_code diff_live(struct comparison *d, const char *snapshot, const char *
 	struct live k = { .d = d };
 	const struct server_sink_options o = { .plan_only = true };
 	char id[2 * ID16_BYTES + 1];
-	enum err_code rc = connector_server_check(live->url, e);
+	enum err_code rc = connector_server_target_check(live->url, e);
 
 	if (!rc)
 		rc = cli_view(d->c, snapshot, &k.view, e);

@@ -54,7 +54,7 @@ static enum err_code log_in(const struct restore_target *to, const struct target
 		                            .environment = true,
 		                            .prompt = prompt,
 		                            .stop = &cli_stop };
-	enum err_code rc = connector_server_check(to->url, e);
+	enum err_code rc = connector_server_target_check(to->url, e);
 
 	if (!rc && to->account)
 		rc = account_login(to->account, to->url, false, login, secret, e);

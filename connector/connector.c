@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "dav/dav_source.h"
 #include "files/worlds.h"
 #include "imap/imap_sink.h"
 #include "imap/imap_source.h"
@@ -62,28 +63,62 @@ static enum err_code take_apart(const char *url, const struct world **world, con
 	return ERR_OK;
 }
 
-bool connector_is_server(const char *url)
+/* What speaks at a server. Those without calendars and contacts are IMAP. */
+static const struct server_scheme {
+	const char *name;
+	bool calendars, contacts, clear;
+} server_schemes[] = {
+	{ "imaps", false, false, false },   { "imap", false, false, true },    { "davs", true, true, false },
+	{ "dav", true, true, true },        { "caldavs", true, false, false }, { "caldav", true, false, true },
+	{ "carddavs", false, true, false }, { "carddav", false, true, true },  { "https", true, true, false },
+	{ "http", true, true, true },
+};
+
+static const struct server_scheme *scheme_of(const char *url)
 {
-	return !strncmp(url, "imaps://", 8) || !strncmp(url, "imap://", 7);
+	size_t n = strcspn(url, ":");
+
+	for (size_t i = 0; i < ARRAY_LEN(server_schemes) && !strncmp(url + n, "://", 3); i++)
+		if (strlen(server_schemes[i].name) == n && !strncmp(server_schemes[i].name, url, n))
+			return &server_schemes[i];
+	return NULL;
 }
 
-static enum err_code server_url(const char *url, struct net_url *out, struct err *e)
+static bool is_dav(const struct server_scheme *scheme)
+{
+	return scheme->calendars || scheme->contacts;
+}
+
+bool connector_is_server(const char *url)
+{
+	return scheme_of(url) != NULL;
+}
+
+static enum err_code server_url(const char *url, const struct server_scheme *scheme, struct net_url *out, struct err *e)
 {
 	enum err_code rc = net_url_parse(url, out, e);
 
 	if (!rc && !*out->user)
-		rc = err_set(e, ERR_USAGE, "%s names no user: write imaps://USER@%s (a '@' in the user's name as %%40)",
-		             text_name(span_cstr(url)).text, out->host);
-	if (!rc && *out->path)
+		rc = err_set(e, ERR_USAGE, "%s names no user: write %s://USER@%s (a '@' in the user's name as %%40)",
+		             text_name(span_cstr(url)).text, scheme->name, out->host);
+	if (!rc && *out->path && !is_dav(scheme))
 		rc = err_set(e, ERR_USAGE, "an account's URL has no path; --include picks folders at the restore");
 	return rc;
 }
 
-enum err_code connector_server_check(const char *url, struct err *e)
+static enum err_code no_target(const char *url, struct err *e)
+{
+	return err_set(e, ERR_UNSUPPORTED,
+	               "%s: a server of calendars and contacts is only read so far: take a snapshot of it, and restore "
+	               "to a folder",
+	               text_name(span_cstr(url)).text);
+}
+
+enum err_code connector_server_target_check(const char *url, struct err *e)
 {
 	struct net_url parts;
 
-	return server_url(url, &parts, e);
+	return is_dav(scheme_of(url)) ? no_target(url, e) : server_url(url, scheme_of(url), &parts, e);
 }
 
 static enum err_code compress_named(const char *name, enum imap_compress *out, struct err *e)
@@ -118,16 +153,29 @@ static enum err_code mechanism_of(const struct server_login *login, unsigned *ou
 	return ERR_OK;
 }
 
-static enum err_code tls_of(const struct server_login *login, struct imap_login *out, struct err *e)
+struct tls_words {
+	bool clear, clear_anywhere, pinned;
+	uint8_t pin[NET_PIN_BYTES];
+};
+
+static enum err_code tls_of(const struct server_login *login, const struct server_scheme *scheme, struct tls_words *out,
+                            struct err *e)
 {
 	bool off = login->tls && !strcmp(login->tls, "off"),
 	     anywhere = login->tls && !strcmp(login->tls, "off-anywhere");
 
+	*out = (struct tls_words){ .clear = off || anywhere, .clear_anywhere = anywhere, .pinned = login->fingerprint };
+
 	if (login->tls && !off && !anywhere && strcmp(login->tls, "required") != 0)
 		return err_set(e, ERR_USAGE, "tls is required, off or off-anywhere");
-	if ((off || anywhere) && !out->start_tls)
-		return err_set(e, ERR_USAGE, "imaps:// is with TLS; without it the URL is imap://");
-	if ((off || anywhere) && (login->fingerprint || login->ca_file))
+	if (out->clear && !scheme->clear)
+		return err_set(e, ERR_USAGE, "%s:// is with TLS; without it the URL is %.*s://", scheme->name,
+		               (int)strlen(scheme->name) - 1, scheme->name);
+	if (!out->clear && scheme->clear && is_dav(scheme))
+		return err_set(e, ERR_USAGE,
+		               "%s:// is without TLS: write %ss://, or say that it is meant so (--source-tls off)",
+		               scheme->name, scheme->name);
+	if (out->clear && (login->fingerprint || login->ca_file))
 		return err_set(e, ERR_USAGE,
 		               "without TLS there is no certificate: leave out fingerprint and authorities");
 	if (login->fingerprint && login->ca_file)
@@ -136,17 +184,78 @@ static enum err_code tls_of(const struct server_login *login, struct imap_login 
 		return err_set(e, ERR_USAGE,
 		               "a fingerprint is the SHA-256 of the certificate: 64 hex digits, as openssl x509 "
 		               "-fingerprint -sha256 prints them");
-	out->pinned = login->fingerprint != NULL;
-	out->clear = off || anywhere;
-	out->clear_anywhere = anywhere;
 	return ERR_OK;
+}
+
+static enum err_code dav_auth_of(const struct server_login *login, enum http_auth *out, struct err *e)
+{
+	static const char *const names[] = {
+		[HTTP_AUTH_BASIC] = "basic", [HTTP_AUTH_DIGEST] = "digest", [HTTP_AUTH_BEARER] = "bearer"
+	};
+	const char *name = login->mechanism;
+
+	*out = login->is_token ? HTTP_AUTH_BEARER : HTTP_AUTH_ANY;
+	for (size_t i = HTTP_AUTH_BASIC; i < ARRAY_LEN(names) && name; i++)
+		if (!strcmp(name, names[i])) {
+			*out = (enum http_auth)i;
+			name = NULL;
+		}
+	if (name)
+		return err_set(e, ERR_USAGE, "'%s' is no way to log in over HTTP: it may be basic, digest or bearer",
+		               text_name(span_cstr(name)).text);
+	if ((*out == HTTP_AUTH_BEARER) != login->is_token)
+		return err_set(e, ERR_USAGE, "%s",
+		               login->is_token ? "a token is sent by bearer" : "bearer takes an OAuth 2 token");
+	return ERR_OK;
+}
+
+/* A name of this very machine: what comes from it need not be compressed. */
+static bool is_near(const char *host)
+{
+	return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+}
+
+static enum err_code dav_login_of(const char *url, const struct server_login *login, struct net_url *parts,
+                                  struct dav_login *out, struct err *e)
+{
+	const struct server_scheme *scheme = scheme_of(url);
+	enum imap_compress compress = IMAP_COMPRESS_FAR;
+	struct tls_words tls = { 0 };
+	enum err_code rc = server_url(url, scheme, parts, e);
+
+	*out = (struct dav_login){ .host = parts->host,
+		                   .port = parts->port,
+		                   .path = parts->path,
+		                   .calendars = scheme->calendars,
+		                   .contacts = scheme->contacts,
+		                   .ca_file = login->ca_file,
+		                   .user = parts->user,
+		                   .password = login->password,
+		                   .token = login->token,
+		                   .token_ctx = login->token_ctx,
+		                   .pace = login->pace,
+		                   .patience_ms = login->patience_ms,
+		                   .stop = login->stop };
+	if (!rc)
+		rc = compress_named(login->compress, &compress, e);
+	if (!rc)
+		rc = dav_auth_of(login, &out->auth, e);
+	if (!rc)
+		rc = tls_of(login, scheme, &tls, e);
+	out->compressed = compress == IMAP_COMPRESS_ALWAYS || (compress == IMAP_COMPRESS_FAR && !is_near(parts->host));
+	out->clear = tls.clear;
+	out->clear_anywhere = tls.clear_anywhere;
+	out->pinned = tls.pinned;
+	memcpy(out->pin, tls.pin, sizeof out->pin);
+	return rc;
 }
 
 /* What LOGIN says, as the client wants it. Its strings are PARTS' and LOGIN's. */
 static enum err_code imap_login_of(const char *url, const struct server_login *login, struct net_url *parts,
                                    struct imap_login *out, struct err *e)
 {
-	enum err_code rc = server_url(url, parts, e);
+	struct tls_words tls = { 0 };
+	enum err_code rc = server_url(url, scheme_of(url), parts, e);
 
 	*out = (struct imap_login){ .host = parts->host,
 		                    .port = parts->port,
@@ -166,24 +275,38 @@ static enum err_code imap_login_of(const char *url, const struct server_login *l
 	rc = compress_named(login->compress, &out->compress, e);
 	if (!rc)
 		rc = mechanism_of(login, &out->mechanism, e);
-	return rc ? rc : tls_of(login, out, e);
+	if (!rc)
+		rc = tls_of(login, scheme_of(url), &tls, e);
+	out->clear = tls.clear;
+	out->clear_anywhere = tls.clear_anywhere;
+	out->pinned = tls.pinned;
+	memcpy(out->pin, tls.pin, sizeof out->pin);
+	return rc;
 }
 
 enum err_code connector_login_check(const char *url, const struct server_login *login, struct err *e)
 {
 	struct imap_login imap;
+	struct dav_login dav;
 	struct net_url parts;
 
-	return imap_login_of(url, login, &parts, &imap, e);
+	return is_dav(scheme_of(url)) ? dav_login_of(url, login, &parts, &dav, e)
+	                              : imap_login_of(url, login, &parts, &imap, e);
 }
 
 enum err_code connector_server_open(const char *url, const struct server_login *login, struct item_source **out,
                                     struct err *e)
 {
 	struct imap_login imap;
+	struct dav_login dav;
 	struct net_url parts = { .host = "" };
-	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
+	enum err_code rc;
 
+	if (is_dav(scheme_of(url))) {
+		rc = dav_login_of(url, login, &parts, &dav, e);
+		return rc ? rc : dav_source_open(&dav, out, e);
+	}
+	rc = imap_login_of(url, login, &parts, &imap, e);
 	return rc ? rc : imap_source_open(&imap, out, e);
 }
 
@@ -195,9 +318,9 @@ enum err_code connector_server_sink_open(const char *url, const struct server_lo
 		                             .missing_only = o->missing_only,
 		                             .verify_percent = o->verify_percent,
 		                             .journal = o->journal };
-	struct imap_login imap;
+	struct imap_login imap = { .host = "" };
 	struct net_url parts = { .host = "" };
-	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
+	enum err_code rc = is_dav(scheme_of(url)) ? no_target(url, e) : imap_login_of(url, login, &parts, &imap, e);
 
 	imap.changes = !o->plan_only;
 	return rc ? rc : imap_sink_open(&imap, &options, out, e);
@@ -207,10 +330,10 @@ enum err_code connector_server_undo(const char *url, const struct server_login *
                                     bool plan_only, item_report report, void *ctx, struct server_undo *out,
                                     struct err *e)
 {
-	struct imap_login imap;
+	struct imap_login imap = { .host = "" };
 	struct net_url parts = { .host = "" };
 	struct undo_report did = { 0 };
-	enum err_code rc = imap_login_of(url, login, &parts, &imap, e);
+	enum err_code rc = is_dav(scheme_of(url)) ? no_target(url, e) : imap_login_of(url, login, &parts, &imap, e);
 
 	imap.changes = !plan_only;
 	if (!rc)

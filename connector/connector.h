@@ -18,13 +18,18 @@
  */
 MUST_CHECK enum err_code connector_source_open(const char *url, struct item_source **out, struct err *e);
 
-/* True when URL names a server, which one has to log in to: imaps://, imap://. */
+/* True when URL names a server, which one has to log in to: see struct server_login. */
 bool connector_is_server(const char *url);
-/* ERR_USAGE when it cannot be logged in to as it is written, so that nobody is asked for a password in vain. */
-MUST_CHECK enum err_code connector_server_check(const char *url, struct err *e);
+/* Of such a URL, as a target: ERR_USAGE when it cannot be logged in to as it is written, so that nobody is asked for a password in
+ * vain; ERR_UNSUPPORTED when nothing can be written there. */
+MUST_CHECK enum err_code connector_server_target_check(const char *url, struct err *e);
 /*
- * imaps://USER@HOST[:PORT]   an account at an IMAP server, with TLS from the first byte
- * imap://USER@HOST[:PORT]    the same with STARTTLS; without TLS nothing is sent
+ * imaps://USER@HOST[:PORT]            an account at an IMAP server, with TLS from the first byte
+ * imap://USER@HOST[:PORT]             the same with STARTTLS; without TLS nothing is sent
+ * davs://USER@HOST[:PORT][/PATH]      calendars and contacts at a CalDAV and CardDAV server; https:// is the same. PATH, where the
+ *                                     server does not tell it: a principal, a home, or one collection
+ * caldavs://…, carddavs://…           only its calendars; only its contacts
+ * dav://…, http://…, caldav://…, carddav://…   without TLS, which has to be asked for (TLS "off")
  */
 struct server_login {
 	struct span password; /* or an OAuth 2 access token; borrowed for the call */
@@ -32,8 +37,10 @@ struct server_login {
 	/* Instead of PASSWORD: as struct imap_login has it; TOKEN_CTX outlives what is opened. NULL: PASSWORD. */
 	enum err_code (*token)(void *ctx, bool refused, struct buf *out, struct err *e);
 	void *token_ctx;
-	const char *mechanism; /* of SASL: connector_mechanisms; NULL: the best that the server offers */
-	const char *tls; /* "required" (also NULL); "off": imap:// without STARTTLS on this machine; "off-anywhere" */
+	const char *
+	        mechanism; /* of SASL: connector_mechanisms; over HTTP basic, digest, bearer; NULL: the best that is offered */
+	const char
+	        *tls; /* "required" (also NULL); "off": imap://, dav:// … without TLS on this machine; "off-anywhere" */
 	const char *fingerprint; /* SHA-256 of the server's certificate, in hex: trust this one; NULL: by authorities */
 	const char *ca_file;     /* PEM: the authorities to trust instead of the system's; NULL: these */
 	const char *compress;    /* "far" (also NULL), "always", "never": the line, where the server can */

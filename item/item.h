@@ -64,7 +64,9 @@ enum state_tag {
 	STATE_VERSION =
 	        3, /* etag; for files inode, mtime, ctime and size: when it changes, the item is fetched again */
 	STATE_POSITION = 4, /* u64 LE: ordinal in an mbox */
-	STATE_SUFFIX = 5    /* Maildir: everything from the ':' (or other separator) on, raw */
+	STATE_SUFFIX = 5,   /* Maildir: everything from the ':' (or other separator) on, raw */
+	STATE_HREF = 6, /* DAV: the last segment of the href as the server writes it, where the key is not the same */
+	STATE_SCHEDULE = 7 /* DAV: the Schedule-Tag */
 };
 /* Finds one field; false when it is absent or FIELDS is damaged. */
 bool fields_get(struct span fields, uint32_t tag, struct span *out);

@@ -51,6 +51,10 @@ void net_free(struct net **n);
 /* "SHA256:AB:CD…", with or without prefix and colons, as openssl x509 -fingerprint -sha256 tells it. */
 bool net_pin_parse(const char *text, uint8_t out[NET_PIN_BYTES]);
 
+/* For a room that leaves TLS to a library over OpenSSL: CONTEXT (an SSL_CTX) takes the certificate with PIN, which outlives it, and
+ * no other, whoever signed it, for any name. */
+void net_pin_context(void *context, const uint8_t pin[NET_PIN_BYTES]);
+
 /* From OpenSSL, for the rooms around this one. False: there are no random numbers to be had. */
 bool net_random(uint8_t *out, size_t len);
 void net_sha256(struct span bytes, uint8_t out[32]);

@@ -78,7 +78,7 @@ _mailhold()
 		mapfile -t COMPREPLY < <(compgen -W 'fast default max' -- "$word")
 		return ;;
 	--source-auth)
-		mapfile -t COMPREPLY < <(compgen -W 'scram-sha-256 scram-sha-1 plain login oauthbearer xoauth2' -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W 'scram-sha-256 scram-sha-1 plain login oauthbearer xoauth2 basic digest bearer' -- "$word")
 		return ;;
 	--role)
 		mapfile -t COMPREPLY < <(compgen -W 'full deposit keeper' -- "$word")

@@ -1,6 +1,5 @@
-#include "http.h"
+#include "http_internal.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -15,6 +14,12 @@ static bool ready;
 static void start(void)
 {
 	ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+CURL *http_easy(void)
+{
+	pthread_once(&once, start);
+	return ready ? curl_easy_init() : NULL;
 }
 
 /* ---- what is sent ---- */
@@ -108,7 +113,7 @@ static int look(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t 
 	return o->stop && *o->stop;
 }
 
-static enum err_code failed(CURLcode code, const char *url, const char *why, struct err *e)
+enum err_code http_failed(CURLcode code, const char *url, const char *why, struct err *e)
 {
 	const char *host = strstr(url, "://") ? strstr(url, "://") + 3 : url;
 	struct text_name name = text_name(span_of(host, strcspn(host, "/?#")));
@@ -178,7 +183,7 @@ static enum err_code perform(CURL *curl, const char *url, const struct buf *form
 	curl_slist_free_all(headers);
 	if (arrival.rc)
 		return err_note(e, "reading the answer of %s", text_name(span_cstr(url)).text);
-	return code == CURLE_OK ? ERR_OK : failed(code, url, why, e);
+	return code == CURLE_OK ? ERR_OK : http_failed(code, url, why, e);
 }
 
 enum err_code http_post_form(const char *url, const struct http_field *fields, size_t count,
@@ -190,8 +195,7 @@ enum err_code http_post_form(const char *url, const struct http_field *fields, s
 
 	if (rc)
 		return rc;
-	pthread_once(&once, start);
-	curl = ready ? curl_easy_init() : NULL;
+	curl = http_easy();
 	if (!curl)
 		return err_no_memory(e, 0);
 	rc = buf_reserve(&form, 64 * KIB,
