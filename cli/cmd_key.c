@@ -63,22 +63,75 @@ struct listing {
 	json_t *array;
 };
 
-static void notes(struct table *t, const struct key_info *k)
+/* An account's name, or, when nothing tells it, the beginning of its id. */
+static enum err_code account_text(struct cli *c, const struct account_id *id, struct buf *out, struct err *e)
+{
+	char hex[2 * ID16_BYTES + 1];
+	enum err_code rc = repo_account_name(c->repo, id, out, e);
+
+	if (rc || out->len)
+		return rc;
+	text_hex(span_of(id->bytes, ID16_BYTES), hex);
+	return buf_append(out, span_of(hex, 8), e);
+}
+
+static enum err_code bound_to(struct cli *c, const struct key_info *k, struct err *e, struct line *l)
+{
+	struct buf name = BUF_EMPTY;
+	enum err_code rc = ERR_OK;
+
+	line_printf(l, "%s", k->self ? "this one, for " : "for ");
+	for (size_t i = 0; !rc && i < k->accounts; i++) {
+		rc = account_text(c, &k->account_ids[i], &name, e);
+		if (i)
+			line_printf(l, ", ");
+		line_safe(l, buf_span(&name));
+	}
+	buf_release(&name);
+	return rc ? rc : l->rc;
+}
+
+static json_t *bound_array(struct cli *c, const struct key_info *k, struct err *e)
+{
+	json_t *array = json_array();
+	struct buf name = BUF_EMPTY;
+	char hex[2 * ID16_BYTES + 1];
+
+	for (size_t i = 0; array && i < k->accounts; i++) {
+		struct row r = row_new(NULL);
+
+		text_hex(span_of(k->account_ids[i].bytes, ID16_BYTES), hex);
+		r.bad |= repo_account_name(c->repo, &k->account_ids[i], &name, e) != ERR_OK;
+		row_cstr(&r, "id", hex);
+		row_text(&r, "name", buf_span(&name));
+		array_add_row(&array, &r);
+	}
+	buf_release(&name);
+	return array;
+}
+
+static enum err_code notes(struct cli *c, struct table *t, const struct key_info *k, struct err *e)
 {
 	char text[120];
 
+	if (k->state == KEY_VALID && k->accounts && k->slots < 2) {
+		struct line l = line_new(e);
+		enum err_code rc = bound_to(c, k, e, &l);
+
+		table_cell(t, buf_span(&l.text));
+		line_release(&l);
+		return rc;
+	}
 	snprintf(text, sizeof text, "%s%s%s", k->self ? "this one" : "", k->self && k->state != KEY_VALID ? ", " : "",
 	         k->state == KEY_GONE         ? "gone: its objects are missing, it opens nothing"
 	         : k->state == KEY_UNFINISHED ? "unfinished: it opens nothing, remove it"
 	         : k->state == KEY_REMOVED    ? (k->slots ? "removed, but not all of it: remove it again" : "removed")
 	                                      : "");
-	if (k->state == KEY_VALID && k->accounts)
-		snprintf(text, sizeof text, "%s%zu account%s", k->self ? "this one, " : "", k->accounts,
-		         k->accounts > 1 ? "s" : "");
 	if (k->state == KEY_VALID && k->slots > 1)
 		snprintf(text, sizeof text, "%s%u slots: key passwd was interrupted, do it again",
 		         k->self ? "this one, " : "", k->slots);
 	table_text(t, text);
+	return ERR_OK;
 }
 
 static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e)
@@ -86,6 +139,7 @@ static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e
 	struct listing *l = ctx;
 	struct table *t = &l->table;
 	char id[9];
+	enum err_code rc;
 
 	if (k->state == KEY_REMOVED && !k->slots && !l->all)
 		return ERR_OK;
@@ -96,6 +150,7 @@ static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e
 		row_text(&r, "label", k->label);
 		row_cstr(&r, "role", role_name(k->role));
 		row_number(&r, "accounts", k->accounts);
+		row_array(&r, "bound_to", bound_array(l->c, k, e));
 		row_cstr(&r, "opens_with", kind_name(k->kind));
 		row_time(&r, "added", k->added_ms);
 		row_cstr(&r, "state", state_name(k->state));
@@ -110,8 +165,8 @@ static enum err_code list_one(void *ctx, const struct key_info *k, struct err *e
 	table_text(t, role_name(k->role));
 	table_text(t, kind_name(k->kind));
 	table_text(t, time_text(k->added_ms).text);
-	notes(t, k);
-	return t->rc;
+	rc = notes(l->c, t, k, e);
+	return rc ? rc : t->rc;
 }
 
 static enum err_code list(struct cli *c, const struct values *v, struct err *e)

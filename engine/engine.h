@@ -100,13 +100,14 @@ struct key_info {
 	struct holder_id id;
 	char id_hex[33];
 	enum key_state state;
-	unsigned role;     /* enum role; 0: not known, of removed and unfinished ones */
-	unsigned kind;     /* enum slot_kind; 0: no slot */
-	unsigned slots;    /* 2 after an interrupted repo_key_change: both open */
-	bool self;         /* the one that opened the repository */
-	size_t accounts;   /* that a depositor is bound to; 0: all */
-	struct span label; /* empty for a keeper, who does not read names */
-	int64_t added_ms;  /* INT64_MIN: not known */
+	unsigned role;                        /* enum role; 0: not known, of removed and unfinished ones */
+	unsigned kind;                        /* enum slot_kind; 0: no slot */
+	unsigned slots;                       /* 2 after an interrupted repo_key_change: both open */
+	bool self;                            /* the one that opened the repository */
+	size_t accounts;                      /* that a depositor is bound to; 0: all */
+	const struct account_id *account_ids; /* of them; good for the call */
+	struct span label;                    /* empty for a keeper, who does not read names */
+	int64_t added_ms;                     /* INT64_MIN: not known */
 };
 typedef enum err_code (*key_visit)(void *ctx, const struct key_info *k, struct err *e);
 /* In order of announcement, unfinished ones last. */
@@ -175,6 +176,12 @@ enum engine_snapshot_flag {
 	ENGINE_SNAPSHOT_GAPS = 4,    /* some items could not be read */
 	ENGINE_SNAPSHOT_COPIED = 8   /* by engine_copy, from another repository */
 };
+/*
+ * The name of ACCOUNT, into OUT, as the newest snapshot of it has it, however long ended; OUT stays empty when there never
+ * was one, or R's key reads no names.
+ */
+MUST_CHECK enum err_code repo_account_name(struct repo *r, const struct account_id *account, struct buf *out,
+                                           struct err *e);
 enum { SNAPSHOTS_LIVE = 1, SNAPSHOTS_TRASH = 2 };
 typedef enum err_code (*snapshot_visit)(void *ctx, const struct snapshot_info *s, struct err *e);
 /* Oldest first. WHICH: SNAPSHOTS_LIVE, _TRASH or both. ACCOUNT: a name (a keeper's: digits of the account id), or NULL

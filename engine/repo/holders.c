@@ -255,6 +255,7 @@ static enum err_code gather(struct repo *r, struct key_rows *out, struct err *e)
 		if (!rc) {
 			row->announced = true;
 			row->info.accounts = p->account_count;
+			row->info.account_ids = p->accounts;
 			row->info.role = (unsigned)p->role; /* the same numbers; 0 is removed */
 		}
 	}
@@ -368,17 +369,30 @@ static enum err_code secret_is_taken(enum slot_kind kind, struct err *e)
 	               kind == SLOT_PASSWORD ? "password" : "key file");
 }
 
-/* Whom SECRET lets in, by which slot; false: nobody. */
-static bool who_opens(struct repo *r, const struct secret *secret, enum slot_kind kind, struct holder_id *out,
-                      struct key_path *slot)
+/*
+ * Whom SECRET lets in, by which slot; FOUND false: nobody. A damaged slot lets nobody in; one that cannot be read for now
+ * may, and so may one that SECRET opens and whose bundle is damaged. Without a bundle it is what was left of a key.
+ */
+static enum err_code who_opens(struct repo *r, const struct secret *secret, enum slot_kind kind, bool *found,
+                               struct holder_id *out, struct key_path *slot, struct err *e)
 {
 	struct keys *known = NULL;
+	bool opened;
+	enum err_code rc = unlock_any(r->store, secret, kind, &known, slot, &opened, e);
 
-	if (unlock_any(r->store, secret, kind, &known, slot, &(struct err){ 0 }))
-		return false;
+	*found = rc == ERR_OK;
+	if (rc == ERR_WRONG_KEY || rc == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (rc == ERR_CORRUPT && !opened) {
+		repo_notice(r, ENGINE_WARNING, "%s", e->text);
+		return ERR_OK;
+	}
+	if (rc)
+		return err_note(e, "while looking whether this %s opens the repository already; nothing was changed",
+		                kind == SLOT_PASSWORD ? "password" : "key file");
 	*out = keys_holder(known);
 	keys_free(&known);
-	return true;
+	return ERR_OK;
 }
 
 /*
@@ -389,10 +403,11 @@ static enum err_code secret_is_new(struct repo *r, const struct secret *secret, 
 {
 	struct key_path slot;
 	struct holder_id id;
-	enum err_code rc;
+	bool found;
+	enum err_code rc = who_opens(r, secret, kind, &found, &id, &slot, e);
 
-	if (!who_opens(r, secret, kind, &id, &slot))
-		return ERR_OK;
+	if (rc || !found)
+		return rc;
 	rc = ledger_refresh(r->ledger, e);
 	if (rc)
 		return rc;
@@ -648,10 +663,13 @@ enum err_code repo_key_change(struct repo *r, const struct secret *secret, enum 
 	struct holder_id self = keys_holder(r->keys), id;
 	struct key_path path = key_path_of(self, KEY_SLOT_LATER), known;
 	struct err why;
-	enum err_code rc = ERR_OK;
+	bool found;
+	enum err_code rc = who_opens(r, secret, kind, &found, &id, &known, e);
 
+	if (rc)
+		return rc;
 	/* A change that was cut short after the new slot is ended, not refused. */
-	if (!who_opens(r, secret, kind, &id, &known)) {
+	if (!found) {
 		rc = put_later(r, &path, secret, kind, e);
 	} else if (!memcmp(&id, &self, sizeof id) && strcmp(known.text, r->slot.text) != 0) {
 		path = known;

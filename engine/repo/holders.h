@@ -20,10 +20,10 @@ struct key_path key_path_of(struct holder_id holder, enum key_object what);
 
 /*
  * Tries SECRET on every slot of KIND. ERR_WRONG_KEY, ERR_NO_REPOSITORY, or what was wrong with the slot it fits. SLOT
- * names the one that opened.
+ * names the one that opened. OPENED: SECRET opens a slot, though not what belongs to it.
  */
 MUST_CHECK enum err_code unlock_any(struct store *s, const struct secret *secret, enum slot_kind kind,
-                                    struct keys **out, struct key_path *slot, struct err *e);
+                                    struct keys **out, struct key_path *slot, bool *opened, struct err *e);
 /* The same with one slot, whose bytes say what kind it is. */
 MUST_CHECK enum err_code unlock_slot(struct store *s, const char *name, const struct secret *secret, struct keys **out,
                                      struct err *e);

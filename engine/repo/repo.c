@@ -260,12 +260,13 @@ static enum err_code new_repo(const struct repo_options *o, struct repo **out, s
 enum err_code repo_open(const struct repo_options *o, struct repo **out, struct err *e)
 {
 	struct repo *r = NULL;
+	bool opened;
 	enum err_code rc = new_repo(o, &r, e);
 
 	if (!rc)
 		rc = store_open(o->url, &r->store, e);
 	if (!rc)
-		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->own_keys, &r->slot, e);
+		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->own_keys, &r->slot, &opened, e);
 	if (!rc)
 		rc = open_parts(r, o, e);
 	if (!rc)

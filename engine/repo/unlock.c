@@ -69,9 +69,9 @@ static enum err_code open_bundle(struct store *s, const struct slot_info *info, 
 	return rc;
 }
 
-/* KIND 0: any. *IS_KIND tells whether the slot was tried. */
+/* KIND 0: any. *IS_KIND tells whether the slot was tried, *OPENED whether SECRET opens it, whatever its bundle is. */
 static enum err_code open_slot(struct store *s, const char *name, const struct secret *secret, unsigned kind,
-                               bool *is_kind, struct keys **out, struct err *e)
+                               bool *is_kind, bool *opened, struct keys **out, struct err *e)
 {
 	struct holder_secret *h = NULL;
 	struct buf slot = BUF_EMPTY;
@@ -80,6 +80,7 @@ static enum err_code open_slot(struct store *s, const char *name, const struct s
 	enum err_code rc = store_get(s, name, SLOT_BYTES, &slot, e);
 
 	*is_kind = true;
+	*opened = false;
 	if (!rc)
 		rc = slot_inspect(buf_span(&slot), &info, e);
 	if (!rc && kind && info.kind != kind) {
@@ -88,6 +89,7 @@ static enum err_code open_slot(struct store *s, const char *name, const struct s
 	}
 	if (!rc)
 		rc = slot_open(buf_span(&slot), secret, &h, e);
+	*opened = h != NULL;
 	if (!rc && (key_path_parse(name, &named) == KEY_OTHER || memcmp(&named, &info.holder, sizeof named) != 0))
 		rc = err_set(e, ERR_CORRUPT, "this is the slot of another holder");
 	if (!rc)
@@ -101,8 +103,8 @@ done:
 enum err_code unlock_slot(struct store *s, const char *name, const struct secret *secret, struct keys **out,
                           struct err *e)
 {
-	bool is_kind;
-	enum err_code rc = open_slot(s, name, secret, 0, &is_kind, out, e);
+	bool is_kind, opened;
+	enum err_code rc = open_slot(s, name, secret, 0, &is_kind, &opened, out, e);
 
 	return rc ? err_note(e, "in slot %s", name) : ERR_OK;
 }
@@ -118,6 +120,7 @@ struct unlock {
 	struct key_path path;
 	size_t slots;
 	bool other_kind;
+	bool opened;    /* one that is of no use: its bundle cannot be had */
 	struct err why; /* the last thing that went wrong with a slot */
 };
 
@@ -126,15 +129,16 @@ static enum err_code try_slot(void *ctx, const char *name, uint64_t bytes, struc
 	struct unlock *u = ctx;
 	struct holder_id holder;
 	enum key_object what = key_path_parse(name, &holder);
-	bool is_kind;
+	bool is_kind, opened;
 	enum err_code rc;
 
 	(void)bytes;
 	if (u->keys || (what != KEY_SLOT && what != KEY_SLOT_LATER))
 		return ERR_OK;
 	u->slots++;
-	rc = open_slot(u->store, name, u->secret, u->kind, &is_kind, &u->keys, e);
+	rc = open_slot(u->store, name, u->secret, u->kind, &is_kind, &opened, &u->keys, e);
 	u->other_kind |= !is_kind;
+	u->opened |= rc && opened;
 	if (!rc) {
 		if (is_kind)
 			snprintf(u->path.text, sizeof u->path.text, "%.79s", name);
@@ -150,12 +154,13 @@ static enum err_code try_slot(void *ctx, const char *name, uint64_t bytes, struc
 }
 
 enum err_code unlock_any(struct store *s, const struct secret *secret, enum slot_kind kind, struct keys **out,
-                         struct key_path *slot, struct err *e)
+                         struct key_path *slot, bool *opened, struct err *e)
 {
 	struct unlock u = { .store = s, .secret = secret, .kind = kind };
 	uint64_t bytes;
 	enum err_code rc = store_list(s, "key", try_slot, &u, e);
 
+	*opened = u.opened;
 	if (rc == ERR_NOT_FOUND)
 		rc = ERR_OK;
 	if (rc) {

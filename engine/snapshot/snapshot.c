@@ -167,6 +167,32 @@ enum err_code snapshot_show(const struct repo *r, const struct snapshot_fact *fa
 	return ERR_OK;
 }
 
+enum err_code repo_account_name(struct repo *r, const struct account_id *account, struct buf *out, struct err *e)
+{
+	struct snapshot_details d;
+	struct buf hold = BUF_EMPTY;
+	enum err_code rc = ERR_OK;
+	bool found = !keys_read_names(r->keys);
+
+	buf_clear(out);
+	for (size_t i = ledger_snapshot_count(r->ledger); !rc && !found && i-- > 0;) {
+		const struct snapshot_entry *entry = &ledger_snapshot(r->ledger, i)->entry;
+		struct err why;
+
+		if (memcmp(&entry->account, account, sizeof *account) != 0)
+			continue;
+		/* One whose details are damaged is not the only one. */
+		rc = details_open(r->keys, entry, &hold, &d, &why);
+		found = rc == ERR_OK;
+		if (rc == ERR_NO_MEMORY)
+			*e = why;
+		else
+			rc = found ? buf_append(out, d.account, e) : ERR_OK;
+	}
+	buf_release(&hold);
+	return rc;
+}
+
 const struct snapshot_fact *snapshot_find(const struct repo *r, const struct snapshot_id *id)
 {
 	for (size_t i = ledger_snapshot_count(r->ledger); i-- > 0;) {

@@ -10,9 +10,11 @@ run 0 key add --role deposit --account ann --account carol --label mx1 --new-key
 says "(mx1), role deposit"
 hints "read no bodies"
 run 0 key list
-says "2 accounts"
+says " for "
 run 0 key list --json
 says '"accounts":2'
+says '"bound_to":[{"id":"'
+says '"name":""}]'
 
 run 0 snapshot "$box/ann/Maildir" "${server[@]}"
 run 0 snapshot "$box/ann/Maildir" "${server[@]}"
@@ -21,6 +23,18 @@ run 1 snapshot "$box/bob/Maildir" "${server[@]}"
 hints "this key may not add snapshots of the account 'bob'"
 run 0 snapshots "${server[@]}"
 says "ann"
+# The names of accounts are told as soon as a snapshot has them, to those who read names.
+for key in "$MAILHOLD_KEY_FILE" "$box/server.key"; do
+	run 0 key list --key-file "$key"
+	says "for ann, "
+	run 0 key list --json --key-file "$key"
+	says '"name":"ann"}'
+done
+run 0 key add --role keeper --label watch --new-key-file "$box/watch.key"
+run 0 key list --key-file "$box/watch.key"
+says " for "
+says_not "ann"
+run 0 key remove watch
 run 0 ls latest "${server[@]}"
 says "INBOX"
 run 0 ls latest:INBOX "${server[@]}"

@@ -230,6 +230,32 @@ static void labels_and_secrets_are_not_given_twice(void **state)
 	secret_free(&key);
 }
 
+/* Two holders with one secret: whether it is so must be known, not guessed from what cannot be read for now. */
+static void a_secret_that_may_open_the_repository_already_is_not_given_again(void **state)
+{
+	struct world *w = *state;
+	struct slot_options slot = { .kind = SLOT_KEY_FILE, .label = SPAN_LIT("Carol") };
+	struct holder_id bob = add(w, ROLE_KEEPER, w->bob_key, "Bob"), id;
+	struct key_path bundle = key_path_of(bob, KEY_BUNDLE);
+	char path[200], aside[220];
+	uint64_t before = head(w);
+
+	/* A link to itself is no object: Bob's slot is there, and what it leads to cannot be had. */
+	snprintf(path, sizeof path, "%s/%s", w->url, bundle.text);
+	snprintf(aside, sizeof aside, "%s.aside", w->folder);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(symlink(path, path), 0);
+	FAILS(ERR_CORRUPT, repo_key_add(w->ann, ROLE_FULL, w->bob_key, &slot, &id, &err));
+	assert_non_null(strstr(err.text, "opens the repository already"));
+	FAILS(ERR_CORRUPT, repo_key_change(w->ann, w->bob_key, SLOT_KEY_FILE, &err));
+	assert_int_equal(head(w), before);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rename(aside, path), 0);
+	FAILS(ERR_EXISTS, repo_key_add(w->ann, ROLE_FULL, w->bob_key, &slot, &id, &err));
+	ok(opens(w, w->bob_key));
+	ok(opens(w, w->ann_key));
+}
+
 /* ---- cut short ---- */
 
 static void an_add_that_was_cut_short_opens_nothing_and_can_be_cleared(void **state)
@@ -445,6 +471,7 @@ int main(void)
 		STORY(a_keeper_forgets_and_nothing_else),
 		STORY(the_last_full_holder_stays),
 		STORY(labels_and_secrets_are_not_given_twice),
+		STORY(a_secret_that_may_open_the_repository_already_is_not_given_again),
 		STORY(an_add_that_was_cut_short_opens_nothing_and_can_be_cleared),
 		STORY(an_add_that_was_cut_short_can_be_done_again_with_the_same_key),
 		STORY(a_key_whose_label_is_damaged_is_not_told_as_missing),
