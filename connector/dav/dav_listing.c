@@ -417,7 +417,8 @@ enum err_code dav_list_since(struct dav_client *c, struct span raw, bool contact
 	if (!rc)
 		rc = ask_changes(&r, token, e);
 	/* An expired token (403 valid-sync-token), and whatever else stands in the way of this report alone. */
-	if (rc == ERR_DENIED || rc == ERR_NOT_FOUND || rc == ERR_LIMIT || rc == ERR_CORRUPT)
+	if (rc == ERR_DENIED || rc == ERR_NOT_FOUND || rc == ERR_LIMIT || rc == ERR_CORRUPT ||
+	    (rc == ERR_IO && e->retry == ERR_RETRY_NEVER))
 		rc = err_set(e, ERR_UNSUPPORTED, "the server does not tell what changed");
 	if (!rc) {
 		settle(r.l, true);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 
 struct http_client {
 	CURL *curl;
+	curl_socket_t fd; /* the connection that was made last, while it is open */
 	char origin[ORIGIN_BYTES];
 	char error[CURL_ERROR_SIZE];
 	bool clear, clear_anywhere, pinned;
@@ -78,10 +80,31 @@ static enum err_code take_piece(struct flight *f, struct span piece)
 	return f->ask->take ? f->ask->take(f->ask->ctx, piece, f->e) : ERR_OK;
 }
 
+/*
+ * A server that sends an answer in small pieces waits for each to be acknowledged (Nagle), and this side waits with that for 40 ms:
+ * an answer of a few milliseconds takes ten times as long. The option is forgotten by the system, so it is set as pieces come.
+ */
+static void acknowledge(const struct http_client *c)
+{
+	int yes = 1;
+
+	if (c->fd != CURL_SOCKET_BAD)
+		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &yes, sizeof yes);
+}
+
+static size_t see_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+	/* The first line, and the empty one behind the last. */
+	if (size * count <= 2 || !memcmp(bytes, "HTTP", 4))
+		acknowledge(((struct flight *)ctx)->client);
+	return size * count;
+}
+
 static size_t take(char *bytes, size_t size, size_t count, void *ctx)
 {
 	struct flight *f = ctx;
 
+	acknowledge(f->client);
 	f->rc = take_piece(f, span_of(bytes, size * count));
 	return f->rc ? 0 : size * count;
 }
@@ -147,7 +170,17 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 		c->far_refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	c->fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	return c->fd;
+}
+
+static int close_socket(void *ctx, curl_socket_t fd)
+{
+	struct http_client *c = ctx;
+
+	if (c->fd == fd)
+		c->fd = CURL_SOCKET_BAD;
+	return close(fd);
 }
 
 static CURLcode pin_context(CURL *curl, void *context, void *ctx)
@@ -183,6 +216,8 @@ static CURLcode set_connection(struct http_client *c, const struct http_server *
 		SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, c);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	SET(CURLOPT_CLOSESOCKETDATA, c);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_XFERINFOFUNCTION, look);
@@ -193,6 +228,7 @@ static CURLcode set_connection(struct http_client *c, const struct http_server *
 	SET(CURLOPT_USERAGENT, "mailhold");
 	SET(CURLOPT_ERRORBUFFER, c->error);
 	SET(CURLOPT_WRITEFUNCTION, take);
+	SET(CURLOPT_HEADERFUNCTION, see_header);
 	if (s->compressed)
 		SET(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 	return code;
@@ -252,6 +288,7 @@ enum err_code http_open(const struct http_server *s, struct http_client **out, s
 
 	if (!c)
 		return err_no_memory(e, sizeof *c);
+	c->fd = CURL_SOCKET_BAD;
 	c->clear = s->clear;
 	c->clear_anywhere = s->clear_anywhere;
 	c->pinned = s->pin != NULL;
@@ -358,6 +395,7 @@ static CURLcode set_request(struct http_client *c, const char *url, struct fligh
 	SET(CURLOPT_CUSTOMREQUEST, f->ask->method);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_WRITEDATA, (void *)f);
+	SET(CURLOPT_HEADERDATA, (void *)f);
 	return code;
 }
 

@@ -1,5 +1,6 @@
 # A Cyrus of one's own on 127.0.0.1, all of it below $box. Source it after lib.sh and dovecot.sh, then: cyrus_start, and
-# cyrus_user NAME for each user (password "secret").   $cyrus_port (TLS), $cyrus_plain_port
+# cyrus_user NAME for each user (password "secret").   $cyrus_port (TLS), $cyrus_plain_port; with cyrus_with_dav=yes set before,
+# CalDAV and CardDAV at $cyrus_https_port, too
 cyrus_programs=/usr/lib/cyrus/bin
 cyrus_beside=${MAILHOLD_TEST_SERVERS:-/opt/mailhold-test-servers}
 
@@ -21,7 +22,7 @@ cyrus_start()
 	mkdir -p "$run"/{run,conf,spool,proc,lock,log}
 	[ -s "$box/tls/server.pem" ] || dovecot_certificates
 	cp -r "$box/tls" "$run/tls"
-	cyrus_plain_port=$(dovecot_free_port) cyrus_port=$(dovecot_free_port)
+	cyrus_plain_port=$(dovecot_free_port) cyrus_port=$(dovecot_free_port) cyrus_https_port=$(dovecot_free_port)
 	CYRUS_USER=$([ "$(id -u)" = 0 ] && echo cyrus || id -un)
 	export CYRUS_USER
 	cat >"$run/imapd.conf" <<-CONF
@@ -49,6 +50,7 @@ cyrus_start()
 		xlist-drafts: Drafts
 		xlist-sent: Sent
 		xlist-trash: Trash
+		$([ -z "${cyrus_with_dav:-}" ] || echo "httpmodules: caldav carddav")
 	CONF
 	cat >"$run/cyrus.conf" <<-CONF
 		START {
@@ -57,6 +59,7 @@ cyrus_start()
 		SERVICES {
 		  imap cmd="$imapd -C $run/imapd.conf -U 30" listen="127.0.0.1:$cyrus_plain_port" proto="tcp4" prefork=0
 		  imaps cmd="$imapd -C $run/imapd.conf -s -U 30" listen="127.0.0.1:$cyrus_port" proto="tcp4" prefork=0
+		  $([ -z "${cyrus_with_dav:-}" ] || echo "https cmd=\"$cyrus_programs/httpd -C $run/imapd.conf -s -U 30\" listen=\"127.0.0.1:$cyrus_https_port\" proto=\"tcp4\" prefork=0")
 		}
 	CONF
 	chmod 755 "$box"

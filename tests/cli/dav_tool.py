@@ -71,7 +71,8 @@ def invented(kind, n, end="\r\n"):
         name = "VEVENT" if kind == "event" else "VTODO"
         lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//example.org//test//EN", "BEGIN:" + name,
                  "UID:%s-%d@example.org" % (kind, n), "DTSTAMP:20261122T201500Z",
-                 "DTSTART:202612%02dT%02d0000Z" % (1 + n % 28, n % 24), "SUMMARY:Lunch %d & more <x> Ü" % n,
+                 "DTSTART:202612%02dT%02d0000Z" % (1 + n % 28, n % 24),
+                 *(["DTEND:202612%02dT%02d3000Z" % (1 + n % 28, n % 24)] if kind == "event" else []), "SUMMARY:Lunch %d & more <x> Ü" % n,
                  "DESCRIPTION:" + ("word %d " % n) * (n % 9), "END:" + name, "END:VCALENDAR", ""]
     return end.join(lines).encode()
 
