@@ -19,7 +19,7 @@ struct values {
 	struct text_list map, include, exclude;
 	struct maybe_text plan;
 	struct target_login target;
-	bool dry_run, flags_only, missing_only, undo;
+	bool dry_run, flags_only, missing_only, repair_bytes, undo;
 	const char *apply;
 };
 
@@ -43,6 +43,9 @@ static const struct option_def options[] = {
 	  AT(missing_only) },
 	{ 0, "flags-only", OPTION_FLAG, NULL, "at a server: put nothing, give the flags back to what is there",
 	  AT(flags_only) },
+	{ 0, "repair-bytes", OPTION_FLAG, NULL,
+	  "at a server: of mail that it refuses put a copy without NULs, bare line ends, long lines, 8-bit headers",
+	  AT(repair_bytes) },
 	{ 0, "undo", OPTION_FLAG, NULL, "at a server: take away again what restores of SNAP have put there", AT(undo) },
 	{ 0, "verify", OPTION_TEXT, "WHAT",
 	  "at a server: read back and compare, of the bodies, sample (1 %, default), full or none", AT(verify) },
@@ -128,11 +131,12 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 	const char *verify = v->verify ? v->verify : "sample";
 	bool server = connector_is_server(r->to.url), found = false;
 
-	if (!server && (v->flags_only || v->missing_only || v->verify || v->undo))
+	if (!server && (v->flags_only || v->missing_only || v->repair_bytes || v->verify || v->undo))
 		return err_set(e, ERR_USAGE, "--%s is for a restore to a server",
 		               v->undo           ? "undo"
 		               : v->flags_only   ? "flags-only"
 		               : v->missing_only ? "missing-only"
+		               : v->repair_bytes ? "repair-bytes"
 		                                 : "verify");
 	if (v->flags_only && v->missing_only)
 		return err_set(e, ERR_USAGE, "--flags-only puts nothing, --missing-only puts what is missing: choose");
@@ -143,6 +147,7 @@ static enum err_code server_options(struct restoring *r, struct err *e)
 		}
 	r->server.flags_only = v->flags_only;
 	r->server.missing_only = v->missing_only;
+	r->server.mends = v->repair_bytes;
 	if (!found)
 		return err_set(e, ERR_USAGE, "--verify is sample, full or none");
 	return server ? connector_server_target_check(r->to.url, e) : ERR_OK;

@@ -316,6 +316,7 @@ enum err_code connector_server_sink_open(const char *url, const struct server_lo
 	struct imap_sink_options options = { .into = o->into,
 		                             .flags_only = o->flags_only,
 		                             .missing_only = o->missing_only,
+		                             .mends = o->mends,
 		                             .verify_percent = o->verify_percent,
 		                             .journal = o->journal };
 	struct imap_login imap = { .host = "" };

@@ -65,10 +65,11 @@ struct sink_options {
 };
 /* Of a sink at a server. */
 struct server_sink_options {
-	const char *into;        /* as above */
-	bool plan_only;          /* then the login may change nothing there */
-	bool flags_only;         /* nothing is put; what is there gets the items' flags */
-	bool missing_only;       /* what is there in any folder (but not in the trash) is not put again */
+	const char *into;  /* as above */
+	bool plan_only;    /* then the login may change nothing there */
+	bool flags_only;   /* nothing is put; what is there gets the items' flags */
+	bool missing_only; /* what is there in any folder (but not in the trash) is not put again */
+	bool mends;        /* of what is refused a copy is put whose bytes are as servers want them (mime/mend.h) */
 	unsigned verify_percent; /* of the bodies that are read back and compared */
 	const char *journal;     /* file that remembers what was put, for later runs and undo; NULL: none */
 };

@@ -22,7 +22,7 @@ _mailhold_options()
 	diff) printf '%s ' "--summary --target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
-		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --apply --missing-only --flags-only
+		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --apply --missing-only --repair-bytes --flags-only
 			--undo --verify
 			--target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	copy)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "mime/mend/mend.h"
 #include "mime/mime.h"
 #include "imap_sink_internal.h"
 #include "readback.h"
@@ -427,6 +428,72 @@ static enum err_code read_large(struct imap_sink *s, const struct item_body *bod
 	return look_through(s, body, m, &again, e);
 }
 
+struct mending {
+	struct mend mend;
+	struct mail_printer printer;
+	struct buf head;
+	struct buf *out;
+};
+
+/* Another piece of the copy stands in OUT. */
+static enum err_code take_mended(struct mending *k, struct err *e)
+{
+	struct span piece = buf_span(k->out);
+
+	mail_printer_add(&k->printer, piece);
+	return k->head.len < HEAD_BYTES ? buf_append(&k->head, span_first(piece, HEAD_BYTES - k->head.len), e) : ERR_OK;
+}
+
+static enum err_code mend_stream(struct mending *k, const struct item_body *body, struct err *e)
+{
+	struct span piece;
+	enum err_code rc = body->rewind(body->ctx, e);
+
+	while (!rc) {
+		rc = body->next(body->ctx, &piece, e);
+		if (rc || !piece.len)
+			break;
+		buf_clear(k->out);
+		rc = mend_add(&k->mend, piece, k->out, e);
+		if (!rc)
+			rc = take_mended(k, e);
+	}
+	buf_clear(k->out);
+	return rc;
+}
+
+/* The mended copy's print and, of what is held whole, its bytes; only when there is anything to mend. */
+static enum err_code prepare_mended(struct imap_sink *s, const struct item_body *body, struct outbox_mail *m,
+                                    struct err *e)
+{
+	struct mending k = { .mend = MEND_EMPTY, .head = BUF_EMPTY, .out = &s->mended };
+	enum err_code rc = mail_printer_init(&k.printer, e);
+
+	if (rc)
+		return rc;
+	buf_clear(&s->mended);
+	rc = m->stream ? mend_stream(&k, body, e) : mend_add(&k.mend, m->body, &s->mended, e);
+	if (!rc)
+		rc = mend_end(&k.mend, &s->mended, e);
+	if (!rc)
+		rc = take_mended(&k, e);
+	if (m->converts)
+		k.mend.did.line_ends = 0; /* those are told otherwise */
+	mail_printer_end(&k.printer, &m->mended_print);
+	m->mended_print.id = mail_id(buf_span(&k.head));
+	buf_clear(&s->mended_note);
+	if (!rc && mend_did(&k.mend.did)) {
+		rc = mend_words(&k.mend.did, &s->mended_note, e);
+		if (!rc)
+			rc = buf_append(&s->mended_note, span_of("", 1), e);
+		m->mended_note = rc ? NULL : (const char *)s->mended_note.ptr;
+		m->mended_body = m->stream ? SPAN_EMPTY : buf_span(&s->mended);
+	}
+	buf_release(&k.head);
+	mend_release(&k.mend);
+	return rc;
+}
+
 static enum err_code sink_put(struct item_sink *base, size_t handle, const struct item_out *item,
                               const struct item_body *body, enum sink_collision collision, enum sink_verdict *verdict,
                               struct err *e)
@@ -449,6 +516,10 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 	m.flags = buf_span(&s->flags);
 	m.changes |= s->flags_lost ? SINK_FLAGS_LOST : 0;
 	m.date_s = imap_sink_date(item, m.stream ? buf_span(&s->body) : m.body, INT64_MIN, &m.zone_minutes);
+	if (s->mends)
+		rc = prepare_mended(s, body, &m, e);
+	if (rc)
+		return rc;
 	*verdict = SINK_LATER;
 	rc = outbox_put(s->outbox, &f->box, &m, e);
 	if (!rc)
@@ -523,6 +594,8 @@ static void sink_free(struct item_sink **base)
 	buf_release(&s->body);
 	buf_release(&s->converted);
 	buf_release(&s->flags);
+	buf_release(&s->mended);
+	buf_release(&s->mended_note);
 	mem_free(s);
 	*base = NULL;
 }
@@ -572,6 +645,8 @@ enum err_code imap_sink_open(const struct imap_login *login, const struct imap_s
 		                      .sets_flags = o->flags_only };
 	s->flags_only = o->flags_only;
 	s->missing_only = o->missing_only;
+	s->mends = o->mends;
+	s->mended.max = 16 * MIB;
 	box.elsewhere = &s->elsewhere;
 	s->verify_percent = o->verify_percent;
 	s->body.max = s->converted.max = 8 * MIB;

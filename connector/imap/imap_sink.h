@@ -16,9 +16,10 @@
 #include "item/item.h"
 
 struct imap_sink_options {
-	const char *into;        /* "" or NULL: the account itself */
-	bool flags_only;         /* nothing is put; what is there gets the items' flags */
-	bool missing_only;       /* what is in any other folder of the account (elsewhere.h) is not put, either */
+	const char *into;  /* "" or NULL: the account itself */
+	bool flags_only;   /* nothing is put; what is there gets the items' flags */
+	bool missing_only; /* what is in any other folder of the account (elsewhere.h) is not put, either */
+	bool mends;        /* of what the server refuses a copy with other bytes is put (mime/mend.h), if that helps */
 	unsigned verify_percent; /* of the bodies; 0: none, 100: all */
 	const char *journal;     /* the file of this restore's journal (journal.h), or NULL */
 };

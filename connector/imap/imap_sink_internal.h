@@ -30,12 +30,12 @@ struct imap_sink {
 	size_t count, cap;
 	char *strings[4]; /* host, port, user, file of authorities */
 	struct buf password, into;
-	bool flags_only, missing_only;
+	bool flags_only, missing_only, mends;
 	struct elsewhere *elsewhere; /* with MISSING_ONLY, from the first collection on */
 	unsigned verify_percent;
 	struct sink_check check;
 	/* scratch for one item */
-	struct buf body, converted, flags;
+	struct buf body, converted, flags, mended, mended_note;
 	bool flags_lost;
 	struct span flags_there; /* of the item that was decided last and is there; FLAGS are its own */
 	bool flags_differ;

@@ -99,8 +99,41 @@ static enum err_code try_until_judged(struct outbox *o, struct batch *b, size_t 
 	return rc;
 }
 
-static enum err_code give_up(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
+/* From now on it is the mended copy that is put. */
+static enum err_code turn_to_mended(struct outbox *o, struct mail *m, struct err *e)
 {
+	enum err_code rc = m->noted ? journal_refused(o->o.journal, m->number, e) : ERR_OK;
+
+	m->noted = false;
+	m->may_mend = false;
+	m->mends = true;
+	m->print = m->mended_print;
+	m->body = m->mended_body;
+	m->body_bytes = m->mended_bytes;
+	m->note = m->mended_note;
+	m->has_nul = false;
+	m->changes |= SINK_MENDED;
+	return rc;
+}
+
+/* What is refused for good: as the mended copy, when there is one; else that is told. */
+static enum err_code judge(struct outbox *o, struct batch *b, size_t i, struct err *e)
+{
+	struct mail *m = &b->mails[i];
+	enum err_code rc;
+
+	if (m->may_mend && b->refusal.code != ERR_NO_SPACE) {
+		struct err original = b->refusal;
+
+		rc = turn_to_mended(o, m, e);
+		b->refusal = (struct err){ 0 };
+		if (!rc)
+			rc = try_until_judged(o, b, i, i + 1, e);
+		if (rc || m->stage != STAGE_PUT)
+			return rc;
+		if (b->refusal.code != ERR_NO_SPACE)
+			b->refusal = original;
+	}
 	if (b->refusal.code == ERR_NO_SPACE) {
 		*e = b->refusal;
 		return ERR_NO_SPACE;
@@ -125,7 +158,7 @@ static enum err_code deliver(struct outbox *o, struct batch *b, size_t from, siz
 	}
 	for (size_t i = from; !rc && i < to; i++)
 		if (b->mails[i].stage == STAGE_PUT)
-			rc = give_up(o, b, &b->mails[i], e);
+			rc = judge(o, b, i, e);
 	return rc;
 }
 
@@ -216,6 +249,19 @@ static enum err_code add_text(struct batch *b, struct span text, size_t *at, siz
 	return buf_append(&b->texts, text, e);
 }
 
+static enum err_code add_mended(struct batch *b, struct mail *m, const struct outbox_mail *from, struct err *e)
+{
+	size_t ignored;
+	enum err_code rc =
+	        add_text(b, span_of(from->mended_note, strlen(from->mended_note) + 1), &m->mended_note, &ignored, e);
+
+	m->may_mend = true;
+	m->mended_print = from->mended_print;
+	m->mended_body = b->bodies.len;
+	m->mended_bytes = from->mended_body.len;
+	return rc ? rc : buf_append(&b->bodies, from->mended_body, e);
+}
+
 static enum err_code add(struct batch *b, const struct outbox_mail *from, struct err *e)
 {
 	struct mail *m = &b->mails[b->count];
@@ -240,6 +286,8 @@ static enum err_code add(struct batch *b, const struct outbox_mail *from, struct
 		rc = add_text(b, span_of(from->note, strlen(from->note) + 1), &m->note, &ignored, e);
 	if (!rc)
 		rc = buf_append(&b->bodies, from->body, e);
+	if (!rc && from->mended_note)
+		rc = add_mended(b, m, from, e);
 	b->count += !rc;
 	return rc;
 }
@@ -254,7 +302,8 @@ enum err_code outbox_put(struct outbox *o, struct outbox_folder *f, const struct
 	o->folder = f;
 	b = &o->batches[o->filling];
 	if (!rc && (b->count == OUTBOX_BATCH_ITEMS ||
-	            (b->count && b->bodies.len + from->body.len > OUTBOX_BATCH_BYTES) || (b->count && from->stream)))
+	            (b->count && b->bodies.len + from->body.len + from->mended_body.len > OUTBOX_BATCH_BYTES) ||
+	            (b->count && from->stream)))
 		rc = flush(o, e);
 	b = &o->batches[o->filling];
 	if (!rc)

@@ -53,6 +53,10 @@ struct outbox_mail {
 	const struct item_body *stream;
 	bool converts; /* the stream's line ends become CRLF */
 	bool has_nul;
+	/* What may be sent when the server refuses it, or may be there of an earlier run; not there when MENDED_NOTE is NULL. */
+	const char *mended_note;        /* what was mended, for people */
+	struct mail_print mended_print; /* its ID, too */
+	struct span mended_body;        /* empty: the stream is mended as it is sent */
 };
 
 struct outbox;

@@ -31,6 +31,9 @@ struct mail {
 	size_t body, body_bytes;                         /* in bodies */
 	const struct item_body *stream;
 	bool converts, has_nul;
+	bool may_mend, mends;           /* MENDS: it is sent as the mended copy, which PRINT and BODY are of now */
+	struct mail_print mended_print; /* while it MAY_MEND */
+	size_t mended_body, mended_bytes, mended_note;
 	int16_t zone_minutes;
 	unsigned changes;
 	struct there_one *candidate; /* while it is compared or stored */

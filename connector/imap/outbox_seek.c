@@ -50,15 +50,25 @@ static enum err_code not_there(struct outbox *o, struct batch *b, struct mail *m
 	return rc || !path.len ? rc : settle_elsewhere(o, b, m, path, e);
 }
 
-enum err_code outbox_seek(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
+/* CONTENT is M's, or that of its mended copy, which an earlier run may have put. */
+static bool is_content(const struct mail *m, const uint8_t *content)
 {
-	struct there_wish wish = { .id = m->print.id, .date_s = m->date_s, .bytes = m->print.bytes };
+	return !memcmp(content, m->print.content, sizeof m->print.content) ||
+	       (m->may_mend && !memcmp(content, m->mended_print.content, sizeof m->mended_print.content));
+}
+
+/* As outbox_seek, among what looks like PRINT; *DONE: nothing more is to be looked for now. */
+static enum err_code seek(struct outbox *o, struct batch *b, struct mail *m, const struct mail_print *print, bool *done,
+                          struct err *e)
+{
+	struct there_wish wish = { .id = print->id, .date_s = m->date_s, .bytes = print->bytes };
 	struct there_one *one;
 
+	*done = true;
 	for (size_t i = 0; (one = there_find(&o->folder->there, &wish, i)) != NULL; i++) {
 		if (one->state == THERE_ASKED)
 			return ERR_OK;
-		if (one->known && memcmp(one->content, m->print.content, sizeof one->content) != 0)
+		if (one->known && !is_content(m, one->content))
 			continue;
 		m->candidate = one;
 		if (one->known)
@@ -67,7 +77,18 @@ enum err_code outbox_seek(struct outbox *o, struct batch *b, struct mail *m, str
 		m->stage = STAGE_COMPARE;
 		return ERR_OK;
 	}
-	return not_there(o, b, m, e);
+	*done = false;
+	return ERR_OK;
+}
+
+enum err_code outbox_seek(struct outbox *o, struct batch *b, struct mail *m, struct err *e)
+{
+	bool done;
+	enum err_code rc = seek(o, b, m, &m->print, &done, e);
+
+	if (!rc && !done && m->may_mend)
+		rc = seek(o, b, m, &m->mended_print, &done, e);
+	return rc || done ? rc : not_there(o, b, m, e);
 }
 
 struct comparing {
@@ -87,7 +108,7 @@ static enum err_code compare(void *ctx, uint32_t uid, const struct mail_print *p
 		memcpy(m->candidate->content, print->content, sizeof print->content);
 		m->candidate->known = true;
 		m->candidate->state = THERE_FREE;
-		if (!memcmp(print->content, m->print.content, sizeof print->content))
+		if (is_content(m, print->content))
 			return found(k->o, k->b, m, e);
 		m->stage = STAGE_LOOK;
 	}

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "base/pace.h"
 #include "base/text.h"
+#include "mime/mend/mend.h"
 
 #define STAGING_BYTES     (64 * KIB)
 #define LITERAL_MINUS_MAX 4096 /* RFC 7888, 5 */
@@ -47,6 +48,7 @@ static enum err_code stage_stream(struct outbox *o, const struct mail *m, struct
 {
 	const struct item_body *body = m->stream;
 	struct buf converted = BUF_EMPTY;
+	struct mend mend = MEND_EMPTY;
 	struct span piece;
 	enum err_code rc = body->rewind(body->ctx, e);
 
@@ -55,13 +57,21 @@ static enum err_code stage_stream(struct outbox *o, const struct mail *m, struct
 		if (rc || !piece.len)
 			break;
 		buf_clear(&converted);
-		if (m->converts) {
+		if (m->mends)
+			rc = mend_add(&mend, piece, &converted, e);
+		else if (m->converts)
 			rc = line_ends_convert(piece, &converted, e);
+		if (m->mends || m->converts)
 			piece = buf_span(&converted);
-		}
 		if (!rc)
 			rc = stage_bytes(o, piece, e);
 	}
+	buf_clear(&converted);
+	if (!rc && m->mends)
+		rc = mend_end(&mend, &converted, e);
+	if (!rc && m->mends)
+		rc = stage_bytes(o, buf_span(&converted), e);
+	mend_release(&mend);
 	buf_release(&converted);
 	return rc;
 }
