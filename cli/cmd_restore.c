@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "connector/connector.h"
 #include "plan_file.h"
+#include "report_file.h"
 #include "restore_journal.h"
 #include "target.h"
 
@@ -20,7 +21,7 @@ struct values {
 	struct maybe_text plan;
 	struct target_login target;
 	bool dry_run, flags_only, missing_only, repair_bytes, undo;
-	const char *apply;
+	const char *apply, *report;
 };
 
 #define AT(field) offsetof(struct values, field)
@@ -39,6 +40,8 @@ static const struct option_def options[] = {
 	  AT(plan) },
 	{ 'n', "dry-run", OPTION_FLAG, NULL, "the same as --plan", AT(dry_run) },
 	{ 0, "apply", OPTION_TEXT, "FILE", "do what the plan in FILE says, and nothing else", AT(apply) },
+	{ 0, "report", OPTION_TEXT, "FILE", "write what was done with every item, signed; for report verify",
+	  AT(report) },
 	{ 0, "missing-only", OPTION_FLAG, NULL, "at a server: leave out what is there in any folder",
 	  AT(missing_only) },
 	{ 0, "flags-only", OPTION_FLAG, NULL, "at a server: put nothing, give the flags back to what is there",
@@ -68,6 +71,7 @@ struct restoring {
 	struct line line;
 	FILE *plan_file;
 	struct plan_file applied; /* --apply */
+	struct report_file report;
 	struct server_sink_options server;
 	char appended[4096]; /* the journal of what was put at a server; "": none */
 };
@@ -181,6 +185,10 @@ static enum err_code decode_options(struct restoring *r, struct restore_options 
 	o->plan_only = r->v->plan.given || r->v->dry_run;
 	o->wanted = r->v->apply ? plan_file_wants : NULL;
 	o->wanted_ctx = &r->applied;
+	o->tell_all = r->v->report != NULL;
+	if (!rc && o->tell_all && (o->plan_only || r->v->undo))
+		rc = err_set(e, ERR_USAGE,
+		             "--report tells what was done with the items of a restore; a plan goes to --plan=FILE");
 	r->server.plan_only = o->plan_only;
 	return rc ? rc : server_options(r, e);
 }
@@ -227,6 +235,19 @@ static const char *world_of(struct view *v)
 	return world;
 }
 
+/* Something that the sink has to say of its own: at a server what reading back found. */
+static void tell_remark(void *ctx, const char *what, const struct err *why)
+{
+	struct restoring *r = ctx;
+	struct row row = row_new(connector_is_server(r->to.url) ? "differs" : "remark");
+
+	cli_report(r->c, what, why);
+	row_text(&row, "what", span_cstr(what));
+	row_cstr(&row, "code", err_code_name(why->code));
+	row_text(&row, "message", span_cstr(why->text));
+	report_file_add(&r->report, &row);
+}
+
 static enum err_code open_sink(struct restoring *r, const char *into, struct err *e)
 {
 	struct sink_options o = { .into = into && *into ? into : NULL, .world_hint = r->world };
@@ -242,8 +263,8 @@ static enum err_code open_sink(struct restoring *r, const char *into, struct err
 	            : connector_sink_open(r->to.url, &o, &r->sink, e);
 	if (rc)
 		return rc;
-	r->sink->report = cli_report;
-	r->sink->report_ctx = r->c;
+	r->sink->report = tell_remark;
+	r->sink->report_ctx = r;
 	return ERR_OK;
 }
 
@@ -475,6 +496,13 @@ static enum err_code tell_trouble(struct restoring *r, const struct restore_step
 	return rc;
 }
 
+/* Worth a word even where nobody keeps a report: as struct restore_options has it. */
+static bool is_trouble(const struct restore_step *s)
+{
+	return s->failed || s->verdict == SINK_CLASH || s->verdict == SINK_RENAMED ||
+	       (s->changes & (SINK_MENDED | SINK_FLAGS_LOST));
+}
+
 static enum err_code visit(void *ctx, const struct restore_step *s, struct err *e)
 {
 	struct restoring *r = ctx;
@@ -482,14 +510,20 @@ static enum err_code visit(void *ctx, const struct restore_step *s, struct err *
 
 	if (rc)
 		return rc;
+	if (r->report.file) {
+		struct row row = step_row(r, s);
+
+		report_file_add(&r->report, &row);
+		if (!is_trouble(s))
+			return ERR_OK;
+	}
 	if (!r->v->plan.given && !r->v->dry_run)
 		return tell_trouble(r, s, e);
 	progress_clear(&r->c->progress);
 	return tell_plan(r, s, e);
 }
 
-static enum err_code summary_json(const struct restoring *r, const struct restore_report *report, bool plan_only,
-                                  struct err *e)
+static struct row summary_row(const struct restoring *r, const struct restore_report *report, bool plan_only)
 {
 	struct row row = row_new("summary");
 
@@ -497,6 +531,7 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 	row_cstr(&row, "to", r->to.url);
 	row_cstr(&row, "into", r->into);
 	row_bool(&row, "plan", plan_only);
+	row_number(&row, "items_wanted", r->v->apply ? r->applied.items : report->items_wanted);
 	row_number(&row, "collections", report->collections);
 	row_number(&row, "items_put", report->items_put);
 	row_number(&row, "bytes_put", report->bytes_put);
@@ -516,6 +551,14 @@ static enum err_code summary_json(const struct restoring *r, const struct restor
 		row_number(&row, "items_differ", report->checked.differ);
 		row_number(&row, "bodies_altered", report->checked.altered);
 	}
+	return row;
+}
+
+static enum err_code summary_json(const struct restoring *r, const struct restore_report *report, bool plan_only,
+                                  struct err *e)
+{
+	struct row row = summary_row(r, report, plan_only);
+
 	return r->plan_file ? row_put_file(&row, r->plan_file, r->v->plan.text, e) : row_put(&row, e);
 }
 
@@ -605,6 +648,48 @@ static enum err_code close_plan(struct restoring *r, enum err_code rc, struct er
 	return rc;
 }
 
+static void begin_report(struct restoring *r)
+{
+	const struct snapshot_info *s = view_snapshot(r->view);
+	struct row row = row_new("report");
+	struct repo_info info;
+	char id[2 * ID16_BYTES + 1];
+
+	repo_describe(r->c->repo, &info);
+	text_hex(span_of(info.id.bytes, ID16_BYTES), id);
+	row_number(&row, "version", 1);
+	row_cstr(&row, "program", engine_version());
+	row_time(&row, "time", r->c->now_ms);
+	row_cstr(&row, "repository", id);
+	row_cstr(&row, "head", info.head);
+	row_cstr(&row, "snapshot", s->id_hex);
+	row_text(&row, "account", s->account);
+	row_time(&row, "snapshot_time", s->time_ms);
+	row_cstr(&row, "to", r->to.url);
+	row_cstr(&row, "into", r->into);
+	row_bool(&row, "missing_only", r->v->missing_only);
+	row_bool(&row, "flags_only", r->v->flags_only);
+	row_bool(&row, "repair_bytes", r->v->repair_bytes);
+	report_file_add(&r->report, &row);
+}
+
+/* A restore that fails has a report as well: of what was done until then, and why it ended. */
+static enum err_code end_report(struct restoring *r, const struct restore_report *report, enum err_code rc,
+                                struct err *e)
+{
+	struct row row = rc ? row_new("ended") : summary_row(r, report, false);
+
+	if (rc) {
+		row_cstr(&row, "code", err_code_name(rc));
+		row_text(&row, "message", span_cstr(e->text));
+	}
+	report_file_add(&r->report, &row);
+	if (!rc)
+		return report_file_sign(&r->report, r->c->repo, e);
+	(void)!report_file_sign(&r->report, r->c->repo, &(struct err){ 0 });
+	return rc;
+}
+
 static enum err_code apply(struct restoring *r, struct restore_options *o, struct err *e)
 {
 	struct restore_report report = { 0 };
@@ -617,7 +702,9 @@ static enum err_code apply(struct restoring *r, struct restore_options *o, struc
 		if (!r->plan_file)
 			return err_sys(e, errno, "cannot write %s", r->v->plan.text);
 	}
+	begin_report(r);
 	rc = engine_restore(r->view, r->sink, o, visit, r, &report, e);
+	rc = end_report(r, &report, rc, e);
 	if (!rc)
 		rc = tell_summary(r, &report, o->plan_only, e);
 	return close_plan(r, rc, e);
@@ -706,6 +793,8 @@ static enum err_code restore(struct restoring *r, const char *what, struct err *
 	if (!rc)
 		rc = repo_need_content(r->c->repo, "restore", e);
 	if (!rc)
+		rc = report_file_open(r->v->report, &r->report, e);
+	if (!rc)
 		rc = find_target(r, o.plan_only, e);
 	return rc ? rc : apply(r, &o, e);
 }
@@ -727,6 +816,7 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 	place_release(&r.place);
 	restore_journal_release(&r.journal);
 	plan_file_release(&r.applied);
+	report_file_release(&r.report);
 	line_release(&r.line);
 	for (size_t i = 0; i < r.text_count; i++)
 		buf_release(&r.texts[i]);

@@ -65,8 +65,8 @@ struct command {
 
 extern const struct command command_init, command_snapshot, command_snapshots, command_ls, command_cat, command_find,
         command_diff, command_deleted, command_restore, command_copy, command_forget, command_prune, command_repair,
-        command_pin, command_unpin, command_hold, command_session, command_check, command_stats, command_key,
-        command_parity, command_account, command_version, command_help;
+        command_report, command_pin, command_unpin, command_hold, command_session, command_check, command_stats,
+        command_key, command_parity, command_account, command_version, command_help;
 extern const struct option_def global_options[];
 extern const size_t global_option_count;
 /* All commands in the order of help. */

@@ -17,6 +17,7 @@ const struct command *const commands[] = {
 	&command_diff,
 	&command_deleted,
 	&command_restore,
+	&command_report,
 	&command_copy,
 	&command_forget,
 	&command_prune,

@@ -516,6 +516,11 @@ enum err_code row_put_file(struct row *r, FILE *file, const char *name, struct e
 	return rc;
 }
 
+enum err_code row_text_line(struct row *r, struct buf *out, struct err *e)
+{
+	return row_dump(r, out, e);
+}
+
 void row_put_stderr(struct row *r)
 {
 	struct buf line = BUF_WITH_MAX(LINE_BYTES_MAX);

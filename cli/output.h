@@ -92,6 +92,8 @@ void array_add_row(json_t **array, struct row *row);
 MUST_CHECK enum err_code row_put(struct row *r, struct err *e);
 /* One line in FILE, NAME for the message. Consumes R. */
 MUST_CHECK enum err_code row_put_file(struct row *r, FILE *file, const char *name, struct err *e);
+/* The same line appended to OUT. Consumes R. */
+MUST_CHECK enum err_code row_text_line(struct row *r, struct buf *out, struct err *e);
 /* One line on stderr; when memory is short it says so instead. Consumes R. */
 void row_put_stderr(struct row *r);
 void row_drop(struct row *r);

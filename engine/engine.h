@@ -573,6 +573,7 @@ struct restore_step {
 /* With plan_only or tell_all: every step. Else: those only that are renamed, clashed, failed, mended or lack flags. */
 typedef enum err_code (*restore_visit)(void *ctx, const struct restore_step *step, struct err *e);
 struct restore_report {
+	uint64_t items_wanted; /* of the snapshot, before anything was looked at */
 	uint64_t collections, items_put, items_present, items_clashed, items_renamed, items_failed;
 	uint64_t bytes_put;
 	uint64_t items_missing; /* SINK_MISSING */
@@ -582,6 +583,21 @@ struct restore_report {
 };
 MUST_CHECK enum err_code engine_restore(struct view *v, struct item_sink *sink, const struct restore_options *o,
                                         restore_visit visit, void *ctx, struct restore_report *out, struct err *e);
+
+/* ---- statements: signed by the key that opened the repository, kept outside of it; docs/format/report.md ---- */
+
+#define STATEMENT_DIGEST_BYTES 32
+struct statement {
+	struct holder_id holder;
+	uint8_t signature[SIGNATURE_BYTES];
+};
+/* Signs DIGEST for PURPOSE, at most 40 bytes that say what is signed and in which version. */
+void engine_sign(const struct repo *r, const char *purpose, const uint8_t digest[STATEMENT_DIGEST_BYTES],
+                 struct statement *out);
+/* ERR_CORRUPT: that key did not sign this. ERR_NOT_FOUND: the repository has no such key, or has it no more. */
+MUST_CHECK enum err_code engine_verify(const struct repo *r, const char *purpose,
+                                       const uint8_t digest[STATEMENT_DIGEST_BYTES], const struct statement *s,
+                                       struct err *e);
 
 /* ---- looking after it ---- */
 

@@ -22,7 +22,7 @@ _mailhold_options()
 	diff) printf '%s ' "--summary --target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	deleted) printf '%s ' "-s --since -a --account $global" ;;
 	restore)
-		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --apply --missing-only --repair-bytes --flags-only
+		printf '%s ' "-t --to --into --collision --map --include --exclude --plan -n --dry-run --apply --report --missing-only --repair-bytes --flags-only
 			--undo --verify
 			--target-password-file --target-password-command --target-token-command --target-ca $global" ;;
 	copy)
@@ -100,6 +100,9 @@ _mailhold()
 		return ;;
 	hold)
 		mapfile -t COMPREPLY < <(compgen -W 'add list remove' -- "$word")
+		return ;;
+	report)
+		mapfile -t COMPREPLY < <(compgen -W 'verify' -- "$word")
 		return ;;
 	session)
 		mapfile -t COMPREPLY < <(compgen -W 'list fence' -- "$word")

@@ -253,8 +253,10 @@ enum err_code imap_undo(const struct imap_login *login, const char *journal, boo
 
 	*out = (struct undo_report){ 0 };
 	if (!journal || access(journal, F_OK) < 0)
-		return err_set(e, ERR_NOT_FOUND,
-		               "no restore of this snapshot to this account is known on this machine");
+		return err_set(
+		        e, ERR_NOT_FOUND,
+		        "no restore of this snapshot to this account is known on this machine; what was 'latest' then "
+		        "may be another one now: name it by its id");
 	rc = journal_open(journal, &u.journal, e);
 	if (rc)
 		return rc;

@@ -831,6 +831,9 @@ static enum err_code all_collections(struct restore *r, struct err *e)
 	for (size_t c = 0; !rc && c < v->table.count; c++)
 		if (is_wanted(r->options, v->table.rows[c].shown.c.path))
 			r->total += v->table.rows[c].state.items;
+	if (r->options->key.len)
+		r->total = 1;
+	r->report->items_wanted = r->total;
 	for (size_t c = 0; !rc && c < v->table.count; c++)
 		if (is_wanted(r->options, v->table.rows[c].shown.c.path))
 			rc = one_collection(r, c, e);

@@ -180,3 +180,67 @@ says '3 got their flags back'
 dump carol | cut -f1,3- | sort >"$box/after"
 cut -f1,3- "$box/before" | sort | cmp -s - "$box/after" || die "more than flags changed"
 dump alice | sort >"$box/want"
+
+# ---- a signed report: of everything, and no byte of it can be another one
+run 0 init -r "$box/other" --key-file "$box/key2"
+run 0 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report" --verify full
+says 'restored 12 items'
+run 0 report verify "$box/report"
+says 'genuine: signed by'
+says '12 put'
+python3 - "$box/report" <<'END2' || die "the report is not as it should be"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+assert rows[0]["type"] == "report" and rows[0]["version"] == 1 and rows[0]["account"] == "alice"
+assert sum(r["type"] == "put" for r in rows) == 12
+assert rows[-2]["type"] == "summary" and rows[-2]["items_wanted"] == rows[-2]["items_put"] == 12
+assert rows[-2]["items_read_back"] == rows[-2]["bodies_read_back"] == 12 and rows[-2]["items_differ"] == 0
+assert rows[-1]["type"] == "signature" and rows[-1]["lines"] == len(rows) - 1
+END2
+[ "$(stat -c %a "$box/report")" = 600 ] || die "others can read the report"
+run 1 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report"
+hints 'never written over'
+run 0 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/second" --json
+says '"items_present":12'
+[ "$(grep -c '"type":"present"' "$box/second")" = 12 ] || die "what was there is not in the report"
+run 0 report verify "$box/second" --json
+says '"genuine":true'
+# Any byte: some at random, all of the last line.
+python3 - "$box/report" "$box/flips" "${MAILHOLD_TEST_SEED:-1}" <<'END2'
+import os, random, sys
+data, seed = open(sys.argv[1], "rb").read(), random.Random(sys.argv[3])
+last = data.rstrip(b"\n").rfind(b"\n") + 1
+places = sorted(seed.sample(range(last), 6)) + [last - 1, last, last + 12, last + 26, len(data) - 130, len(data) - 1]
+os.mkdir(sys.argv[2])
+for i, at in enumerate(places):
+    bad = bytearray(data); bad[at] ^= 1 << seed.randrange(8)
+    open("%s/%d" % (sys.argv[2], i), "wb").write(bad)
+lines = data.splitlines(True)
+for name, rows in (("cut", lines[:-1]), ("dropped", lines[:3] + lines[4:]), ("swapped", lines[:2] + [lines[3], lines[2]] + lines[4:]),
+                   ("longer", lines + [b"{}\n"]), ("space", lines[:-1] + [lines[-1].replace(b":", b": ", 1)]), ("empty", [])):
+    open(sys.argv[2] + "/" + name, "wb").write(b"".join(rows))
+END2
+for file in "$box/flips"/*; do
+	run 1 report verify "$file"
+done
+hints 'was changed'
+run 1 report verify "$box/flips/cut"
+hints 'does not end with a signature'
+run 12 -r "$box/other" --key-file "$box/key2" report verify "$box/report"
+hints 'another repository'
+run 1 report verify "$box/nothing"
+run 2 report sign "$box/report"
+# A keeper's key tells as well; what a removed key signed cannot be told any more.
+run 0 key add --role keeper --label keeper --new-key-file "$box/keeper"
+MAILHOLD_KEY_FILE=$box/keeper run 0 report verify "$box/report"
+run 0 key add --role full --label clerk --new-key-file "$box/clerk"
+MAILHOLD_KEY_FILE=$box/clerk run 0 restore latest:Work --to "$(at ed)" --target-ca "$dovecot_ca" --report "$box/clerks"
+run 0 report verify "$box/clerks"
+says '(clerk)'
+run 0 key remove clerk
+run 1 report verify "$box/clerks"
+hints 'was removed'
+# What fails has a report, too; where nothing was begun there is none.
+run 2 restore latest --to "$(at ed)" --target-ca "$dovecot_ca" --plan --report "$box/third"
+run 2 restore latest --to "$(at ed)" --target-ca "$box/tls/ca.key" --report "$box/third"
+[ ! -e "$box/third" ] || die "a report of nothing was left"
