@@ -301,6 +301,7 @@ static const char *cache_folder(const struct cli *c)
 static enum err_code open_once(struct cli *c, const struct opening *from, struct repo **out, bool *again, struct err *e)
 {
 	struct repo_options o = { .url = from->url,
+		                  .stop = &cli_stop,
 		                  .cache_folder = cache_folder(c),
 		                  .expect_head = from->expect_head,
 		                  .wait_ms = c->wait_ms,

@@ -57,7 +57,9 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 		                     .create = true,
 		                     .stop = &cli_stop };
 	struct slot_options slot = { .label = v->label ? span_cstr(v->label) : SPAN_EMPTY };
-	struct repo_options o = { .cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c };
+	struct repo_options o = {
+		.cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c, .stop = &cli_stop
+	};
 	struct secret_got got = { 0 };
 	unsigned parity = 0;
 	enum err_code rc;

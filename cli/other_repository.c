@@ -34,9 +34,11 @@ enum err_code other_repository_open(struct cli *c, const struct other_repository
 		                     .password_file = own ? o->password_file : c->g.password_file,
 		                     .password_command = own ? o->password_command : c->g.password_command,
 		                     .stop = &cli_stop };
-	struct repo_options ro = {
-		.url = o->url, .cache_folder = c->g.cache_folder, .notice = cli_notice, .notice_ctx = c
-	};
+	struct repo_options ro = { .stop = &cli_stop,
+		                   .url = o->url,
+		                   .cache_folder = c->g.cache_folder,
+		                   .notice = cli_notice,
+		                   .notice_ctx = c };
 	struct secret_got got;
 	enum err_code rc = secret_input(&so, &got, e);
 

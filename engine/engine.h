@@ -57,6 +57,7 @@ struct repo_options {
 	void *notice_ctx;
 	int64_t wait_ms; /* how long to wait for another process of this machine that writes the local index, before
 	                    ERR_BUSY; a notice tells that it waits */
+	const volatile sig_atomic_t *stop; /* as engine_stop_flag, from the first call to the store on; may be NULL */
 };
 
 /*

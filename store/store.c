@@ -1,11 +1,13 @@
 /* store: the door. Finds the kind of store that a URL names, and checks names once for all kinds. */
 #include "store.h"
+#include "retry.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "store/contract/contract.h"
 #include "store/folder/folder.h"
+#include "store/sftp/sftp.h"
 
-static const struct store_kind *const kinds[] = { &store_folder };
+static const struct store_kind *const kinds[] = { &store_sftp, &store_folder };
 
 static bool has_scheme(const char *url)
 {
@@ -30,19 +32,23 @@ static enum err_code open_as(const char *url, bool create, struct store **out, s
 {
 	const struct store_kind *kind = kind_of(url, e);
 	size_t bytes = strlen(url) + 1;
+	struct retry again = { 0 };
 	enum err_code rc;
 	char *copy;
 
 	if (!kind)
 		return e->code;
+	again.far = kind->far;
 	copy = mem_alloc(bytes);
 	if (!copy)
 		return err_no_memory(e, bytes);
 	memcpy(copy, url, bytes);
-	rc = create ? kind->create(copy, out, e) : kind->open(copy, out, e);
+	do
+		rc = create ? kind->create(copy, out, e) : kind->open(copy, out, e);
+	while (rc && retry_again(&again, e));
 	if (rc) {
 		mem_free(copy);
-		return rc;
+		return e->code;
 	}
 	(*out)->kind = kind;
 	(*out)->url = copy;
@@ -84,45 +90,102 @@ static enum err_code check_name(const char *name, struct err *e)
 	               text_name(span_of(name, strnlen(name, STORE_NAME_MAX + 1))).text);
 }
 
+void store_stop_flag(struct store *s, const volatile sig_atomic_t *flag)
+{
+	if (!s->stop)
+		s->stop = flag;
+}
+
+static struct retry patience(const struct store *s)
+{
+	return (struct retry){ .far = s->kind->far, .stop = s->stop };
+}
+
+/* Somebody has the name. After a try whose outcome nobody knows it may be ours: it is when it holds what we put. */
+static enum err_code ours_after_all(struct store *s, const char *name, struct span bytes, struct err *e)
+{
+	struct buf there = BUF_WITH_MAX(bytes.len + 1);
+	struct err exists = *e, ignored;
+	bool same = !s->kind->get(s, name, bytes.len, &there, &ignored) && span_equal(buf_span(&there), bytes);
+
+	buf_release(&there);
+	if (same)
+		return ERR_OK;
+	*e = exists;
+	return e->code;
+}
+
 enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e)
 {
+	struct retry again = patience(s);
 	enum err_code rc = check_name(name, e);
 
-	return rc ? rc : s->kind->put(s, name, bytes, e);
+	if (rc)
+		return rc;
+	do
+		rc = s->kind->put(s, name, bytes, e);
+	while (rc && retry_again(&again, e));
+	if (rc == ERR_EXISTS && again.tries)
+		rc = ours_after_all(s, name, bytes, e);
+	return rc ? e->code : ERR_OK;
 }
 
 enum err_code store_get(struct store *s, const char *name, size_t max, struct buf *out, struct err *e)
 {
+	struct retry again = patience(s);
 	size_t start = out->len;
 	enum err_code rc = check_name(name, e);
 
-	if (!rc)
-		rc = s->kind->get(s, name, max, out, e);
 	if (rc)
+		return rc;
+	do {
 		out->len = start;
-	return rc;
+		rc = s->kind->get(s, name, max, out, e);
+	} while (rc && retry_again(&again, e));
+	if (!rc)
+		return ERR_OK;
+	out->len = start;
+	return e->code;
 }
 
 enum err_code store_get_range(struct store *s, const char *name, uint64_t offset, size_t len, uint8_t *dst,
                               struct err *e)
 {
+	struct retry again = patience(s);
 	enum err_code rc = check_name(name, e);
 
-	return rc ? rc : s->kind->get_range(s, name, offset, len, dst, e);
+	if (rc)
+		return rc;
+	do
+		rc = s->kind->get_range(s, name, offset, len, dst, e);
+	while (rc && retry_again(&again, e));
+	return rc ? e->code : ERR_OK;
 }
 
 enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, struct err *e)
 {
+	struct retry again = patience(s);
 	enum err_code rc = check_name(name, e);
 
-	return rc ? rc : s->kind->size(s, name, bytes, e);
+	if (rc)
+		return rc;
+	do
+		rc = s->kind->size(s, name, bytes, e);
+	while (rc && retry_again(&again, e));
+	return rc ? e->code : ERR_OK;
 }
 
 enum err_code store_delete(struct store *s, const char *name, struct err *e)
 {
+	struct retry again = patience(s);
 	enum err_code rc = check_name(name, e);
 
-	return rc ? rc : s->kind->delete (s, name, e);
+	if (rc)
+		return rc;
+	do
+		rc = s->kind->delete (s, name, e);
+	while (rc && retry_again(&again, e));
+	return rc ? e->code : ERR_OK;
 }
 
 void store_drop_empty_folder(struct store *s, const char *folder)
@@ -133,16 +196,44 @@ void store_drop_empty_folder(struct store *s, const char *folder)
 
 enum err_code store_sync(struct store *s, const char *name, struct err *e)
 {
+	struct retry again = patience(s);
 	enum err_code rc = check_name(name, e);
 
-	return rc || !s->kind->sync ? rc : s->kind->sync(s, name, e);
+	if (rc || !s->kind->sync)
+		return rc;
+	do
+		rc = s->kind->sync(s, name, e);
+	while (rc && retry_again(&again, e));
+	return rc ? e->code : ERR_OK;
+}
+
+/* A listing that has begun to be told is not begun again. */
+struct told {
+	store_visit visit;
+	void *ctx;
+	bool any;
+};
+
+static enum err_code tell(void *ctx, const char *name, uint64_t bytes, struct err *e)
+{
+	struct told *t = ctx;
+
+	t->any = true;
+	return t->visit(t->ctx, name, bytes, e);
 }
 
 enum err_code store_list(struct store *s, const char *folder, store_visit visit, void *ctx, struct err *e)
 {
+	struct told t = { .visit = visit, .ctx = ctx };
+	struct retry again = patience(s);
 	enum err_code rc = *folder ? check_name(folder, e) : ERR_OK;
 
-	return rc ? rc : s->kind->list(s, folder, visit, ctx, e);
+	if (rc)
+		return rc;
+	do
+		rc = s->kind->list(s, folder, tell, &t, e);
+	while (rc && !t.any && retry_again(&again, e));
+	return rc ? e->code : ERR_OK;
 }
 
 enum err_code store_draft_open(struct store *s, struct store_draft **out, struct err *e)
@@ -165,14 +256,32 @@ void store_draft_hint(struct store_draft *d)
 		d->store->kind->draft_hint(d);
 }
 
+/* As ours_after_all. Names of packs are drawn by chance, so that one of the same size is the one that we sent. */
+static enum err_code ours_by_size(const struct store_draft *d, const char *name, struct err *e)
+{
+	struct err exists = *e, ignored;
+	uint64_t bytes;
+
+	if (!d->store->kind->size(d->store, name, &bytes, &ignored) && bytes == d->store->kind->draft_size(d))
+		return ERR_OK;
+	*e = exists;
+	return e->code;
+}
+
 enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e)
 {
+	struct retry again = patience((*d)->store);
 	enum err_code rc = check_name(name, e);
 
-	if (!rc)
-		rc = (*d)->store->kind->draft_commit(*d, name, e);
+	if (!rc) {
+		do
+			rc = (*d)->store->kind->draft_commit(*d, name, e);
+		while (rc && retry_again(&again, e));
+		if (rc == ERR_EXISTS && again.tries)
+			rc = ours_by_size(*d, name, e);
+	}
 	store_draft_free(d);
-	return rc;
+	return rc ? e->code : ERR_OK;
 }
 
 enum err_code store_draft_put_back(struct store_draft **d, const char *name, char *kept, struct err *e)

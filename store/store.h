@@ -1,5 +1,6 @@
 /*
- * store: where a repository's objects lie. A store sees names and opaque bytes, nothing else.
+ * store: where a repository's objects lie: a folder, or an account that SSH reaches (docs/stores.md). A store sees names and opaque
+ * bytes, nothing else.
  * Names    '/'-separated, each part 1..100 bytes of [a-z0-9._-], not starting with '.'; at most 255 bytes.
  * Rule A   create is all or nothing; of all creators of a name, ever, exactly one wins; a read that starts after
  *          an acknowledged create sees it. A listing is a hint: nothing follows from what it lacks.
@@ -10,6 +11,8 @@
 #ifndef MAILHOLD_STORE_STORE_H
 #define MAILHOLD_STORE_STORE_H
 
+#include <signal.h>
+
 #include "base/buf.h"
 
 struct store;
@@ -17,8 +20,8 @@ struct store;
 #define STORE_NAME_MAX 255
 
 /*
- * Opens the store at URL: a path, or "file:" and a path. ERR_NO_REPOSITORY when there is no such folder,
- * ERR_UNSUPPORTED for another "scheme://". Only the ways without O_TMPFILE can leave a file of a killed run in tmp/;
+ * Opens the store at URL: a path, "file:" and a path, or sftp://[USER@]HOST[:PORT]/PATH. ERR_NO_REPOSITORY when there is no such
+ * folder, ERR_UNSUPPORTED for another "scheme://". A killed run can leave a file in tmp/ (a folder without O_TMPFILE, SFTP);
  * nothing here removes it, for another process may be about to name it (docs/format/repository.md).
  */
 MUST_CHECK enum err_code store_open(const char *url, struct store **out, struct err *e);
@@ -28,6 +31,12 @@ MUST_CHECK enum err_code store_open(const char *url, struct store **out, struct 
  */
 MUST_CHECK enum err_code store_create(const char *url, struct store **out, struct err *e);
 void store_free(struct store **s);
+/*
+ * From now on, calls to a store that is far away are made again for some minutes when the line breaks or the server is busy, until
+ * FLAG is set: ERR_CANCELLED. Before that for three seconds; the first flag given stays. What was created by a try that seemed to
+ * fail counts as created. Before other threads use the store.
+ */
+void store_stop_flag(struct store *s, const volatile sig_atomic_t *flag);
 /* For messages: the place as the user would type it. Borrowed. */
 const char *store_url(const struct store *s);
 

@@ -117,6 +117,7 @@ enum err_code repo_cancelled(struct err *e)
 void engine_stop_flag(struct repo *r, const volatile sig_atomic_t *flag)
 {
 	r->stop = flag;
+	store_stop_flag(r->store, flag);
 }
 
 void engine_set_progress(struct repo *r, engine_progress_fn fn, void *ctx)
@@ -252,6 +253,7 @@ static enum err_code new_repo(const struct repo_options *o, struct repo **out, s
 	r->notice = o->notice;
 	r->notice_ctx = o->notice_ctx;
 	r->wait_ms = o->wait_ms;
+	r->stop = o->stop;
 	pthread_mutex_init(&r->sharing, NULL);
 	*out = r;
 	return crypto_start(e);
@@ -265,8 +267,10 @@ enum err_code repo_open(const struct repo_options *o, struct repo **out, struct 
 
 	if (!rc)
 		rc = store_open(o->url, &r->store, e);
-	if (!rc)
+	if (!rc) {
+		store_stop_flag(r->store, o->stop);
 		rc = unlock_any(r->store, o->secret, o->secret_kind, &r->own_keys, &r->slot, &opened, e);
+	}
 	if (!rc)
 		rc = open_parts(r, o, e);
 	if (!rc)
@@ -356,8 +360,10 @@ enum err_code repo_init(const struct repo_options *o, const struct slot_options 
 
 	if (!rc)
 		rc = store_create(o->url, &r->store, e);
-	if (!rc)
+	if (!rc) {
+		store_stop_flag(r->store, o->stop);
 		rc = keys_new(&r->own_keys, e);
+	}
 	if (!rc)
 		rc = write_first_objects(r, o, slot, e);
 	if (!rc) {

@@ -12,7 +12,8 @@ struct store_kind;
 /* First in the struct of every kind. */
 struct store {
 	const struct store_kind *kind;
-	char *url; /* as the user typed it; owned by store.c */
+	char *url; /* as the user typed it; owned by store.c, which keeps it in place from open to free */
+	const volatile sig_atomic_t *stop;
 };
 
 /* First in every kind's draft. */
@@ -23,6 +24,7 @@ struct store_draft {
 /* The functions of store.h, in its order; drop_empty_folder, sync and draft_hint may be NULL: there is nothing to do. */
 struct store_kind {
 	const char *prefix; /* of its URLs, "sftp://"; NULL takes what no other takes */
+	bool far;           /* calls that fail with a hint in RETRY are made again, with patience (retry.h) */
 	enum err_code (*open)(const char *url, struct store **out, struct err *e);
 	enum err_code (*create)(const char *url, struct store **out, struct err *e);
 	void (*free)(struct store *s);
@@ -38,7 +40,8 @@ struct store_kind {
 	enum err_code (*draft_open)(struct store *s, struct store_draft **out, struct err *e);
 	enum err_code (*draft_write)(struct store_draft *d, struct span bytes, struct err *e);
 	void (*draft_hint)(struct store_draft *d);
-	/* These two leave the draft to be freed by store.c. */
+	uint64_t (*draft_size)(const struct store_draft *d); /* for what is far */
+	/* These two leave the draft to be freed by store.c, and may be called again after a failure. */
 	enum err_code (*draft_commit)(struct store_draft *d, const char *name, struct err *e);
 	enum err_code (*draft_put_back)(struct store_draft *d, const char *name, char *kept, struct err *e);
 	void (*draft_free)(struct store_draft *d);

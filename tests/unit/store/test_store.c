@@ -1,6 +1,6 @@
 /*
- * The contract of store.h, run against every store in the table of openers. A new kind of store adds a row; what
- * only a folder store has (its files on the disk) is tested in test_folder.c.
+ * The contract of store.h, run against every way of a folder store, or against the store that MAILHOLD_TEST_STORE names
+ * (tests/cli/test_stores.sh starts servers for it). What only a folder store has is tested in test_folder.c.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,6 +70,24 @@ static enum err_code rename_open(const char *place, struct store **out, struct e
 	return folder_with(CREATE_RENAME, false, place, out, e);
 }
 
+/* A folder below the URL in MAILHOLD_TEST_STORE, named as PLACE is: whoever starts a server runs the contract against it. */
+static const char *far_place(const char *place)
+{
+	static _Thread_local char url[512];
+
+	snprintf(url, sizeof url, "%s/%s", getenv("MAILHOLD_TEST_STORE"), strrchr(place, '/') + 1);
+	return url;
+}
+static enum err_code far_create(const char *place, struct store **out, struct err *e)
+{
+	return store_create(far_place(place), out, e);
+}
+static enum err_code far_open(const char *place, struct store **out, struct err *e)
+{
+	return store_open(far_place(place), out, e);
+}
+
+static const struct opener far_opener = { "the store of MAILHOLD_TEST_STORE", far_create, far_open };
 static const struct opener openers[] = {
 	{ "folder", probed_create, probed_open },
 	{ "folder by link", link_create, link_open },
@@ -654,10 +672,12 @@ int main(void)
 		T(what_is_there_can_be_made_durable),
 		T(without_memory_nothing_is_made),
 	};
+	const struct opener *first = getenv("MAILHOLD_TEST_STORE") ? &far_opener : openers;
+	size_t count = getenv("MAILHOLD_TEST_STORE") ? 1 : ARRAY_LEN(openers);
 	int failed = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(openers); i++) {
-		opener = &openers[i];
+	for (size_t i = 0; i < count; i++) {
+		opener = &first[i];
 		failed += cmocka_run_group_tests_name(opener->name, tests, NULL, NULL);
 	}
 	return failed;

@@ -1,0 +1,72 @@
+#include "retry.h"
+#include "base/clock.h"
+#include "base/stop.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_WAIT_MS 200
+#define MOST_WAIT_MS  30000
+#define LOOK_MS       100
+
+#define UNSTOPPABLE_MS 3000
+
+static int64_t patience_ms(const struct retry *r)
+{
+	const char *text = getenv("MAILHOLD_STORE_PATIENCE");
+	uint64_t seconds = RETRY_PATIENCE_SECONDS;
+
+	if (text && !text_number(span_cstr(text), 7 * 86400, &seconds))
+		seconds = RETRY_PATIENCE_SECONDS;
+	return r->stop || !seconds ? (int64_t)seconds * 1000 : UNSTOPPABLE_MS;
+}
+
+static int64_t next_wait(const struct retry *r, enum err_retry kind)
+{
+	int64_t most = FIRST_WAIT_MS;
+	uint32_t dice = 0;
+
+	if (kind == ERR_RETRY_NOW && r->tries == 1)
+		return 0;
+	for (unsigned i = 1; i < r->tries && most < MOST_WAIT_MS; i++)
+		most *= 2;
+	if (most > MOST_WAIT_MS)
+		most = MOST_WAIT_MS;
+	(void)!getentropy(&dice, sizeof dice); /* without it all wait alike */
+	return most / 2 + (int64_t)(dice % (uint32_t)(most / 2 + 1));
+}
+
+/* False when it was stopped meanwhile. */
+static bool wait_for(int64_t ms, const volatile sig_atomic_t *stop)
+{
+	while (ms > 0 && !stop_asked(stop)) {
+		int64_t now = ms < LOOK_MS ? ms : LOOK_MS;
+		struct timespec t = { 0, (long)now * 1000000 };
+
+		nanosleep(&t, NULL);
+		ms -= now;
+	}
+	return !stop_asked(stop);
+}
+
+bool retry_again(struct retry *r, struct err *e)
+{
+	int64_t now = clock_monotonic_ms(), wait;
+
+	if (!r->far || e->retry == ERR_RETRY_NEVER)
+		return false;
+	if (r->tries++ == 0)
+		r->since = now;
+	wait = next_wait(r, e->retry);
+	if (now - r->since + wait > patience_ms(r)) {
+		if (r->tries > 1)
+			err_note(e, "tried %u times in %lld seconds", r->tries, (long long)(now - r->since) / 1000);
+		return false;
+	}
+	if (wait_for(wait, r->stop))
+		return true;
+	err_set(e, ERR_CANCELLED, "stopped on request");
+	return false;
+}
