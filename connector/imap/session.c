@@ -172,7 +172,8 @@ enum err_code session_resync(struct session *s, struct span raw, const struct fo
 	if (!(imap_capabilities(s->client) & IMAP_QRESYNC))
 		return err_set(e, ERR_UNSUPPORTED, "the server has no QRESYNC");
 	rc = open_mailbox(s, raw, known, &x, restarted, e);
-	if (rc == ERR_UNSUPPORTED)
+	/* It may have hung up over it; the next connection is asked again. */
+	if (rc == ERR_UNSUPPORTED && s->client)
 		imap_cannot(s->client, IMAP_QRESYNC);
 	return rc;
 }
