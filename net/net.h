@@ -46,6 +46,8 @@ bool net_is_secure(const struct net *n);
 /* The other side is this machine: what is said is heard by nobody else. */
 bool net_is_local(const struct net *n);
 /* Closes without waiting for the other side. */
+/* Ends the connection for whoever waits on it in another thread, which gets an error or an end. */
+void net_hang_up(struct net *n);
 void net_free(struct net **n);
 
 /* "SHA256:AB:CD…", with or without prefix and colons, as openssl x509 -fingerprint -sha256 tells it. */

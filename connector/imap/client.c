@@ -24,6 +24,8 @@ struct imap_client {
 	unsigned mechanisms; /* of SASL */
 	bool has_capabilities;
 	bool changes;   /* may be made */
+	void (*away)(void *ctx, bool gone); /* as login.away */
+	void *away_ctx;
 	bool broken;    /* nothing more can be said over it */
 	char host[300]; /* printable */
 };
@@ -197,8 +199,14 @@ enum err_code imap_string(const struct imap_client *c, struct span name, struct 
 static enum err_code read_net(void *ctx, uint8_t *dst, size_t len, size_t *got, struct err *e)
 {
 	struct imap_client *c = ctx;
+	enum err_code rc;
 
-	return c->net ? net_read(c->net, dst, len, got, e) : c->transport->read(c->transport->ctx, dst, len, got, e);
+	if (c->away)
+		c->away(c->away_ctx, true);
+	rc = c->net ? net_read(c->net, dst, len, got, e) : c->transport->read(c->transport->ctx, dst, len, got, e);
+	if (c->away)
+		c->away(c->away_ctx, false);
+	return rc;
 }
 
 static bool status_of(struct span word, enum imap_status *out)
@@ -709,6 +717,18 @@ static enum err_code greet(struct imap_client *c, bool *logged_in, struct err *e
 	return rc;
 }
 
+static enum err_code connect_to(struct imap_client *c, const struct net_options *o, struct err *e)
+{
+	enum err_code rc;
+
+	if (c->away)
+		c->away(c->away_ctx, true);
+	rc = net_open(o, &c->net, e);
+	if (c->away)
+		c->away(c->away_ctx, false);
+	return rc;
+}
+
 enum err_code imap_open(const struct imap_login *l, struct imap_client **out, struct err *e)
 {
 	const char *port = *l->port ? l->port : l->start_tls ? "143" : "993";
@@ -730,7 +750,9 @@ enum err_code imap_open(const struct imap_login *l, struct imap_client **out, st
 	wire_init(&c->wire, read_net, c);
 	c->transport = l->transport;
 	c->changes = l->changes;
-	rc = l->transport ? ERR_OK : net_open(&o, &c->net, e);
+	c->away = l->away;
+	c->away_ctx = l->away_ctx;
+	rc = l->transport ? ERR_OK : connect_to(c, &o, e);
 	if (!rc)
 		rc = greet(c, &logged_in, e);
 	if (!rc && l->clear && !l->clear_anywhere && c->net && !net_is_local(c->net))
@@ -783,6 +805,17 @@ uint64_t imap_append_limit(const struct imap_client *c)
 bool imap_is_broken(const struct imap_client *c)
 {
 	return c->broken;
+}
+
+void imap_hang_up(struct imap_client *c)
+{
+	if (c->net)
+		net_hang_up(c->net);
+}
+
+void imap_stay(struct imap_client *c)
+{
+	c->away = NULL;
 }
 
 void imap_break(struct imap_client *c)

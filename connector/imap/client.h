@@ -49,6 +49,9 @@ struct imap_login {
 	enum imap_compress compress; /* COMPRESS=DEFLATE where it is offered: to far servers, always, never */
 	int64_t patience_ms; /* how long to go on after breaks and refusals that mean later; 0: session.h's own, < 0: none */
 	const volatile sig_atomic_t *stop;
+	/* When not NULL: called with GONE before, and without after whatever may wait for the server or for better times. */
+	void (*away)(void *ctx, bool gone);
+	void *away_ctx;
 	bool changes; /* a sink's: SELECT, CREATE, SUBSCRIBE, DELETE, APPEND, UID STORE and UID EXPUNGE may be sent, too */
 	const struct imap_transport *transport; /* NULL: connect to HOST */
 };
@@ -90,6 +93,10 @@ MUST_CHECK enum err_code imap_open(const struct imap_login *login, struct imap_c
 void imap_free(struct imap_client **c);
 /* Nothing more can be said over it: after ERR_IO and ERR_CORRUPT from any call, but not after what the server refused. */
 bool imap_is_broken(const struct imap_client *c);
+/* Nobody waits for the server any more: whoever does gets ERR_IO at once. From any thread, while C is not freed. */
+void imap_hang_up(struct imap_client *c);
+/* login.away is not called from now on. */
+void imap_stay(struct imap_client *c);
 /* The caller could not read a response to its end: now it is. */
 void imap_break(struct imap_client *c);
 /* Commands that were sent and are not done. */

@@ -1,25 +1,20 @@
-#include "fetch.h"
+#include "fetch_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "base/text.h"
-#include "message_data.h"
 
 #define COMMANDS_MAX         64 /* on their way: who only writes while the other only writes waits for ever */
 #define COMMAND_MESSAGES_MAX 100
 #define COMMAND_BYTES_MAX    (512 * KIB)
-#define INCOMING_BYTES_MAX   (16 * MIB) /* of one that is larger than the server said */
 #define UNKNOWN_BYTES        (64 * KIB) /* counted for one whose size we were not told */
 #define HEAD_BYTES           (4 * KIB)  /* counted for a header block */
-#define BREAKS_MAX           2          /* then in pieces; so often again, then not at all */
 #define GIVEN_UP_MAX         3          /* in a row: it is not the messages, it is the server */
-#define PASSED_OVER_MAX      2
 
 void fetch_init(struct fetch *f, struct session *s, uint64_t window_bytes)
 {
-	*f = (struct fetch){ .session = s, .window_bytes = window_bytes, .incoming = BUF_WITH_MAX(INCOMING_BYTES_MAX) };
+	*f = (struct fetch){ .session = s, .window_bytes = window_bytes, .incoming = BUF_WITH_MAX(FETCH_INCOMING_MAX) };
 }
 
 static void drop_pieces(struct fetch *f)
@@ -37,6 +32,7 @@ static void drop_ones(struct fetch *f)
 		buf_release(&f->ones[i].body);
 	f->count = f->first = f->next = 0;
 	f->held = 0;
+	f->hungry = false;
 	f->later.code = ERR_OK;
 	drop_pieces(f);
 }
@@ -67,7 +63,7 @@ static size_t place_of(const struct fetch *f, uint32_t uid)
 	return low;
 }
 
-static struct fetch_one *find(struct fetch *f, uint32_t uid)
+struct fetch_one *fetch_find(struct fetch *f, uint32_t uid)
 {
 	size_t at = place_of(f, uid);
 
@@ -119,7 +115,7 @@ enum err_code fetch_want(struct fetch *f, uint32_t uid, uint32_t bytes, bool hea
 	return ERR_OK;
 }
 
-static uint32_t weight(const struct fetch_one *one)
+uint32_t fetch_weight(const struct fetch_one *one)
 {
 	if (one->head && one->state != FETCH_HERE)
 		return HEAD_BYTES;
@@ -176,7 +172,7 @@ static enum err_code ask_some(struct fetch *f, struct err *e)
 			break;
 		head = one->head;
 		rc = add_to_set(&set, one->uid, e);
-		bytes += weight(one);
+		bytes += fetch_weight(one);
 		count++;
 		if (one->alone) {
 			to++;
@@ -195,7 +191,7 @@ static enum err_code ask_some(struct fetch *f, struct err *e)
 		if (f->ones[i].state == FETCH_WANTED) {
 			f->ones[i].state = FETCH_ASKED;
 			f->ones[i].tag = tag;
-			f->held += weight(&f->ones[i]);
+			f->held += fetch_weight(&f->ones[i]);
 		}
 	f->next = to;
 	return ERR_OK;
@@ -212,13 +208,13 @@ enum err_code fetch_ahead(struct fetch *f, struct err *e)
 }
 
 /* What was asked for over a connection that is no more has to be asked for again. */
-static void ask_again(struct fetch *f)
+void fetch_ask_again(struct fetch *f)
 {
 	for (size_t i = f->first; i < f->count; i++) {
 		struct fetch_one *one = &f->ones[i];
 
 		if (one->state == FETCH_ASKED)
-			f->held -= weight(one);
+			f->held -= fetch_weight(one);
 		if (one->state == FETCH_ASKED || one->state == FETCH_DOUBTED)
 			one->state = FETCH_WANTED;
 	}
@@ -229,7 +225,7 @@ static void ask_again(struct fetch *f)
 }
 
 /* Asks after those that command TAG passed over. The server may first have to tell that they are gone. */
-static enum err_code ask_after(struct fetch *f, unsigned tag, struct err *e)
+enum err_code fetch_ask_after(struct fetch *f, unsigned tag, struct err *e)
 {
 	struct uid_set set = { .text = BUF_EMPTY };
 	unsigned noop, asked = 0;
@@ -251,279 +247,10 @@ static enum err_code ask_after(struct fetch *f, unsigned tag, struct err *e)
 
 		if (one->state != FETCH_ASKED || one->tag != tag)
 			continue;
-		f->held -= weight(one);
+		f->held -= fetch_weight(one);
 		one->state = FETCH_DOUBTED;
 		one->present = false;
 		one->tag = asked;
-	}
-	return rc;
-}
-
-/* ---- what comes ---- */
-
-struct came {
-	uint32_t uid;
-	bool has_body, is_nil, too_large, is_head, is_piece;
-	uint64_t offset;
-};
-
-static enum err_code read_body(struct fetch *f, struct wire *w, struct came *came, struct err *e)
-{
-	struct wire_token t;
-	struct span piece;
-	enum err_code rc = wire_next(w, &t, e);
-
-	buf_clear(&f->incoming);
-	came->has_body = true;
-	if (rc)
-		return rc;
-	if (t.kind != WIRE_LITERAL) {
-		rc = wire_text(w, &t, &piece, &came->is_nil, e);
-		return rc || came->is_nil ? rc : buf_append(&f->incoming, piece, e);
-	}
-	came->too_large = t.bytes > INCOMING_BYTES_MAX;
-	if (came->too_large)
-		return wire_literal_skip(w, e);
-	rc = buf_reserve(&f->incoming, (size_t)t.bytes, e);
-	while (!rc) {
-		rc = wire_literal(w, &piece, e);
-		if (rc || !piece.len)
-			break;
-		rc = buf_append(&f->incoming, piece, e);
-	}
-	return rc;
-}
-
-/* "BODY[]", "BODY[HEADER]", "BODY[]<12>"; false: something else. */
-static bool is_body(struct span name, struct came *came)
-{
-	if (text_equal_nocase(name, SPAN_LIT("BODY[]")))
-		return true;
-	came->is_head = text_equal_nocase(name, SPAN_LIT("BODY[HEADER]"));
-	if (came->is_head)
-		return true;
-	if (name.len < 9 || !text_equal_nocase(span_first(name, 7), SPAN_LIT("BODY[]<")) ||
-	    name.ptr[name.len - 1] != '>')
-		return false;
-	came->is_piece = text_number(span_of(name.ptr + 7, name.len - 8), UINT64_MAX, &came->offset);
-	return came->is_piece;
-}
-
-static enum err_code read_message(struct fetch *f, struct wire *w, struct came *came, struct err *e)
-{
-	struct wire_token t;
-	uint64_t uid;
-	enum err_code rc = wire_next(w, &t, e);
-
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		if (text_equal_nocase(t.text, SPAN_LIT("UID"))) {
-			rc = message_number(w, &uid, e);
-			if (!rc)
-				came->uid = uid <= UINT32_MAX ? (uint32_t)uid : 0;
-		} else if (is_body(t.text, came)) {
-			rc = read_body(f, w, came, e);
-		} else {
-			rc = wire_next(w, &t, e);
-			if (!rc)
-				rc = wire_skip_value(w, &t, e);
-		}
-	}
-	return rc ? rc : wire_skip_line(w, e);
-}
-
-static void swap(struct buf *a, struct buf *b)
-{
-	struct buf keep = *a;
-
-	*a = *b;
-	*b = keep;
-}
-
-static void learned(struct fetch *f)
-{
-	session_progress(f->session);
-	f->given_up = 0;
-}
-
-static void settle_piece(struct fetch *f, const struct came *came, bool cut)
-{
-	for (size_t i = 0; i < FETCH_PIECES; i++) {
-		struct fetch_piece *p = &f->pieces[i];
-
-		if (came->uid != f->piece_uid || p->state != FETCH_ASKED || p->offset != came->offset)
-			continue;
-		if (came->is_nil)
-			buf_clear(&f->incoming);
-		p->state = FETCH_HERE;
-		p->cut = cut;
-		swap(&p->bytes, &f->incoming);
-		f->incoming.max = INCOMING_BYTES_MAX;
-		return;
-	}
-}
-
-/* A message came: to whoever waits for it; unasked ones (a flag that changed) concern nobody. */
-static void settle(struct fetch *f, const struct came *came)
-{
-	struct fetch_one *one;
-
-	if (came->has_body && !came->is_nil)
-		learned(f);
-	if (came->is_piece) {
-		settle_piece(f, came, false);
-		return;
-	}
-	one = find(f, came->uid);
-	if (one && one->state == FETCH_DOUBTED)
-		one->present = true;
-	/* NIL: there is nothing to give, as when it is gone. */
-	if (!one || one->state != FETCH_ASKED || !came->has_body || one->head != came->is_head || came->is_nil)
-		return;
-	f->held -= weight(one);
-	if (came->too_large) {
-		one->state = FETCH_LARGE;
-		return;
-	}
-	one->state = FETCH_HERE;
-	swap(&one->body, &f->incoming);
-	f->incoming.max = INCOMING_BYTES_MAX;
-	one->bytes = (uint32_t)one->body.len;
-	f->held += weight(one);
-}
-
-static void refuse(struct fetch *f, struct fetch_one *one, const char *why)
-{
-	one->state = FETCH_REFUSED;
-	err_set(&f->refusal, ERR_CORRUPT, "%s", why);
-}
-
-/* The answer to ask_after is complete. */
-static void judge_doubted(struct fetch *f, size_t i)
-{
-	struct fetch_one *one = &f->ones[i];
-
-	if (!one->present) {
-		one->state = FETCH_GONE;
-	} else if (++one->passed_over >= PASSED_OVER_MAX) {
-		refuse(f, one, "the server lists it and does not give its content");
-	} else {
-		one->state = FETCH_WANTED;
-		one->alone = true;
-		if (i < f->next)
-			f->next = i;
-	}
-}
-
-/* The command that asked was refused: now or for good. */
-static void judge_refused(struct fetch *f, size_t i)
-{
-	struct fetch_one *one = &f->ones[i];
-
-	if (one->state == FETCH_ASKED)
-		f->held -= weight(one);
-	if (!f->later.code && one->alone) {
-		one->state = FETCH_REFUSED;
-		return;
-	}
-	one->state = FETCH_WANTED;
-	one->alone |= !f->later.code;
-	if (i < f->next)
-		f->next = i;
-}
-
-/* The command that asked for a piece is done, and the piece did not come. */
-static void piece_refused(struct fetch_piece *p, struct fetch *f, const struct imap_response *r, bool refused)
-{
-	struct err why;
-
-	p->state = FETCH_GONE;
-	if (!refused) {
-		err_set(&f->refusal, ERR_CORRUPT, "it was deleted while it was read, or the server does not give it");
-	} else if (imap_refused(r, &why) && why.retry == ERR_RETRY_LATER) {
-		f->later = why;
-		p->state = 0;
-	} else {
-		f->refusal = why;
-	}
-}
-
-/* Command TAG is done: what it asked for and has not come will not. */
-static enum err_code command_done(struct fetch *f, const struct imap_response *r, struct err *e)
-{
-	bool gone = span_starts(r->code, SPAN_LIT("EXPUNGEISSUED"));
-	bool refused = r->status != IMAP_OK && !gone;
-	size_t asked = 0, doubted = 0;
-	struct err why;
-
-	for (size_t i = f->first; i < f->count && i < f->next; i++) {
-		asked += f->ones[i].state == FETCH_ASKED && f->ones[i].tag == r->tag;
-		doubted += f->ones[i].state == FETCH_DOUBTED && f->ones[i].tag == r->tag;
-	}
-	for (size_t i = 0; i < FETCH_PIECES; i++)
-		if (f->pieces[i].state == FETCH_ASKED && f->pieces[i].tag == r->tag)
-			piece_refused(&f->pieces[i], f, r, refused);
-	if (!asked && !doubted)
-		return ERR_OK;
-	if (asked && !refused)
-		return ask_after(f, r->tag, e);
-	if (refused && imap_refused(r, &why) && why.retry == ERR_RETRY_LATER)
-		f->later = why;
-	else if (refused)
-		f->refusal = why;
-	for (size_t i = f->first; i < f->count; i++) {
-		bool mine = f->ones[i].tag == r->tag;
-
-		if (mine && refused && (f->ones[i].state == FETCH_ASKED || f->ones[i].state == FETCH_DOUBTED))
-			judge_refused(f, i);
-		else if (mine && f->ones[i].state == FETCH_DOUBTED)
-			judge_doubted(f, i);
-	}
-	return ERR_OK;
-}
-
-/*
- * The connection broke inside a piece. TLS tells a byte that was changed from one that was sent, and what came before the
- * break was sent: it is as good as a shorter piece.
- */
-static void keep_cut_piece(struct fetch *f, const struct came *came)
-{
-	if (!came->is_piece || came->uid != f->piece_uid || !f->incoming.len)
-		return;
-	learned(f);
-	settle_piece(f, came, true);
-}
-
-/* Reads one response. */
-static enum err_code read_one(struct fetch *f, struct err *e)
-{
-	struct imap_client *c = f->session->client;
-	struct imap_response r;
-	struct came came = { 0 };
-	enum err_code rc = imap_next(c, &r, e);
-
-	if (rc)
-		return rc;
-	if (r.kind == IMAP_DATA && strcmp(r.word, "FETCH") == 0) {
-		rc = read_message(f, imap_wire(c), &came, e);
-		if (!rc)
-			settle(f, &came);
-		else
-			imap_break(c);
-		if (rc == ERR_IO)
-			keep_cut_piece(f, &came);
-	} else if (r.kind == IMAP_DATA) {
-		rc = wire_skip_line(imap_wire(c), e);
-		if (rc)
-			imap_break(c);
-	} else if (r.kind == IMAP_DONE) {
-		rc = command_done(f, &r, e);
 	}
 	return rc;
 }
@@ -539,7 +266,7 @@ static struct fetch_one *suspect(struct fetch *f)
 	return NULL;
 }
 
-static enum err_code give_up(struct fetch *f, uint32_t uid, const struct err *why, struct err *e)
+enum err_code fetch_give_up(struct fetch *f, uint32_t uid, const struct err *why, struct err *e)
 {
 	if (++f->given_up > GIVEN_UP_MAX) {
 		f->session->death = *why;
@@ -558,15 +285,17 @@ static enum err_code blame(struct fetch *f, struct fetch_one *one, const struct 
 	if (!one)
 		return ERR_OK;
 	one->alone = true;
-	if (++one->breaks < BREAKS_MAX)
+	if (++one->breaks < FETCH_BREAKS_MAX)
 		return ERR_OK;
-	f->held -= weight(one);
+	f->held -= fetch_weight(one);
 	if (!one->head) {
 		one->state = FETCH_LARGE;
 		return ERR_OK;
 	}
-	one->state = FETCH_REFUSED;
-	return give_up(f, one->uid, why, e);
+	if (fetch_give_up(f, one->uid, why, e))
+		return e->code;
+	fetch_refuse(one, &f->refusal);
+	return ERR_OK;
 }
 
 /* After a failure in E: over to a new connection, or on over the old one after a pause. */
@@ -578,22 +307,79 @@ static enum err_code recover(struct fetch *f, struct err *e)
 
 	f->later.code = ERR_OK;
 	if (rc) {
-		ask_again(f);
+		fetch_ask_again(f);
 		return rc;
 	}
 	if (same)
 		return ERR_OK;
 	rc = blame(f, suspect(f), &why, e);
-	ask_again(f);
+	fetch_ask_again(f);
 	return rc;
 }
 
-static bool may_recover(enum err_code rc)
+bool fetch_may_recover(enum err_code rc)
 {
 	return rc == ERR_IO || rc == ERR_CORRUPT;
 }
 
+/* ---- carrying ---- */
+
+bool fetch_has_work(const struct fetch *f)
+{
+	return f->later.code || (f->session->client && imap_outstanding(f->session->client)) ||
+	       (f->next < f->count && (f->hungry || f->held < f->window_bytes));
+}
+
+enum err_code fetch_carry(struct fetch *f, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	if (f->session->death.code) {
+		*e = f->session->death;
+		return e->code;
+	}
+	if (f->later.code) {
+		*e = f->later;
+		rc = e->code;
+	}
+	if (!rc)
+		rc = fetch_ahead(f, e);
+	if (!rc && f->hungry) {
+		f->hungry = false;
+		rc = ask_some(f, e);
+	}
+	if (!rc && imap_outstanding(f->session->client))
+		rc = fetch_read_one(f, e);
+	return fetch_may_recover(rc) ? recover(f, e) : rc;
+}
+
 /* ---- taking ---- */
+
+/* UID is wanted from now on. */
+static enum err_code need(struct fetch *f, uint32_t uid, uint32_t bytes, bool head, struct err *e)
+{
+	const struct fetch_one *one = fetch_find(f, uid);
+
+	return one && one->state != FETCH_TAKEN && one->head == head ? ERR_OK : fetch_want(f, uid, bytes, head, e);
+}
+
+static bool is_settled(const struct fetch_one *one)
+{
+	return one->state != FETCH_WANTED && one->state != FETCH_ASKED && one->state != FETCH_DOUBTED;
+}
+
+enum err_code fetch_is_pending(struct fetch *f, uint32_t uid, uint32_t bytes, bool head, bool *pending, struct err *e)
+{
+	enum err_code rc = need(f, uid, bytes, head, e);
+	const struct fetch_one *one = rc ? NULL : fetch_find(f, uid);
+
+	if (!one)
+		return rc;
+	*pending = !is_settled(one);
+	/* The window may be full of others that nobody takes before this one. */
+	f->hungry |= one->state == FETCH_WANTED && f->held >= f->window_bytes;
+	return ERR_OK;
+}
 
 /* One step towards what is waited for. */
 static enum err_code step(struct fetch *f, bool nothing_asked, struct err *e)
@@ -608,35 +394,35 @@ static enum err_code step(struct fetch *f, bool nothing_asked, struct err *e)
 	/* The window may be full of others that nobody takes before this one. */
 	if (!rc && nothing_asked)
 		rc = ask_some(f, e);
-	return rc ? rc : read_one(f, e);
+	return rc ? rc : fetch_read_one(f, e);
 }
 
 enum err_code fetch_take(struct fetch *f, uint32_t uid, uint32_t bytes, bool head, enum fetch_state *state,
                          struct buf *out, struct err *e)
 {
-	struct fetch_one *one = find(f, uid);
-	enum err_code rc = ERR_OK;
+	struct fetch_one *one;
+	enum err_code rc;
 
 	if (f->session->death.code) {
 		*e = f->session->death;
 		return e->code;
 	}
-	if (!one || one->state == FETCH_TAKEN || one->head != head) {
-		rc = fetch_want(f, uid, bytes, head, e);
-		one = find(f, uid);
-	}
-	while (!rc && (one->state == FETCH_WANTED || one->state == FETCH_ASKED || one->state == FETCH_DOUBTED)) {
+	rc = need(f, uid, bytes, head, e);
+	one = rc ? NULL : fetch_find(f, uid);
+	while (!rc && !is_settled(one)) {
 		rc = step(f, one->state == FETCH_WANTED, e);
-		if (may_recover(rc))
+		if (fetch_may_recover(rc))
 			rc = recover(f, e);
 	}
 	if (rc)
 		return rc;
 	*state = one->state;
 	if (one->state == FETCH_HERE) {
-		f->held -= weight(one);
-		swap(out, &one->body);
+		f->held -= fetch_weight(one);
+		fetch_swap(out, &one->body);
 	}
+	if (one->state == FETCH_REFUSED && one->body.len == sizeof f->refusal)
+		memcpy(&f->refusal, one->body.ptr, sizeof f->refusal);
 	buf_release(&one->body);
 	one->state = FETCH_TAKEN;
 	while (f->first < f->count && f->ones[f->first].state == FETCH_TAKEN)
@@ -653,141 +439,11 @@ void fetch_return(struct fetch *f, uint32_t uid, struct buf *body)
 
 	if (fetch_want(f, uid, (uint32_t)body->len, false, &e))
 		return;
-	one = find(f, uid);
+	one = fetch_find(f, uid);
 	one->state = FETCH_HERE;
 	one->bytes = (uint32_t)body->len;
-	swap(&one->body, body);
-	f->held += weight(one);
-}
-
-/* ---- pieces ---- */
-
-static struct fetch_piece *piece_at(struct fetch *f, uint64_t offset)
-{
-	for (size_t i = 0; i < FETCH_PIECES; i++)
-		if (f->pieces[i].state && !f->pieces[i].stale && f->pieces[i].offset == offset)
-			return &f->pieces[i];
-	return NULL;
-}
-
-/* A slot for another piece; NULL when all are on their way or waited for. */
-static struct fetch_piece *free_slot(struct fetch *f)
-{
-	for (size_t i = 0; i < FETCH_PIECES; i++) {
-		struct fetch_piece *p = &f->pieces[i];
-
-		if (p->stale && p->state != FETCH_ASKED)
-			*p = (struct fetch_piece){ .bytes = p->bytes };
-		if (!p->state)
-			return p;
-	}
-	return NULL;
-}
-
-/* Asks for the piece at OFFSET, and for those behind it that lie before BYTES, as far as there are slots. */
-static enum err_code ask_pieces(struct fetch *f, uint64_t offset, uint64_t bytes, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	for (uint64_t at = offset; !rc && (at == offset || at < bytes); at += FETCH_PIECE_BYTES) {
-		struct fetch_piece *p;
-
-		if (at - offset >= (uint64_t)FETCH_PIECES * FETCH_PIECE_BYTES)
-			break;
-		if (piece_at(f, at))
-			continue;
-		p = free_slot(f);
-		if (!p)
-			break;
-		rc = imap_send(f->session->client, &p->tag, e,
-		               "UID FETCH %" PRIu32 " (UID BODY.PEEK[]<%" PRIu64 ".%u>)", f->piece_uid, at,
-		               (unsigned)FETCH_PIECE_BYTES);
-		if (rc)
-			break;
-		p->state = FETCH_ASKED;
-		p->offset = at;
-	}
-	return rc;
-}
-
-/* Which pieces lie where one is not wanted any more. */
-static void mark_stale(struct fetch *f, uint64_t offset)
-{
-	for (size_t i = 0; i < FETCH_PIECES; i++) {
-		struct fetch_piece *p = &f->pieces[i];
-
-		p->stale |= p->state && (p->offset < offset || (p->offset - offset) % FETCH_PIECE_BYTES);
-	}
-}
-
-static enum err_code wait_for_piece(struct fetch *f, uint64_t offset, uint64_t bytes, unsigned *breaks, struct err *e)
-{
-	struct fetch_piece *p;
-	struct err why;
-	bool same = false;
-	enum err_code rc = ERR_OK;
-
-	mark_stale(f, offset);
-	while (!rc && (!(p = piece_at(f, offset)) || p->state == FETCH_ASKED)) {
-		if (f->later.code) {
-			*e = f->later;
-			rc = e->code;
-		}
-		if (!rc)
-			rc = ask_pieces(f, offset, bytes, e);
-		if (!rc)
-			rc = read_one(f, e);
-	}
-	if (!may_recover(rc))
-		return rc;
-	p = piece_at(f, offset);
-	why = *e;
-	rc = session_again(f->session, &why, &same, e);
-	f->later.code = ERR_OK;
-	if (!same)
-		ask_again(f);
-	if (rc || same || (p && p->state == FETCH_HERE))
-		return rc;
-	if (++*breaks < BREAKS_MAX)
-		return ERR_OK;
-	rc = give_up(f, f->piece_uid, &why, e);
-	if (!rc) {
-		*e = f->refusal;
-		rc = e->code;
-	}
-	return rc;
-}
-
-enum err_code fetch_piece(struct fetch *f, uint32_t uid, uint64_t offset, uint64_t bytes, struct buf *out, bool *last,
-                          struct err *e)
-{
-	struct fetch_piece *p = NULL;
-	unsigned breaks = 0;
-	enum err_code rc = ERR_OK;
-
-	if (f->session->death.code) {
-		*e = f->session->death;
-		return e->code;
-	}
-	if (f->piece_uid != uid) {
-		for (size_t i = 0; i < FETCH_PIECES; i++)
-			f->pieces[i].stale = f->pieces[i].state != 0;
-		f->piece_uid = uid;
-	}
-	while (!rc && (!(p = piece_at(f, offset)) || p->state == FETCH_ASKED))
-		rc = wait_for_piece(f, offset, bytes, &breaks, e);
-	if (rc)
-		return rc;
-	buf_clear(out);
-	if (p->state == FETCH_GONE) {
-		*e = f->refusal;
-		rc = e->code;
-	} else {
-		swap(out, &p->bytes);
-		*last = !out->len || (!p->cut && out->len < FETCH_PIECE_BYTES && offset + out->len >= bytes);
-	}
-	p->stale = true;
-	return rc;
+	fetch_swap(&one->body, body);
+	f->held += fetch_weight(one);
 }
 
 void fetch_clear(struct fetch *f)
@@ -797,6 +453,6 @@ void fetch_clear(struct fetch *f)
 	enum err_code rc = ERR_OK;
 
 	while (!rc && s->client && !s->death.code && !imap_is_broken(s->client) && imap_outstanding(s->client))
-		rc = read_one(f, &why);
+		rc = fetch_read_one(f, &why);
 	drop_ones(f);
 }

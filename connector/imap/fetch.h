@@ -37,7 +37,7 @@ struct fetch_one {
 	bool present; /* doubted, and there */
 	uint8_t passed_over, breaks;
 	unsigned tag; /* of the command that asked */
-	struct buf body;
+	struct buf body; /* REFUSED: a struct err, why */
 };
 
 struct fetch_piece {
@@ -57,6 +57,7 @@ struct fetch {
 	size_t first;  /* before it everything is taken */
 	size_t next;   /* before it everything was asked for at least once */
 	uint64_t held; /* bytes asked for or here, not taken */
+	bool hungry;   /* somebody waits for one that was not asked for, and the window is full of others */
 	struct buf incoming;
 	struct err refusal; /* the last one */
 	struct err later;   /* a refusal that means later, not waited for yet */
@@ -73,6 +74,13 @@ void fetch_clear(struct fetch *f);
 MUST_CHECK enum err_code fetch_want(struct fetch *f, uint32_t uid, uint32_t bytes, bool head, struct err *e);
 /* Asks for as much as the window has room for; waits for nothing. */
 MUST_CHECK enum err_code fetch_ahead(struct fetch *f, struct err *e);
+/* Something is on its way, or may be asked for. */
+bool fetch_has_work(const struct fetch *f);
+/* One step of it: asks for as much as the window has room for and reads one response. Waits, and connects again when need be. */
+MUST_CHECK enum err_code fetch_carry(struct fetch *f, struct err *e);
+/* *PENDING: fetch_take would wait for UID, which is wanted from now on if it was not. */
+MUST_CHECK enum err_code fetch_is_pending(struct fetch *f, uint32_t uid, uint32_t bytes, bool head, bool *pending,
+                                          struct err *e);
 /*
  * Takes UID: HERE, with its bytes in OUT (which had none), GONE, LARGE, or REFUSED (F->refusal tells). Waits, and connects again
  * when need be.

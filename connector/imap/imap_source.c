@@ -1,7 +1,6 @@
 #include "imap_source.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +8,7 @@
 #include "base/rd.h"
 #include "base/text.h"
 #include "base/wr.h"
-#include "fetch.h"
+#include "lane.h"
 #include "listing.h"
 
 #define CURSOR_VERSION  2
@@ -20,20 +19,14 @@
 #define LANE_RUN_ITEMS  50
 #define LANE_MORE_BYTES (2 * MIB) /* to be fetched for each lane that is made besides the first */
 
-/* One connection and what is on its way over it. */
-struct lane {
-	pthread_mutex_t lock; /* over the rest; never held while a receiver is called */
-	struct session session;
-	struct fetch fetch;
-};
-
 struct imap_source {
 	struct item_source base;
 	struct imap_login login;
 	struct folders folders;
 	bool has_folders;
 	struct lane lanes[LANES_MAX];
-	size_t lane_count, lanes_max; /* made; to be made. Both of the thread that lists */
+	size_t lane_count, lanes_max; /* that are there; that may be. Both of the thread that lists */
+	bool opening;                 /* lane number LANE_COUNT is being connected */
 	size_t turn, turn_items;      /* who gets the next items */
 	uint64_t turn_bytes, told_bytes;
 	char *strings[4]; /* host, port, user, file of authorities */
@@ -47,6 +40,27 @@ static struct imap_source *own(struct item_source *s)
 
 /* ---- collections ---- */
 
+static enum err_code load_folders(struct imap_source *s, struct session *session, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!s->has_folders && !rc) {
+		struct err why;
+
+		if (session->death.code) {
+			*e = session->death;
+			return e->code;
+		}
+		s->has_folders = !folders_load(session->client, &s->folders, e);
+		if (s->has_folders)
+			break;
+		folders_release(&s->folders);
+		why = *e;
+		rc = session_again(session, &why, NULL, e);
+	}
+	return rc;
+}
+
 static enum err_code source_collections(struct item_source *base, const struct collection **out, size_t *count,
                                         struct err *e)
 {
@@ -54,23 +68,13 @@ static enum err_code source_collections(struct item_source *base, const struct c
 	struct session *session = &s->lanes[0].session;
 	enum err_code rc = ERR_OK;
 
-	while (!s->has_folders) {
-		struct err why;
-
-		if (session->death.code) {
-			*e = session->death;
-			return e->code;
-		}
-		rc = folders_load(session->client, &s->folders, e);
-		if (!rc)
-			break;
-		folders_release(&s->folders);
-		why = *e;
-		rc = session_again(session, &why, NULL, e);
-		if (rc)
-			return rc;
+	if (!s->has_folders) {
+		lane_borrow(&s->lanes[0]);
+		rc = load_folders(s, session, e);
+		lane_return(&s->lanes[0]);
 	}
-	s->has_folders = true;
+	if (rc)
+		return rc;
 	*out = s->folders.outline.collections;
 	*count = s->folders.outline.count;
 	return ERR_OK;
@@ -120,11 +124,8 @@ static bool nothing_moved(const struct folder_status *a, const struct folder_sta
 
 static void clear_lanes(struct imap_source *s)
 {
-	for (size_t i = 0; i < s->lane_count; i++) {
-		pthread_mutex_lock(&s->lanes[i].lock);
-		fetch_clear(&s->lanes[i].fetch);
-		pthread_mutex_unlock(&s->lanes[i].lock);
-	}
+	for (size_t i = 0; i < s->lane_count; i++)
+		lane_clear(&s->lanes[i]);
 	s->turn = s->turn_items = 0;
 	s->turn_bytes = 0;
 }
@@ -159,17 +160,18 @@ static enum err_code list(struct imap_source *s, size_t c, struct span cursor, c
 	*out = NULL;
 	buf_clear(new_cursor);
 	clear_lanes(s);
+	lane_borrow(&s->lanes[0]);
 	if (session->death.code) {
 		*e = session->death;
-		return e->code;
+		rc = e->code;
 	}
-	if (has_known)
+	if (!rc && has_known)
 		moved = moved_since(s, raw, &known);
-	if (!rc && moved) {
-		pthread_mutex_lock(&s->lanes[0].lock);
+	if (!rc && moved)
 		rc = listing_load(session, raw, has_known ? &known : NULL, items, &l, &complete, e);
-		pthread_mutex_unlock(&s->lanes[0].lock);
-	}
+	lane_return(&s->lanes[0]);
+	if (!rc && l)
+		lane_aim(&s->lanes[0], raw, l->cursor.status.uid_validity);
 	if (!rc && l && !complete)
 		tell_incomplete(s, c, l);
 	if (!rc && l && complete)
@@ -228,26 +230,27 @@ static enum err_code source_facts(const struct item_listing *l, uint64_t place, 
 
 /* ---- lanes ---- */
 
-static enum err_code lane_open(struct imap_source *s, struct err *e)
-{
-	struct lane *lane = &s->lanes[s->lane_count];
-	enum err_code rc = session_open(&s->login, &lane->session, e);
-
-	if (rc)
-		return rc;
-	pthread_mutex_init(&lane->lock, NULL);
-	fetch_init(&lane->fetch, &lane->session, WINDOW_BYTES / s->lanes_max);
-	s->lane_count++;
-	return ERR_OK;
-}
-
 /* Another lane when there is enough to do for it; none when the server allows no more. */
 static void maybe_open_lane(struct imap_source *s)
 {
+	struct lane *next = &s->lanes[s->lane_count];
 	struct err why;
 
-	if (s->lane_count < s->lanes_max && s->told_bytes > s->lane_count * LANE_MORE_BYTES && lane_open(s, &why))
+	if (s->opening && lane_is_refused(next)) {
+		lane_free(next);
 		s->lanes_max = s->lane_count;
+		s->opening = false;
+	}
+	if (s->opening && lane_is_open(next)) {
+		s->lane_count++;
+		s->opening = false;
+	}
+	if (s->opening || s->lane_count == s->lanes_max || s->told_bytes <= s->lane_count * LANE_MORE_BYTES)
+		return;
+	if (lane_begin(&s->lanes[s->lane_count], &s->login, WINDOW_BYTES / s->lanes_max, &why))
+		s->lanes_max = s->lane_count;
+	else
+		s->opening = true;
 }
 
 /* The lane for the next item, of BYTES: neighbours share one, so that commands name many. */
@@ -263,27 +266,6 @@ static size_t next_lane(struct imap_source *s, uint32_t bytes)
 	return s->turn;
 }
 
-/* The mailbox is open on LANE, and is the one that was listed. */
-static enum err_code lane_ready(struct lane *lane, const struct item_listing *l, struct err *e)
-{
-	enum err_code rc = session_examine(&lane->session, l->raw, false, e);
-
-	if (!rc && lane->session.status.uid_validity != l->cursor.status.uid_validity)
-		rc = err_set(e, ERR_VANISHED, "the folder '%s' was made anew meanwhile", text_name(l->raw).text);
-	return rc;
-}
-
-/* Sends what the window has room for. What fails here fails again where somebody waits for it. */
-static void lane_start(struct lane *lane, const struct item_listing *l)
-{
-	struct err why;
-
-	pthread_mutex_lock(&lane->lock);
-	if (!lane->session.death.code && !lane_ready(lane, l, &why))
-		(void)!fetch_ahead(&lane->fetch, &why);
-	pthread_mutex_unlock(&lane->lock);
-}
-
 static enum err_code source_ahead(struct item_source *base, size_t c, const struct item_listing *l,
                                   const uint64_t *places, size_t count, bool heads, struct err *e)
 {
@@ -293,40 +275,30 @@ static enum err_code source_ahead(struct item_source *base, size_t c, const stru
 	(void)c;
 	for (size_t i = 0; !rc && i < count; i++) {
 		struct listing_entry *entry = listing_entry(l, (size_t)places[i]);
-		struct lane *lane;
 
 		entry->lane = (uint8_t)next_lane(s, heads ? 2 * KIB : entry->bytes);
-		lane = &s->lanes[entry->lane];
-		pthread_mutex_lock(&lane->lock);
-		rc = fetch_want(&lane->fetch, entry->uid, entry->bytes, heads, e);
-		pthread_mutex_unlock(&lane->lock);
+		rc = lane_want(&s->lanes[entry->lane], entry->uid, entry->bytes, heads, e);
 	}
 	maybe_open_lane(s);
-	for (size_t i = 0; !rc && i < s->lane_count; i++)
-		lane_start(&s->lanes[i], l);
+	for (size_t i = 0; !rc && i < s->lane_count; i++) {
+		lane_aim(&s->lanes[i], l->raw, l->cursor.status.uid_validity);
+		lane_go(&s->lanes[i]);
+	}
 	return rc;
 }
 
 /* ---- fetching ---- */
 
 /* Takes one message or its head over its lane; when that is lost for good, over the first. */
-static enum err_code take(struct imap_source *s, const struct item_listing *l, struct listing_entry *entry, bool head,
-                          enum fetch_state *state, struct buf *body, struct err *e)
+static enum err_code take(struct imap_source *s, struct listing_entry *entry, bool head, enum fetch_state *state,
+                          struct buf *body, struct err *e)
 {
-	struct lane *lane = &s->lanes[entry->lane];
-	enum err_code rc;
+	enum err_code rc = lane_take(&s->lanes[entry->lane], entry->uid, entry->bytes, head, state, body, e);
 
-	pthread_mutex_lock(&lane->lock);
-	rc = lane_ready(lane, l, e);
-	if (!rc)
-		rc = fetch_take(&lane->fetch, entry->uid, entry->bytes, head, state, body, e);
-	if (!rc && *state == FETCH_REFUSED)
-		*e = lane->fetch.refusal;
-	pthread_mutex_unlock(&lane->lock);
 	if (rc != ERR_IO || !entry->lane)
 		return rc;
 	entry->lane = 0;
-	return take(s, l, entry, head, state, body, e);
+	return take(s, entry, head, state, body, e);
 }
 
 static enum err_code give(const struct item_receiver *to, struct span bytes, struct err *e)
@@ -349,8 +321,8 @@ static enum err_code give(const struct item_receiver *to, struct span bytes, str
 	return rc;
 }
 
-static enum err_code give_pieces(struct imap_source *s, const struct item_listing *l, const struct listing_entry *entry,
-                                 const struct item_receiver *to, uint64_t *bytes, struct err *e)
+static enum err_code give_pieces(struct imap_source *s, const struct listing_entry *entry, const struct item_receiver *to,
+                                 uint64_t *bytes, struct err *e)
 {
 	struct lane *lane = &s->lanes[entry->lane];
 	struct buf piece = BUF_EMPTY;
@@ -359,11 +331,7 @@ static enum err_code give_pieces(struct imap_source *s, const struct item_listin
 
 	*bytes = 0;
 	while (!rc && !last) {
-		pthread_mutex_lock(&lane->lock);
-		rc = lane_ready(lane, l, e);
-		if (!rc)
-			rc = fetch_piece(&lane->fetch, entry->uid, *bytes, entry->bytes, &piece, &last, e);
-		pthread_mutex_unlock(&lane->lock);
+		rc = lane_piece(lane, entry->uid, *bytes, entry->bytes, &piece, &last, e);
 		if (!rc)
 			rc = give(to, buf_span(&piece), e);
 		*bytes += piece.len;
@@ -375,16 +343,12 @@ static enum err_code give_pieces(struct imap_source *s, const struct item_listin
 static enum err_code give_whole(struct imap_source *s, const struct listing_entry *entry, struct buf *body,
                                 const struct item_receiver *to, struct err *e)
 {
-	struct lane *lane = &s->lanes[entry->lane];
 	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, body->len, e);
 
 	if (!rc)
 		rc = give(to, buf_span(body), e);
-	if (rc == ERR_LIMIT) {
-		pthread_mutex_lock(&lane->lock);
-		fetch_return(&lane->fetch, entry->uid, body);
-		pthread_mutex_unlock(&lane->lock);
-	}
+	if (rc == ERR_LIMIT)
+		lane_give_back(&s->lanes[entry->lane], entry->uid, body);
 	return rc;
 }
 
@@ -403,14 +367,14 @@ static enum err_code source_fetch(struct item_source *base, size_t c, const stru
 	struct buf body = BUF_EMPTY;
 	enum fetch_state state = FETCH_REFUSED;
 	uint64_t bytes = 0;
-	enum err_code rc = take(s, l, entry, false, &state, &body, e);
+	enum err_code rc = take(s, entry, false, &state, &body, e);
 
 	(void)c;
 	if (!rc && state == FETCH_HERE) {
 		bytes = body.len;
 		rc = give_whole(s, entry, &body, to, e);
 	} else if (!rc && state == FETCH_LARGE) {
-		rc = give_pieces(s, l, entry, to, &bytes, e);
+		rc = give_pieces(s, entry, to, &bytes, e);
 	} else if (!rc) {
 		rc = cannot_have(entry, state, e);
 	}
@@ -427,7 +391,7 @@ static enum err_code source_head(struct item_source *base, size_t c, const struc
 
 	(void)c;
 	buf_release(out);
-	rc = take(own(base), l, entry, true, &state, out, e);
+	rc = take(own(base), entry, true, &state, out, e);
 	return rc || state == FETCH_HERE ? rc : cannot_have(entry, state, e);
 }
 
@@ -439,13 +403,10 @@ static void source_free(struct item_source **base)
 
 	if (!s)
 		return;
-	while (s->lane_count) {
-		struct lane *lane = &s->lanes[--s->lane_count];
-
-		fetch_release(&lane->fetch);
-		session_release(&lane->session);
-		pthread_mutex_destroy(&lane->lock);
-	}
+	if (s->opening)
+		lane_free(&s->lanes[s->lane_count]);
+	while (s->lane_count)
+		lane_free(&s->lanes[--s->lane_count]);
 	folders_release(&s->folders);
 	for (size_t i = 0; i < ARRAY_LEN(s->strings); i++)
 		mem_free(s->strings[i]);
@@ -485,7 +446,8 @@ enum err_code imap_source_open(const struct imap_login *login, struct item_sourc
 		s->lanes_max = 1;
 	rc = imap_login_keep(login, s->strings, &s->password, &s->login, e);
 	if (!rc)
-		rc = lane_open(s, e);
+		rc = lane_open(&s->lanes[0], &s->login, WINDOW_BYTES / s->lanes_max, e);
+	s->lane_count = !rc;
 	if (rc) {
 		source_free(&base);
 		return rc;

@@ -44,7 +44,8 @@ enum err_code session_open(const struct imap_login *login, struct session *out, 
 {
 	enum err_code rc;
 
-	*out = (struct session){ .login = *login };
+	memset(out, 0, sizeof *out);
+	out->login = *login;
 	rc = connect_anew(out, e);
 	if (rc)
 		session_release(out);
@@ -55,6 +56,13 @@ void session_release(struct session *s)
 {
 	imap_free(&s->client);
 	buf_release(&s->raw);
+}
+
+void session_end(struct session *s)
+{
+	s->ending = true;
+	if (s->client)
+		imap_hang_up(s->client);
 }
 
 void session_progress(struct session *s)
@@ -218,14 +226,20 @@ static int64_t pause_ms(const struct session *s, const struct err *why)
 
 static enum err_code pause_for(const struct session *s, int64_t left, struct err *e)
 {
-	for (; left > 0; left -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = (left < LOOK_MS ? left : LOOK_MS) * 1000000L };
+	bool stopped = false;
 
-		if (stop_asked(s->login.stop))
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
+	if (left > 0 && s->login.away)
+		s->login.away(s->login.away_ctx, true);
+	for (int64_t rest = left; rest > 0 && !stopped; rest -= LOOK_MS) {
+		struct timespec t = { .tv_nsec = (rest < LOOK_MS ? rest : LOOK_MS) * 1000000L };
+
+		stopped = stop_asked(s->login.stop) || s->ending;
+		if (!stopped)
+			nanosleep(&t, NULL);
 	}
-	return ERR_OK;
+	if (left > 0 && s->login.away)
+		s->login.away(s->login.away_ctx, false);
+	return stopped ? err_set(e, ERR_CANCELLED, "interrupted") : ERR_OK;
 }
 
 static enum err_code reopen(struct session *s, struct err *e)
@@ -259,7 +273,7 @@ enum err_code session_again(struct session *s, const struct err *why, bool *same
 	enum err_code rc = why->code;
 
 	*e = *why;
-	while (worth_a_try(e)) {
+	while (worth_a_try(e) && !s->ending) {
 		int64_t now = clock_monotonic_ms();
 
 		if (!s->tries++)

@@ -9,6 +9,8 @@
 #ifndef MAILHOLD_CONNECTOR_IMAP_SESSION_H
 #define MAILHOLD_CONNECTOR_IMAP_SESSION_H
 
+#include <stdatomic.h>
+
 #include "folders.h"
 
 #define SESSION_TRIES_MIN   5
@@ -22,6 +24,7 @@ struct session {
 	unsigned tries;              /* since the last session_progress */
 	int64_t trouble_ms;          /* monotonic: when the first of them was */
 	struct err death;            /* set: given up, told to whoever asks */
+	atomic_bool ending;          /* nobody wants to wait any more */
 };
 
 MUST_CHECK enum err_code session_open(const struct imap_login *login, struct session *out, struct err *e);
@@ -42,6 +45,8 @@ MUST_CHECK enum err_code session_resync(struct session *s, struct span raw, cons
  * UIDs meanwhile.
  */
 MUST_CHECK enum err_code session_again(struct session *s, const struct err *why, bool *same, struct err *e);
+/* Ends all waiting, in whatever thread that is, with an error. The caller keeps S->client from being freed meanwhile. */
+void session_end(struct session *s);
 /* Something new was learned: patience begins anew. */
 void session_progress(struct session *s);
 
