@@ -189,6 +189,13 @@ struct item_source_ops {
 	enum err_code (*ahead)(struct item_source *s, size_t c, const struct item_listing *l, const uint64_t *places,
 	                       size_t count, bool heads, struct err *e);
 	/*
+	 * May be NULL. Tells that collection C will be listed next, with CURSOR, by list_since (CHANGES) or by list without rescan, so
+	 * that a source far away can look at it meanwhile. BODIES: nothing was kept of the account before, so that whatever has
+	 * no FACT_OBJECT will be fetched. Told by the thread that lists, while another collection is at hand. False: nothing changed
+	 * in C, as list would tell; another one may be expected.
+	 */
+	bool (*expect)(struct item_source *s, size_t c, struct span cursor, bool changes, bool bodies);
+	/*
 	 * Reads one item: its streams go to TO, its facts (encoded fields, without the anchor) are appended to FACTS.
 	 * ERR_VANISHED when it is gone; it is then not part of this snapshot. Thread-safe when parallel_fetch.
 	 */

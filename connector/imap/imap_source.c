@@ -14,10 +14,22 @@
 #define CURSOR_VERSION  2
 #define LANES_MAX       8
 #define LANES           3
+#define AHEAD_MESSAGES  256         /* of a folder that is expected */
+#define EXPECTED_MIN    3           /* folders in which something moved are worth a second connection */
 #define WINDOW_BYTES    (8 * MIB)   /* over all lanes */
 #define LANE_RUN_BYTES  (256 * KIB) /* of neighbours that come over one lane */
 #define LANE_RUN_ITEMS  50
 #define LANE_MORE_BYTES (2 * MIB) /* to be fetched for each lane that is made besides the first */
+
+/* A folder that is expected, and is looked at over a lane of its own meanwhile. */
+struct scout {
+	size_t c;
+	size_t lane; /* 0: there is none */
+	struct imap_source *source;
+	struct listing_cursor known;
+	bool has_known, changes, bodies;
+	struct listing_run *run; /* NULL: it did not work, whatever the reason */
+};
 
 struct imap_source {
 	struct item_source base;
@@ -27,7 +39,11 @@ struct imap_source {
 	struct lane lanes[LANES_MAX];
 	size_t lane_count, lanes_max; /* that are there; that may be. Both of the thread that lists */
 	bool opening;                 /* lane number LANE_COUNT is being connected */
-	size_t turn, turn_items;      /* who gets the next items */
+	struct scout scout;
+	size_t home;             /* the lane that small folders are fetched over */
+	size_t expected;         /* folders so far */
+	uint64_t folder_bytes;   /* told of the folder at hand */
+	size_t turn, turn_items; /* who gets the next items */
 	uint64_t turn_bytes, told_bytes;
 	char *strings[4]; /* host, port, user, file of authorities */
 	struct buf password;
@@ -122,12 +138,52 @@ static bool nothing_moved(const struct folder_status *a, const struct folder_sta
 
 /* ---- listing ---- */
 
-static void clear_lanes(struct imap_source *s)
+/* What belongs to the folder before is forgotten; and what was expected, unless it is folder C. */
+static void clear_lanes(struct imap_source *s, size_t c, bool has_known, bool changes)
 {
+	bool expected =
+	        s->scout.lane && s->scout.c == c && s->scout.has_known == has_known && s->scout.changes == changes;
+
 	for (size_t i = 0; i < s->lane_count; i++)
-		lane_clear(&s->lanes[i]);
-	s->turn = s->turn_items = 0;
-	s->turn_bytes = 0;
+		if (!expected || i != s->scout.lane)
+			lane_clear(&s->lanes[i]);
+	if (s->scout.lane && !expected) {
+		listing_drop(&s->scout.run);
+		s->scout.lane = 0;
+	}
+	s->home = s->turn = s->turn_items = 0;
+	s->turn_bytes = s->folder_bytes = 0;
+}
+
+/* Over the lane that went ahead, when it did and came back with something, else over the first. */
+static enum err_code load(struct imap_source *s, size_t c, const struct listing_cursor *known,
+                          const struct item_known *items, struct item_listing **out, bool *complete, struct err *e)
+{
+	struct lane *lane = &s->lanes[s->scout.lane];
+	struct listing_run *run;
+	enum err_code rc = ERR_OK;
+
+	lane_borrow(lane);
+	run = s->scout.run;
+	s->scout.run = NULL;
+	s->home = run ? s->scout.lane : 0;
+	if (s->scout.lane && !run) {
+		lane_return(lane);
+		lane = &s->lanes[0];
+		lane_borrow(lane);
+	}
+	s->scout.lane = 0;
+	if (lane->session.death.code) {
+		*e = lane->session.death;
+		rc = e->code;
+	}
+	if (!rc && !run)
+		rc = listing_begin(&lane->session, s->folders.outline.raws[c], known, items != NULL, &run, e);
+	if (!rc)
+		rc = listing_finish(&run, items, out, complete, e);
+	listing_drop(&run);
+	lane_return(lane);
+	return rc;
 }
 
 static bool moved_since(const struct imap_source *s, struct span raw, const struct listing_cursor *known)
@@ -150,7 +206,6 @@ static void tell_incomplete(struct imap_source *s, size_t c, const struct item_l
 static enum err_code list(struct imap_source *s, size_t c, struct span cursor, const struct item_known *items,
                           bool rescan, struct item_listing **out, struct buf *new_cursor, struct err *e)
 {
-	struct session *session = &s->lanes[0].session;
 	struct span raw = s->folders.outline.raws[c];
 	struct item_listing *l = NULL;
 	struct listing_cursor known;
@@ -159,17 +214,11 @@ static enum err_code list(struct imap_source *s, size_t c, struct span cursor, c
 
 	*out = NULL;
 	buf_clear(new_cursor);
-	clear_lanes(s);
-	lane_borrow(&s->lanes[0]);
-	if (session->death.code) {
-		*e = session->death;
-		rc = e->code;
-	}
-	if (!rc && has_known)
+	clear_lanes(s, c, has_known, items != NULL);
+	if (has_known)
 		moved = moved_since(s, raw, &known);
-	if (!rc && moved)
-		rc = listing_load(session, raw, has_known ? &known : NULL, items, &l, &complete, e);
-	lane_return(&s->lanes[0]);
+	if (moved)
+		rc = load(s, c, has_known ? &known : NULL, items, &l, &complete, e);
 	if (!rc && l)
 		lane_aim(&s->lanes[0], raw, l->cursor.status.uid_validity);
 	if (!rc && l && !complete)
@@ -245,7 +294,8 @@ static void maybe_open_lane(struct imap_source *s)
 		s->lane_count++;
 		s->opening = false;
 	}
-	if (s->opening || s->lane_count == s->lanes_max || s->told_bytes <= s->lane_count * LANE_MORE_BYTES)
+	if (s->opening || s->lane_count == s->lanes_max ||
+	    (s->told_bytes <= s->lane_count * LANE_MORE_BYTES && s->expected < s->lane_count * EXPECTED_MIN))
 		return;
 	if (lane_begin(&s->lanes[s->lane_count], &s->login, WINDOW_BYTES / s->lanes_max, &why))
 		s->lanes_max = s->lane_count;
@@ -253,16 +303,26 @@ static void maybe_open_lane(struct imap_source *s)
 		s->opening = true;
 }
 
-/* The lane for the next item, of BYTES: neighbours share one, so that commands name many. */
+/* Another lane gets the next items: none that is ahead already. */
+static void next_turn(struct imap_source *s)
+{
+	s->turn_bytes = s->turn_items = 0;
+	do
+		s->turn = (s->turn + 1) % s->lane_count;
+	while (s->turn && s->turn == s->scout.lane);
+}
+
+/* The lane for the next item, of BYTES: neighbours share one, so that commands name many. Small folders need but one. */
 static size_t next_lane(struct imap_source *s, uint32_t bytes)
 {
-	if (s->turn_bytes >= LANE_RUN_BYTES || s->turn_items >= LANE_RUN_ITEMS) {
-		s->turn_bytes = s->turn_items = 0;
-		s->turn = (s->turn + 1) % s->lane_count;
-	}
+	s->told_bytes += bytes;
+	s->folder_bytes += bytes;
+	if (s->folder_bytes <= LANE_MORE_BYTES)
+		return s->home;
+	if (s->turn_bytes >= LANE_RUN_BYTES || s->turn_items >= LANE_RUN_ITEMS)
+		next_turn(s);
 	s->turn_bytes += bytes;
 	s->turn_items++;
-	s->told_bytes += bytes;
 	return s->turn;
 }
 
@@ -276,15 +336,88 @@ static enum err_code source_ahead(struct item_source *base, size_t c, const stru
 	for (size_t i = 0; !rc && i < count; i++) {
 		struct listing_entry *entry = listing_entry(l, (size_t)places[i]);
 
+		if (places[i] < l->sent_for)
+			continue;
 		entry->lane = (uint8_t)next_lane(s, heads ? 2 * KIB : entry->bytes);
 		rc = lane_want(&s->lanes[entry->lane], entry->uid, entry->bytes, heads, e);
 	}
 	maybe_open_lane(s);
 	for (size_t i = 0; !rc && i < s->lane_count; i++) {
+		if (i && i == s->scout.lane)
+			continue;
 		lane_aim(&s->lanes[i], l->raw, l->cursor.status.uid_validity);
 		lane_go(&s->lanes[i]);
 	}
 	return rc;
+}
+
+/* ---- what is expected ---- */
+
+/* Bodies of an expected folder of which nothing is kept: as many as there is room for. Lane number LANE is ours. */
+static void send_for(struct scout *scout, struct item_listing *l, struct lane *lane)
+{
+	uint64_t bytes = 0;
+	struct err why;
+
+	/* What has an object id may be there by then, from another folder. */
+	if (l->objects.len)
+		return;
+	lane->raw = l->raw;
+	lane->uid_validity = l->cursor.status.uid_validity;
+	for (size_t i = 0; i < listing_count(l) && i < AHEAD_MESSAGES && bytes < lane->fetch.window_bytes; i++) {
+		struct listing_entry *entry = listing_entry(l, i);
+
+		if (fetch_want(&lane->fetch, entry->uid, entry->bytes, false, &why))
+			break;
+		entry->lane = (uint8_t)scout->lane;
+		bytes += entry->bytes;
+		l->sent_for = i + 1;
+	}
+}
+
+static void go_ahead(void *ctx, struct lane *lane)
+{
+	struct scout *scout = ctx;
+	struct imap_source *s = scout->source;
+	struct item_listing *l;
+	struct err why;
+
+	if (listing_begin(&lane->session, s->folders.outline.raws[scout->c], scout->has_known ? &scout->known : NULL,
+	                  scout->changes, &scout->run, &why))
+		return;
+	l = scout->bodies ? listing_peek(scout->run) : NULL;
+	if (l)
+		send_for(scout, l, lane);
+}
+
+/* A lane for what is expected: not the first, which stands in for all others, and not that of the folder at hand. 0: none. */
+static size_t scouting_lane(const struct imap_source *s)
+{
+	for (size_t i = 1; i < s->lane_count; i++)
+		if (i != s->home)
+			return i;
+	return 0;
+}
+
+static bool source_expect(struct item_source *base, size_t c, struct span cursor, bool changes, bool bodies)
+{
+	struct imap_source *s = own(base);
+	struct scout *scout = &s->scout;
+	size_t lane;
+
+	if (scout->lane)
+		return true;
+	*scout = (struct scout){ .c = c, .source = s, .changes = changes, .bodies = bodies };
+	scout->has_known = cursor_get(cursor, &scout->known);
+	if (scout->has_known && !moved_since(s, s->folders.outline.raws[c], &scout->known))
+		return false;
+	s->expected++;
+	maybe_open_lane(s);
+	lane = scouting_lane(s);
+	scout->lane = lane;
+	if (!lane || !lane_send(&s->lanes[lane], go_ahead, scout))
+		scout->lane = 0;
+	return true;
 }
 
 /* ---- fetching ---- */
@@ -321,8 +454,8 @@ static enum err_code give(const struct item_receiver *to, struct span bytes, str
 	return rc;
 }
 
-static enum err_code give_pieces(struct imap_source *s, const struct listing_entry *entry, const struct item_receiver *to,
-                                 uint64_t *bytes, struct err *e)
+static enum err_code give_pieces(struct imap_source *s, const struct listing_entry *entry,
+                                 const struct item_receiver *to, uint64_t *bytes, struct err *e)
 {
 	struct lane *lane = &s->lanes[entry->lane];
 	struct buf piece = BUF_EMPTY;
@@ -407,6 +540,7 @@ static void source_free(struct item_source **base)
 		lane_free(&s->lanes[s->lane_count]);
 	while (s->lane_count)
 		lane_free(&s->lanes[--s->lane_count]);
+	listing_drop(&s->scout.run);
 	folders_release(&s->folders);
 	for (size_t i = 0; i < ARRAY_LEN(s->strings); i++)
 		mem_free(s->strings[i]);
@@ -425,6 +559,7 @@ static const struct item_source_ops imap_ops = {
 	.facts = source_facts,
 	.head = source_head,
 	.ahead = source_ahead,
+	.expect = source_expect,
 	.fetch = source_fetch,
 	.free = source_free,
 };

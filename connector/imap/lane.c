@@ -32,7 +32,7 @@ void lane_borrow(struct lane *lane)
 {
 	pthread_mutex_lock(&lane->lock);
 	lane->borrowers++;
-	while (lane->carrying || lane->borrowed)
+	while (lane->carrying || lane->borrowed || lane->errand)
 		wait_changed(lane);
 	lane->borrowers--;
 	lane->borrowed = true;
@@ -95,17 +95,39 @@ static void *carry(void *arg)
 	if (!lane->opened)
 		connect_it(lane);
 	while (!lane->ending && !lane->refused) {
-		if (!has_work(lane)) {
+		bool errand = lane->errand && !lane->borrowed;
+
+		if (!errand && !has_work(lane)) {
 			pthread_cond_wait(&lane->work, &lane->lock);
 			continue;
 		}
 		lane->carrying = true;
-		carry_some(lane);
+		if (errand)
+			lane->errand(lane->errand_ctx, lane);
+		else
+			carry_some(lane);
+		if (errand)
+			lane->errand = NULL;
 		lane->carrying = false;
 		tell_changed(lane);
 	}
 	pthread_mutex_unlock(&lane->lock);
 	return NULL;
+}
+
+bool lane_send(struct lane *lane, void (*errand)(void *ctx, struct lane *lane), void *ctx)
+{
+	bool sent;
+
+	pthread_mutex_lock(&lane->lock);
+	sent = lane->has_thread && lane->opened && !lane->session.death.code && !lane->errand;
+	if (sent) {
+		lane->errand = errand;
+		lane->errand_ctx = ctx;
+		pthread_cond_signal(&lane->work);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	return sent;
 }
 
 /* ---- open and free ---- */

@@ -14,25 +14,30 @@
 #include "fetch.h"
 
 struct lane {
-	pthread_mutex_t lock;            /* over the rest; never held while a receiver is called */
-	pthread_cond_t work, changed;    /* for the thread; for everybody else */
+	pthread_mutex_t lock;         /* over the rest; never held while a receiver is called */
+	pthread_cond_t work, changed; /* for the thread; for everybody else */
 	pthread_t thread;
 	bool has_thread;
-	bool opened, refused;  /* the connection is there; it cannot be had */
-	bool carrying;         /* the thread is at work, maybe without the lock */
+	bool opened, refused; /* the connection is there; it cannot be had */
+	bool carrying;        /* the thread is at work, maybe without the lock */
 	bool borrowed;
 	bool ending;
-	unsigned borrowers;    /* who wait to borrow */
-	unsigned waiting;      /* for CHANGED */
+	unsigned borrowers; /* who wait to borrow */
+	unsigned waiting;   /* for CHANGED */
 	struct session session;
 	struct fetch fetch;
-	struct span raw;       /* the mailbox whose messages are wanted, as it was listed; empty: none. Borrowed from the source */
+	struct span
+	        raw; /* the mailbox whose messages are wanted, as it was listed; empty: none. Borrowed from the source */
 	uint32_t uid_validity;
-	struct err failure;    /* nothing more of this mailbox will come, and why */
+	/* What the thread does first of all: once, over the session, with the lock and as a borrower. NULL: nothing. */
+	void (*errand)(void *ctx, struct lane *lane);
+	void *errand_ctx;
+	struct err failure; /* nothing more of this mailbox will come, and why */
 };
 
 /* Connects, and waits for that: what fails is told, and nothing is left to free. */
-MUST_CHECK enum err_code lane_open(struct lane *lane, const struct imap_login *login, uint64_t window_bytes, struct err *e);
+MUST_CHECK enum err_code lane_open(struct lane *lane, const struct imap_login *login, uint64_t window_bytes,
+                                   struct err *e);
 /* The same in the lane's own thread: lane_is_open tells when it is done, lane_is_refused that it will not be. */
 MUST_CHECK enum err_code lane_begin(struct lane *lane, const struct imap_login *login, uint64_t window_bytes,
                                     struct err *e);
@@ -56,6 +61,8 @@ void lane_give_back(struct lane *lane, uint32_t uid, struct buf *body);
 MUST_CHECK enum err_code lane_piece(struct lane *lane, uint32_t uid, uint64_t offset, uint64_t bytes, struct buf *out,
                                     bool *last, struct err *e);
 
+/* The thread runs ERRAND soon; false: it cannot. Whoever borrows the lane later waits for that. */
+bool lane_send(struct lane *lane, void (*errand)(void *ctx, struct lane *lane), void *ctx);
 /* The lane is the caller's, with its lock. */
 void lane_borrow(struct lane *lane);
 void lane_return(struct lane *lane);

@@ -1,5 +1,6 @@
 #include "listing.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,10 @@ struct range {
 struct listing_run {
 	struct session *s;
 	struct item_listing *l;
-	const struct listing_cursor *known;
+	bool has_known;
+	struct listing_cursor known;
+	bool by_changes;                 /* what changed was asked for */
+	bool opened;                     /* the mailbox, in this run */
 	struct buf flags, state, object; /* of the entry at hand */
 	struct buf changes;              /* struct listing_entry: what changed since */
 	struct buf vanished;             /* struct range */
@@ -408,7 +412,7 @@ static bool may_pass(const struct listing_run *k, enum err_code rc, const struct
 
 static bool same_mailbox(const struct listing_run *k)
 {
-	const struct folder_status *now = &k->s->status, *then = k->known ? &k->known->status : NULL;
+	const struct folder_status *now = &k->s->status, *then = k->has_known ? &k->known.status : NULL;
 
 	return then && then->uid_validity && then->uid_validity == now->uid_validity && then->uid_next &&
 	       (!now->uid_next || now->uid_next >= then->uid_next);
@@ -418,7 +422,7 @@ static bool same_mailbox(const struct listing_run *k)
 static enum err_code list_all(struct listing_run *k, struct err *e)
 {
 	const struct folder_status *now = &k->s->status;
-	uint32_t new_from = same_mailbox(k) ? k->known->status.uid_next : 1;
+	uint32_t new_from = same_mailbox(k) ? k->known.status.uid_next : 1;
 	enum err_code rc = ERR_OK;
 
 	buf_clear(&k->l->entries);
@@ -458,8 +462,8 @@ static enum err_code take_known(void *ctx, struct span key, struct span state, s
 	enum err_code rc;
 
 	if (key.len != LISTING_KEY_BYTES || !text_number(span_first(key, 10), UINT32_MAX, &validity) ||
-	    !text_number(span_skip(key, 11), UINT32_MAX, &uid) || validity != k->known->status.uid_validity || !uid ||
-	    uid >= k->known->status.uid_next)
+	    !text_number(span_skip(key, 11), UINT32_MAX, &uid) || validity != k->known.status.uid_validity || !uid ||
+	    uid >= k->known.status.uid_next)
 		return ERR_OK;
 	entry.uid = (uint32_t)uid;
 	rc = keep_state(k->l, state, &entry, e);
@@ -475,7 +479,7 @@ static bool apply_changes(struct listing_run *k)
 	for (size_t i = 0; i < count; i++) {
 		struct listing_entry *entry;
 
-		if (changes[i].uid >= k->known->status.uid_next)
+		if (changes[i].uid >= k->known.status.uid_next)
 			continue; /* new: listed with all there is to know */
 		entry = find_entry(k->l, changes[i].uid, known);
 		if (entry == listing_entry(k->l, known) || entry->uid != changes[i].uid)
@@ -537,7 +541,7 @@ static enum err_code search_all(struct listing_run *k, struct err *e)
 /* The changes and the new messages, over a mailbox that is open. RESYNCED: the changes have come already. */
 static enum err_code ask_changes(struct listing_run *k, bool resynced, struct err *e)
 {
-	const struct folder_status *then = &k->known->status;
+	const struct folder_status *then = &k->known.status;
 	enum err_code rc = ERR_OK;
 
 	k->changed_only = true;
@@ -549,37 +553,54 @@ static enum err_code ask_changes(struct listing_run *k, bool resynced, struct er
 	return rc;
 }
 
-/*
- * Makes the listing of what is known and what changed. *GOOD false: it does not come out even; everything must be listed. Errors
- * of the line are waited out by listing everything, too: over a bad line that is seldom, and always right.
- */
-static enum err_code load_changes(struct listing_run *k, const struct item_known *items, bool *good, struct err *e)
+/* Asks for what changed since. *GOOD false: everything must be listed. */
+static enum err_code ask_since(struct listing_run *k, bool *good, struct err *e)
 {
 	bool resynced = true;
 	enum err_code rc;
 
 	k->changed_only = true;
-	rc = session_resync(k->s, k->l->raw, &k->known->status, take_data, k, &k->restarted, e);
+	rc = session_resync(k->s, k->l->raw, &k->known.status, take_data, k, &k->restarted, e);
 	if (rc == ERR_UNSUPPORTED) {
 		resynced = false;
 		rc = session_examine(k->s, k->l->raw, true, e);
 	}
-	if (rc || !same_mailbox(k) || !k->s->status.mod_seq || k->s->status.mod_seq < k->known->status.mod_seq)
-		return rc;
-	rc = items->each(items->ctx, take_known, k, e);
-	if (rc)
+	k->opened = !rc;
+	if (rc || !same_mailbox(k) || !k->s->status.mod_seq || k->s->status.mod_seq < k->known.status.mod_seq)
 		return rc;
 	rc = ask_changes(k, resynced, e);
 	if (may_pass(k, rc, e))
 		return again(k, e);
-	if (rc || !apply_changes(k))
+	*good = !rc;
+	return rc;
+}
+
+/*
+ * Makes the listing of what is known and what changed. *GOOD false: it does not come out even; everything must be listed. Errors
+ * of the line are waited out by listing everything, too: over a bad line that is seldom, and always right.
+ */
+static enum err_code join_changes(struct listing_run *k, const struct item_known *items, bool *good, struct err *e)
+{
+	struct buf fresh = k->l->entries;
+	enum err_code rc;
+
+	k->l->entries = (struct buf)BUF_WITH_MAX(ENTRIES_BYTES);
+	rc = items->each(items->ctx, take_known, k, e);
+	if (!rc && apply_changes(k)) {
+		apply_vanished(k);
+		*good = true;
+		rc = buf_append(&k->l->entries, buf_span(&fresh), e);
+	}
+	buf_release(&fresh);
+	if (rc || !*good)
 		return rc;
-	apply_vanished(k);
 	put_in_order(k->l);
 	if (listing_count(k->l) > k->s->status.messages) {
 		rc = search_all(k, e);
-		if (may_pass(k, rc, e))
+		if (may_pass(k, rc, e)) {
+			*good = false;
 			return again(k, e);
+		}
 		if (!rc)
 			keep_found(k);
 	}
@@ -601,56 +622,113 @@ static void start_over(struct item_listing *l)
 static void note_cursor(struct listing_run *k)
 {
 	struct listing_cursor *c = &k->l->cursor;
-	const struct listing_cursor *then = k->known;
+	const struct listing_cursor *then = &k->known;
 
 	c->status = k->s->status;
 	c->generation = 0;
-	if (!then || then->status.uid_validity != c->status.uid_validity)
+	if (!k->has_known || then->status.uid_validity != c->status.uid_validity)
 		return;
 	c->generation = then->generation;
 	if (c->status.uid_next && c->status.uid_next < then->status.uid_next)
 		c->generation = (uint8_t)(then->generation % GENERATIONS + 1);
 }
 
-enum err_code listing_load(struct session *s, struct span raw, const struct listing_cursor *known,
-                           const struct item_known *items, struct item_listing **out, bool *complete, struct err *e)
+static enum err_code list_anew(struct listing_run *k, struct err *e)
 {
-	struct listing_run k = { .s = s, .l = mem_zalloc(1, sizeof *k.l), .known = known };
-	bool good = false, opened = false;
+	enum err_code rc;
+
+	start_over(k->l);
+	k->by_changes = false;
+	rc = load_all(k, !k->opened, e);
+	k->opened |= !rc;
+	return rc;
+}
+
+enum err_code listing_begin(struct session *s, struct span raw, const struct listing_cursor *known, bool changes,
+                            struct listing_run **out, struct err *e)
+{
+	struct listing_run *k = mem_zalloc(1, sizeof *k);
 	enum err_code rc = ERR_OK;
 
-	if (!k.l)
-		return err_no_memory(e, sizeof *k.l);
-	k.l->raw = raw;
-	k.l->entries.max = k.changes.max = ENTRIES_BYTES;
-	k.l->states.max = k.l->objects.max = UINT32_MAX;
-	k.vanished.max = k.found.max = UINT32_MAX;
-	k.state.max = ITEM_STATE_BYTES_MAX;
-	if (known && items && known->status.uid_validity && known->status.mod_seq &&
-	    (imap_capabilities(s->client) & (IMAP_CONDSTORE | IMAP_QRESYNC))) {
-		rc = load_changes(&k, items, &good, e);
-		opened = !rc;
-		if (!good)
-			start_over(k.l);
+	if (k)
+		k->l = mem_zalloc(1, sizeof *k->l);
+	if (!k || !k->l) {
+		listing_drop(&k);
+		return err_no_memory(e, sizeof *k);
 	}
-	if (!rc && !good)
-		rc = load_all(&k, !opened, e);
-	if (!rc) {
-		note_cursor(&k);
-		make_keys(k.l);
-		/* What is missing is not gone, so no cursor shall say that all was seen. */
-		*complete = listing_count(k.l) >= s->status.messages;
-		*out = k.l;
-		k.l = NULL;
-	}
-	buf_release(&k.flags);
-	buf_release(&k.state);
-	buf_release(&k.object);
-	buf_release(&k.changes);
-	buf_release(&k.vanished);
-	buf_release(&k.found);
-	listing_free(&k.l);
+	k->s = s;
+	k->has_known = known != NULL;
+	if (known)
+		k->known = *known;
+	k->l->raw = raw;
+	k->l->entries.max = k->changes.max = ENTRIES_BYTES;
+	k->l->states.max = k->l->objects.max = UINT32_MAX;
+	k->vanished.max = k->found.max = UINT32_MAX;
+	k->state.max = ITEM_STATE_BYTES_MAX;
+	if (known && changes && known->status.uid_validity && known->status.mod_seq &&
+	    (imap_capabilities(s->client) & (IMAP_CONDSTORE | IMAP_QRESYNC)))
+		rc = ask_since(k, &k->by_changes, e);
+	if (!rc && !k->by_changes)
+		rc = list_anew(k, e);
+	if (rc)
+		listing_drop(&k);
+	*out = k;
 	return rc;
+}
+
+/* The keys, and what the next run may believe. */
+static void seal(struct listing_run *k)
+{
+	note_cursor(k);
+	make_keys(k->l);
+}
+
+struct item_listing *listing_peek(struct listing_run *k)
+{
+	if (k->by_changes)
+		return NULL;
+	seal(k);
+	return k->l;
+}
+
+enum err_code listing_finish(struct listing_run **run, const struct item_known *items, struct item_listing **out,
+                             bool *complete, struct err *e)
+{
+	struct listing_run *k = *run;
+	bool good = !k->by_changes;
+	enum err_code rc = ERR_OK;
+
+	assert(good || items);
+	if (!good)
+		rc = join_changes(k, items, &good, e);
+	if (!rc && !good)
+		rc = list_anew(k, e);
+	if (!rc) {
+		seal(k);
+		/* What is missing is not gone, so no cursor shall say that all was seen. */
+		*complete = listing_count(k->l) >= k->s->status.messages;
+		*out = k->l;
+		k->l = NULL;
+	}
+	listing_drop(run);
+	return rc;
+}
+
+void listing_drop(struct listing_run **run)
+{
+	struct listing_run *k = *run;
+
+	if (!k)
+		return;
+	buf_release(&k->flags);
+	buf_release(&k->state);
+	buf_release(&k->object);
+	buf_release(&k->changes);
+	buf_release(&k->vanished);
+	buf_release(&k->found);
+	listing_free(&k->l);
+	mem_free(k);
+	*run = NULL;
 }
 
 void listing_free(struct item_listing **l)

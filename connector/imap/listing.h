@@ -44,6 +44,7 @@ struct item_listing {
 	struct buf states;  /* each distinct one once */
 	struct buf objects;
 	struct idmap state_by_hash;
+	size_t sent_for; /* entries before it are on their way already; the reader's own, 0 at first */
 };
 
 static inline size_t listing_count(const struct item_listing *l)
@@ -56,13 +57,24 @@ static inline struct listing_entry *listing_entry(const struct item_listing *l, 
 	return (struct listing_entry *)(void *)l->entries.ptr + i;
 }
 
+/* A listing in the making. */
+struct listing_run;
 /*
- * Opens mailbox RAW over S and lists it. KNOWN: what the last cursor said, or NULL; ITEMS: what was kept then, or NULL: then
- * everything is listed. *COMPLETE false: the server counts more messages than it lists.
+ * Opens mailbox RAW, which outlives the listing, over S, and asks for all there is, or, with CHANGES, for what changed since
+ * KNOWN, which is what the last cursor said, or NULL. Ends with _finish or _drop.
  */
-MUST_CHECK enum err_code listing_load(struct session *s, struct span raw, const struct listing_cursor *known,
-                                      const struct item_known *items, struct item_listing **out, bool *complete,
-                                      struct err *e);
+MUST_CHECK enum err_code listing_begin(struct session *s, struct span raw, const struct listing_cursor *known,
+                                       bool changes, struct listing_run **out, struct err *e);
+/* What is listed, when nothing has to be asked for any more: everything was listed. Else NULL. It is the run's. */
+struct item_listing *listing_peek(struct listing_run *run);
+/*
+ * Makes the listing. ITEMS: what was kept when KNOWN was true, or NULL: then there were no CHANGES asked for. The mailbox is open over
+ * the same session still: when it does not come out even, everything is listed. *COMPLETE false: the server counts more
+ * messages than it lists. Consumes *RUN, also on failure.
+ */
+MUST_CHECK enum err_code listing_finish(struct listing_run **run, const struct item_known *items,
+                                        struct item_listing **out, bool *complete, struct err *e);
+void listing_drop(struct listing_run **run);
 void listing_free(struct item_listing **l);
 
 #endif

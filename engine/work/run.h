@@ -82,6 +82,7 @@ struct run {
 	struct page_builder *pages, *list; /* of a collection; of the collection list */
 	struct item_job *jobs;             /* RUN_RING of them, and one for what must be read at once */
 	struct twins *twins;               /* NULL: the source tells nothing to find them by, or all is to be read */
+	size_t expected;                   /* collection that the source was told of last; it knows no more */
 	uint64_t skipped;
 	bool unfinished;       /* the copy being committed is a part of it */
 	uint64_t bytes_safe;   /* bytes read that the last commit covers */

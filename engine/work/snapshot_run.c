@@ -565,6 +565,25 @@ static enum err_code keep_collection(struct run *r, size_t c, const struct known
 	return buf_append(&out->cursor, known->cursor, e);
 }
 
+/* Tells the source which collection comes behind C, so that it can begin. */
+static void expect_next(struct run *r, size_t c)
+{
+	const struct item_source_ops *ops = r->source->ops;
+
+	if (!ops->expect || r->options->rescan || r->expected > c)
+		return;
+	for (r->expected = c + 1; r->expected < r->collection_count; r->expected++) {
+		struct known known = { 0 };
+		struct err why;
+		bool found = false;
+
+		if (known_of(r, r->expected, &known, &found, &why) ||
+		    ops->expect(r->source, r->expected, found ? known.cursor : SPAN_EMPTY,
+		                ops->list_since && found && known.cursor.len, !r->has_base))
+			return;
+	}
+}
+
 static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 {
 	struct collected *out = &r->collected[c];
@@ -589,8 +608,10 @@ static enum err_code do_collection(struct run *r, size_t c, struct err *e)
 	if (!rc && !listing &&
 	    r->source->ops->list(r->source, c, SPAN_EMPTY, r->options->rescan, &listing, &out->cursor, e))
 		return cannot_list(r, c, e);
-	if (!rc)
+	if (!rc) {
+		expect_next(r, c);
 		rc = run_collect(r, c, listing, e);
+	}
 	if (listing)
 		r->source->ops->listing_free(&listing);
 	if (!rc && out->failed)
