@@ -34,7 +34,7 @@
 
 #define SILENCE_MS 60000
 #define TLS_BYTES  (64 * KIB) /* read from the socket at once, records whole or in part */
-#define LOOK_MS    250 /* how often the stop flag is looked at, should a signal come between look and poll */
+#define LOOK_MS    250        /* how often the stop flag is looked at, should a signal come between look and poll */
 
 struct net {
 	int fd;

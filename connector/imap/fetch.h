@@ -36,7 +36,7 @@ struct fetch_one {
 	bool alone;   /* to be asked for without others */
 	bool present; /* doubted, and there */
 	uint8_t passed_over, breaks;
-	unsigned tag; /* of the command that asked */
+	unsigned tag;    /* of the command that asked */
 	struct buf body; /* REFUSED: a struct err, why */
 };
 
