@@ -121,8 +121,11 @@ enum err_code twins_note(struct twins *t, size_t c, uint64_t row, struct span fa
 {
 	struct name n = name_of(facts);
 
-	/* Two new mails of one size and time are two mails; only an object id says that they are one. */
-	if (!n.is_object || c >= OF_THIS_RUN || row > UINT32_MAX)
+	/*
+	 * Two new mails of one size and time are two mails; only an object id says that they are one. What a dry
+	 * run puts nobody can read again.
+	 */
+	if (!n.is_object || c >= OF_THIS_RUN || row > UINT32_MAX || t->run->options->dry_run)
 		return ERR_OK;
 	return add_slot(t, (struct slot){ n.hash, OF_THIS_RUN | (uint32_t)c, (uint32_t)row }, e);
 }

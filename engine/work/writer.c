@@ -510,13 +510,39 @@ static enum err_code io_put(void *ctx, enum block_class class, struct span plain
 	return writer_put(w, class, id, plain, e);
 }
 
+/* In the class buffer, where the newest chunks lie. */
+static bool in_draft(const struct block_draft *d, const struct chunk_id *id, struct span *out)
+{
+	const struct chunk_id *ids = (const struct chunk_id *)(const void *)d->ids.ptr;
+	const uint32_t *lengths = (const uint32_t *)(const void *)d->lengths.ptr;
+	uint32_t count = block_draft_count(d);
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < count; at += lengths[i], i++)
+		if (chunk_id_equal(&ids[i], id)) {
+			*out = span_of(d->bytes.ptr + at, lengths[i]);
+			return true;
+		}
+	return false;
+}
+
+/* What this run put can be read before it is committed: from the class buffer, or once the packs that it is in are durable. */
 static enum err_code io_get(void *ctx, enum block_class class, const struct chunk_id *id, struct buf *out,
                             struct err *e)
 {
 	struct writer *w = ctx;
 	struct chunk_io io = repo_chunk_io(w->repo);
+	struct span plain;
+	enum err_code rc = ERR_OK;
 
-	return io.get(io.ctx, class, id, out, e);
+	if (!w->only && is_pending(w, id)) {
+		if (in_draft(&w->drafts[class], id, &plain)) {
+			buf_clear(out);
+			return buf_append(out, plain, e);
+		}
+		rc = writer_flush(w, e);
+	}
+	return rc ? rc : io.get(io.ctx, class, id, out, e);
 }
 
 struct chunk_io writer_chunk_io(struct writer *w)

@@ -37,7 +37,7 @@ struct writer_chunk {
 };
 MUST_CHECK enum err_code writer_put_all(struct writer *w, const struct writer_chunk *chunks, size_t count,
                                         struct err *e);
-/* For pages: puts through the writer, gets through the repository. */
+/* For pages: puts through the writer, gets what it put or what the repository has; for that all that was put may become durable. */
 struct chunk_io writer_chunk_io(struct writer *w);
 
 /*

@@ -4,7 +4,8 @@ usage: imap_liar.py CERTIFICATE KEY FOLDER SEED
 
 The user's name is the fault: every name of FAULTS below has a mailbox of its own. FOLDER/ports gets two ports: the server's, and one
 of a line that cuts, delays, drips and spoils what goes over every other connection. FOLDER/want-NAME-RUN gets the hashes of what
-a reader must end up with, RUN counting the logins that list folders. Every command that could change a mailbox, and every other offence,
+a reader must end up with, RUN counting the logins that list folders, and FOLDER/given-NAME-RUN a line for each body that it
+was given. Every command that could change a mailbox, and every other offence,
 goes to FOLDER/offences.
 """
 import hashlib
@@ -20,6 +21,7 @@ import time
 READING = ("CAPABILITY", "AUTHENTICATE", "ENABLE", "LIST", "LSUB", "STATUS", "EXAMINE", "UID FETCH", "UID SEARCH", "NOOP", "LOGOUT",
 	"GETACL", "GETMETADATA", "GETQUOTAROOT")
 ALL = "IMAP4rev1 SASL-IR LITERAL+ ENABLE LIST-EXTENDED LIST-STATUS SPECIAL-USE CONDSTORE QRESYNC ESEARCH UNSELECT"
+GMAIL = "IMAP4rev1 SASL-IR UNSELECT X-GM-EXT-1 ENABLE CONDSTORE ESEARCH LIST-EXTENDED LIST-STATUS LITERAL- SPECIAL-USE"
 POISON = 7
 
 
@@ -29,9 +31,9 @@ def invented(number, size=400):
 
 
 class Message:
-	def __init__(self, uid, body, flags=()):
-		self.uid, self.body, self.flags, self.modseq = uid, body, list(flags), 2
-		self.date = "%2d-Jul-2024 02:44:25 -0700" % uid
+	def __init__(self, uid, body, flags=(), object=None):
+		self.uid, self.body, self.flags, self.modseq, self.object = uid, body, list(flags), 2, object
+		self.date = "%2d-Jul-2024 02:44:25 -0700" % (object % 28 + 1 if object else uid)
 
 
 class Box:
@@ -43,7 +45,22 @@ class Box:
 		self.delimiter, self.names = '"/"', [b"INBOX"]
 		self.messages = [Message(i, invented(i), ["\\Seen", "$Label%d" % (i % 3)] if i % 2 else []) for i in range(1, 31)]
 		self.connections = 0
+		self.folders, self.nexts = None, {} # name to messages, where not all folders hold the same; the UIDNEXT of each
 		getattr(self, "make_" + name.replace("-", "_"), lambda: None)()
+
+	def mail(self, name):
+		return self.messages if self.folders is None else self.folders[name]
+
+	def put(self, name, number):
+		"""The mail of that number, with its object id, as another message of a folder. All that is about it is the same everywhere."""
+		uid = self.nexts.get(name, 1)
+		self.nexts[name] = uid + 1
+		one = Message(uid, invented(number, 300 + number), [], number)
+		one.modseq = self.modseq
+		self.folders.setdefault(name, []).append(one)
+
+	def take(self, name, numbers):
+		self.folders[name] = [m for m in self.folders[name] if m.object not in numbers]
 
 	def times(self, what):
 		self.count[what] = self.count.get(what, 0) + 1
@@ -81,6 +98,49 @@ class Box:
 	def make_flat(self):
 		self.delimiter, self.names = "NIL", [b"INBOX", b"a.b"]
 
+	def make_objectid(self):
+		"""A mail may lie in two folders, and moves and renames keep its EMAILID (RFC 8474, 5.1)."""
+		self.capabilities, self.folders = ALL + " OBJECTID", {}
+		self.names = [b"Archive", b"INBOX", b"Work"]
+		for name, numbers in ((b"Archive", range(1, 11)), (b"INBOX", range(8, 29)), (b"Work", range(101, 107))):
+			for number in numbers:
+				self.put(name, number)
+
+	def day_objectid(self):
+		self.modseq += 10
+		if self.run == 2:
+			for number in range(12, 17):
+				self.put(b"Archive", number)
+			self.take(b"INBOX", range(12, 17))
+			self.names[2:] = [b"Work 2024"]
+			del self.folders[b"Work"]
+			for number in range(101, 107):
+				self.put(b"Work 2024", number)
+			self.put(b"INBOX", 29)
+
+	def make_gmail(self):
+		"""All Mail has each mail once; a folder for each label shows it again."""
+		self.capabilities, self.folders = GMAIL, {}
+		self.names = [b"INBOX", b"Work", b"[Gmail]/All Mail"]
+		for name, numbers in ((b"INBOX", range(1, 21)), (b"Work", range(15, 25)), (b"[Gmail]/All Mail", range(1, 29))):
+			for number in numbers:
+				self.put(name, number)
+
+	make_gmail_dry = make_gmail
+
+	def day_gmail(self):
+		self.modseq += 10
+		if self.run == 2: # archived, labelled, a label taken away; nothing new
+			self.take(b"INBOX", {3, 4, 5})
+			for number in (1, 2, 3):
+				self.put(b"Work", number)
+			self.take(b"Work", {15, 16})
+		elif self.run == 3: # one that is new, with a label that is new
+			self.names.insert(1, b"Travel")
+			for name in (b"INBOX", b"Travel", b"[Gmail]/All Mail"):
+				self.put(name, 29)
+			self.put(b"Travel", 7)
+
 	def make_line(self):
 		self.make_large()
 
@@ -96,7 +156,7 @@ class Box:
 			skip = {5, 9}
 		elif self.name == "fewer" and self.run == 1:
 			skip = {30}
-		lines = [hashlib.sha256(m.body).hexdigest() for m in self.messages if m.uid not in skip] * len(self.names)
+		lines = [hashlib.sha256(m.body).hexdigest() for name in self.names for m in self.mail(name) if m.uid not in skip]
 		with open(os.path.join(FOLDER, "want-%s-%d" % (self.name, self.run)), "w") as f:
 			f.write("\n".join(sorted(lines)) + "\n")
 
@@ -196,9 +256,9 @@ class Talk:
 	def quoted(self, name):
 		return b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
-	def status(self):
+	def status(self, name):
 		b = self.box
-		return "(MESSAGES %d UIDNEXT %d%s%s)" % (len(b.messages), b.next, " UIDVALIDITY %d" % b.validity if b.validity else "",
+		return "(MESSAGES %d UIDNEXT %d%s%s)" % (len(b.mail(name)), b.nexts.get(name, b.next), " UIDVALIDITY %d" % b.validity if b.validity else "",
 			" HIGHESTMODSEQ %d" % b.modseq if "CONDSTORE" in b.capabilities else "")
 
 	def do_list(self, rest, tag):
@@ -209,7 +269,7 @@ class Talk:
 				text = self.quoted(name) if all(32 <= c < 127 for c in name) else b"{%d}\r\n" % len(name) + name
 				self.say(b'* LIST (\\HasNoChildren) %s %s\r\n' % (self.box.delimiter.encode(), text))
 				if b"STATUS" in rest:
-					self.say(b"* STATUS " + text + b" " + self.status().encode() + b"\r\n")
+					self.say(b"* STATUS " + text + b" " + self.status(name).encode() + b"\r\n")
 			if self.box.name == "more":
 				self.say('* LIST () "/" INBOX\r\n* SEARCH 1 2 3\r\n* X-NEWS (a (b {3}\r\n)()) "c")\r\n')
 
@@ -224,7 +284,7 @@ class Talk:
 		name = self.named(rest)
 		if name not in self.box.names:
 			return "NO [NONEXISTENT] no such mailbox"
-		self.say(b"* STATUS " + self.quoted(name) + b" " + self.status().encode() + b"\r\n")
+		self.say(b"* STATUS " + self.quoted(name) + b" " + self.status(name).encode() + b"\r\n")
 
 	def do_examine(self, rest, tag):
 		b, name = self.box, self.named(rest)
@@ -232,16 +292,17 @@ class Talk:
 			self.offence(b"EXAMINE " + rest)
 			return "NO [NONEXISTENT] no such mailbox"
 		self.mailbox = name
-		self.say("* FLAGS (\\Seen)\r\n* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDNEXT %d] n\r\n" % (len(b.messages), b.next))
+		self.say("* FLAGS (\\Seen)\r\n* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDNEXT %d] n\r\n" % (len(b.mail(name)), b.nexts.get(name, b.next)))
 		if b.validity:
 			self.say("* OK [UIDVALIDITY %d] v\r\n" % b.validity)
 		if "CONDSTORE" in b.capabilities:
 			self.say("* OK [HIGHESTMODSEQ %d] m\r\n" % b.modseq)
 		m = re.search(rb"QRESYNC \((\d+) (\d+)\)", rest)
 		if m and int(m.group(1)) == b.validity:
-			if b.gone:
-				self.say("* VANISHED (EARLIER) %s\r\n" % ",".join(map(str, sorted(b.gone))))
-			for i, one in enumerate(b.messages):
+			gone = b.gone if b.folders is None else set(range(1, b.nexts[name])) - {one.uid for one in b.mail(name)}
+			if gone:
+				self.say("* VANISHED (EARLIER) %s\r\n" % ",".join(map(str, sorted(gone))))
+			for i, one in enumerate(b.mail(name)):
 				if one.modseq > int(m.group(2)):
 					self.say("* %d FETCH (UID %d FLAGS (%s) MODSEQ (%d))\r\n" % (i + 1, one.uid, " ".join(one.flags), one.modseq))
 		return "OK [READ-ONLY] open"
@@ -250,12 +311,12 @@ class Talk:
 		pass
 
 	def do_uid_search(self, rest, tag):
-		uids = [str(m.uid) for m in self.box.messages]
+		uids = [str(m.uid) for m in self.box.mail(self.mailbox)]
 		self.say("* ESEARCH (TAG \"%s\") UID ALL %s\r\n" % (tag.decode(), ",".join(uids)) if b"RETURN" in rest else
 			"* SEARCH %s\r\n" % " ".join(uids))
 
 	def in_set(self, text):
-		last = max([m.uid for m in self.box.messages] or [0])
+		last = max([m.uid for m in self.box.mail(self.mailbox)] or [0])
 		uids = set()
 		for part in text.split(","):
 			a, _, z = part.partition(":")
@@ -266,15 +327,19 @@ class Talk:
 
 	def do_uid_fetch(self, rest, tag):
 		b, items = self.box, rest.partition(b" ")[2].decode()
+		if self.mailbox is None:
+			self.offence(b"UID FETCH " + rest)
+			return "BAD no mailbox is open"
 		uids, bodies = self.in_set(rest.split(b" ")[0].decode()), "BODY" in items
-		if self.mailbox is None or (bodies and "BODY.PEEK[" not in items):
+		if (bodies and "BODY.PEEK[" not in items) or ("EMAILID" in items and "OBJECTID" not in b.capabilities) or (
+			"X-GM-" in items and "X-GM-EXT-1" not in b.capabilities):
 			self.offence(b"UID FETCH " + rest)
 			return "BAD not so"
 		refusal = getattr(self, "fault_" + b.name.replace("-", "_"), lambda *_: None)(uids, bodies) if bodies else None
 		if refusal:
 			return refusal
 		since = re.search(r"CHANGEDSINCE (\d+)", items)
-		chosen = [(i, m) for i, m in enumerate(b.messages) if m.uid in uids and (not since or m.modseq > int(since.group(1)))]
+		chosen = [(i, m) for i, m in enumerate(b.mail(self.mailbox)) if m.uid in uids and (not since or m.modseq > int(since.group(1)))]
 		for i, m in chosen[::-1] if b.name == "more" else chosen:
 			if not bodies and b.name == "fewer" and b.run == 1 and m.uid == 30:
 				continue
@@ -295,12 +360,18 @@ class Talk:
 			parts.append('INTERNALDATE "%s"' % m.date)
 		if "RFC822.SIZE" in items:
 			parts.append("RFC822.SIZE %d" % {"wrong-size": (len(m.body) // 2, len(m.body) * 3, 0)[m.uid % 3]}.get(b.name, len(m.body)))
+		if "EMAILID" in items:
+			parts.append("EMAILID (M%012x)" % m.object)
+		if "X-GM-MSGID" in items:
+			parts.append("X-GM-MSGID %d" % (1278455344230330000 + m.object))
 		head = ("* %d FETCH (" % (i + 1) + " ".join(parts)).encode()
 		part = re.search(r"BODY.PEEK\[(HEADER)?\](?:<(\d+)\.(\d+)>)?", items)
 		if not part:
 			self.say(head + b")\r\n")
 			return
 		body, label = m.body, "BODY[]"
+		with b.lock, open(os.path.join(FOLDER, "given-%s-%d" % (b.name, b.run)), "a") as f:
+			f.write("%s %d %s\n" % (self.mailbox.decode("utf-8", "replace"), m.uid, part.group(1) or "all"))
 		if part.group(1):
 			body, label = body[:body.find(b"\r\n\r\n") + 4], "BODY[HEADER]"
 		elif part.group(2):

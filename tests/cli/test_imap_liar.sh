@@ -55,6 +55,37 @@ pull 0 uidvalidity-missing 1
 pull 0 uidvalidity-missing 2
 says '"items_changed":30'
 
+# given FAULT RUN NUMBER: so many bodies, or parts of one, were given.
+given()
+{
+	local have
+	have=$(cat "$box/given-$1-$2" 2>/dev/null | wc -l)
+	[ "$have" = "$3" ] || die "$1, run $2: $have bodies were given, not $3: $(head -5 "$box/given-$1-$2")"
+}
+
+# Object ids (RFC 8474): what lies in two folders, moved or was renamed is fetched once in all.
+pull 0 objectid 1
+given objectid 1 34
+pull 0 objectid 2
+given objectid 2 1
+says '"items_moved":11'
+pull 0 objectid 3
+given objectid 3 0
+says '"collections_unchanged":3'
+
+# Gmail (X-GM-EXT-1): a label is a folder more that shows the message.
+pull 0 gmail 1
+given gmail 1 28
+pull 0 gmail 2
+given gmail 2 0
+says '"bytes_read":0'
+pull 0 gmail 3
+given gmail 3 1
+pull 0 gmail 4
+given gmail 4 0
+run 0 snapshot --dry-run --source-ca "$box/tls/ca.pem" --json "imaps://gmail-dry@127.0.0.1:$port"
+says '"items":58'
+
 # UIDs vanish; fewer and more answers than asked for; wrong sizes; NULs and literal8; names.
 pull 0 vanish 1
 pull 3 fewer 1
