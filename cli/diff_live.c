@@ -117,8 +117,8 @@ static enum err_code decide(void *ctx, size_t c, const struct view_item *item, s
 
 	if (!rc) {
 		rc = k->sink->ops->decide(k->sink, k->handles[c], &out, SINK_SKIP, &verdict, &target, e);
-		if (rc == ERR_LIMIT)
-			rc = ERR_OK; /* too large for a restore: it is not there, nevertheless */
+		if (rc == ERR_LIMIT || rc == ERR_UNSUPPORTED)
+			rc = ERR_OK; /* a restore could not put it: it is not there, nevertheless */
 	}
 	buf_release(&target);
 	if (rc)

@@ -86,6 +86,16 @@ static enum err_code sink_occupied(struct item_sink *base, bool *out, struct err
 	return rc;
 }
 
+/* A calendar put as messages would help nobody, and litter the mailbox. What nobody could tell may be mail. */
+static enum err_code mail_only(enum item_kind kind, struct err *e)
+{
+	if (kind == KIND_MAIL || kind == KIND_OTHER)
+		return ERR_OK;
+	return err_set(e, ERR_UNSUPPORTED,
+	               "a mail server keeps mail, not a collection or item of kind '%s': restore that to a path",
+	               item_kind_name(kind));
+}
+
 /* ---- folders ---- */
 
 void imap_sink_folder_free(struct sink_folder *f)
@@ -242,7 +252,9 @@ static enum err_code sink_collection(struct item_sink *base, const struct collec
 	if (!f)
 		return err_no_memory(e, sizeof *f);
 	f->box.there = THERE_EMPTY;
-	rc = need_names(s, e);
+	rc = mail_only(c->kind, e);
+	if (!rc)
+		rc = need_names(s, e);
 	if (!rc)
 		rc = need_elsewhere(s, e);
 	if (!rc)
@@ -321,10 +333,12 @@ static enum err_code sink_decide(struct item_sink *base, size_t handle, const st
 	struct there_wish wish = imap_sink_wish(item);
 	struct there_one *one = there_find(&f->box.there, &wish, 0);
 	struct span path = SPAN_EMPTY;
-	enum err_code rc = ERR_OK;
+	enum err_code rc = mail_only(item->kind, e);
 
 	(void)collision;
 	s->flags_differ = false;
+	if (rc)
+		return rc;
 	*verdict = one ? SINK_PRESENT : s->flags_only ? SINK_MISSING : SINK_PUT;
 	if (one) {
 		one->state = THERE_TAKEN;
@@ -506,6 +520,9 @@ static enum err_code sink_put(struct item_sink *base, size_t handle, const struc
 	(void)collision; /* nothing has an item's place: a folder holds any number of messages */
 	if (!f->listed)
 		return err_set(e, ERR_STATE, "the folder was only planned");
+	rc = mail_only(item->kind, e);
+	if (rc)
+		return rc;
 	rc = item->bytes > OUTBOX_WHOLE_MAX ? read_large(s, body, &m, e) : read_whole(s, body, &m, e);
 	if (!rc)
 		rc = check_size(s, m.print.bytes, e);

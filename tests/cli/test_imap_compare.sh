@@ -181,9 +181,27 @@ dump carol | cut -f1,3- | sort >"$box/after"
 cut -f1,3- "$box/before" | sort | cmp -s - "$box/after" || die "more than flags changed"
 dump alice | sort >"$box/want"
 
+# ---- what is no mail is no message there
+mkdir -p "$box/tree/Post" "$box/tree/Termine"
+mail "$box/tree/Post/a.eml" "a letter"
+for i in 1 2; do
+	printf 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:%d\r\nSUMMARY:choir\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n' $i >"$box/tree/Termine/$i.ics"
+done
+printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob\r\nEND:VCARD\r\n' >"$box/tree/Post/bob.vcf"
+run 0 snapshot "$box/tree" --account tree
+run 3 restore tree@latest --to "$(at tree)" --target-ca "$dovecot_ca" --plan
+says 'would restore 1 items'
+run 3 restore tree@latest --to "$(at tree)" --target-ca "$dovecot_ca"
+says 'restored 1 items'
+says '3 failed'
+hints "not a collection or item of kind 'event'"
+[ "$(dump tree | wc -l)" = 1 ] || die "what is no mail was put"
+run 3 diff tree@latest "$(at tree)" --target-ca "$dovecot_ca"
+says '1 removed'
+
 # ---- a signed report: of everything, and no byte of it can be another one
 run 0 init -r "$box/other" --key-file "$box/key2"
-run 0 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report" --verify full
+run 0 restore alice@latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report" --verify full
 says 'restored 12 items'
 run 0 report verify "$box/report"
 says 'genuine: signed by'
@@ -198,9 +216,9 @@ assert rows[-2]["items_read_back"] == rows[-2]["bodies_read_back"] == 12 and row
 assert rows[-1]["type"] == "signature" and rows[-1]["lines"] == len(rows) - 1
 END2
 [ "$(stat -c %a "$box/report")" = 600 ] || die "others can read the report"
-run 1 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report"
+run 1 restore alice@latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/report"
 hints 'never written over'
-run 0 restore latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/second" --json
+run 0 restore alice@latest --to "$(at dora)" --target-ca "$dovecot_ca" --report "$box/second" --json
 says '"items_present":12'
 [ "$(grep -c '"type":"present"' "$box/second")" = 12 ] || die "what was there is not in the report"
 run 0 report verify "$box/second" --json
@@ -234,13 +252,13 @@ run 2 report sign "$box/report"
 run 0 key add --role keeper --label keeper --new-key-file "$box/keeper"
 MAILHOLD_KEY_FILE=$box/keeper run 0 report verify "$box/report"
 run 0 key add --role full --label clerk --new-key-file "$box/clerk"
-MAILHOLD_KEY_FILE=$box/clerk run 0 restore latest:Work --to "$(at ed)" --target-ca "$dovecot_ca" --report "$box/clerks"
+MAILHOLD_KEY_FILE=$box/clerk run 0 restore alice@latest:Work --to "$(at ed)" --target-ca "$dovecot_ca" --report "$box/clerks"
 run 0 report verify "$box/clerks"
 says '(clerk)'
 run 0 key remove clerk
 run 1 report verify "$box/clerks"
 hints 'was removed'
 # What fails has a report, too; where nothing was begun there is none.
-run 2 restore latest --to "$(at ed)" --target-ca "$dovecot_ca" --plan --report "$box/third"
-run 2 restore latest --to "$(at ed)" --target-ca "$box/tls/ca.key" --report "$box/third"
+run 2 restore alice@latest --to "$(at ed)" --target-ca "$dovecot_ca" --plan --report "$box/third"
+run 2 restore alice@latest --to "$(at ed)" --target-ca "$box/tls/ca.key" --report "$box/third"
 [ ! -e "$box/third" ] || die "a report of nothing was left"
