@@ -37,6 +37,8 @@ static enum err_code end_collection(struct comparison *d)
 	if (!d->in_collection)
 		return ERR_OK;
 	d->in_collection = false;
+	if (!d->here.added && !d->here.removed && !d->here.moved && !d->here.flags && !d->here.content)
+		return ERR_OK; /* it came or went, and was empty */
 	line_safe(&d->line, buf_span(&d->collection));
 	line_printf(&d->line, ": ");
 	line_totals(&d->line, &d->here);
