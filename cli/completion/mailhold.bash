@@ -50,7 +50,7 @@ _mailhold_options()
 
 _mailhold()
 {
-	local commands='init snapshot backup snapshots ls cat find diff deleted restore copy forget prune session pin unpin hold check repair stats
+	local commands='init snapshot backup snapshots ls cat find diff deleted restore report copy forget prune session pin unpin hold check repair stats
 		parity key account version help'
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i
 

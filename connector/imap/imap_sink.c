@@ -238,7 +238,14 @@ static enum err_code need_elsewhere(struct imap_sink *s, struct err *e)
 	if (!s->missing_only || s->elsewhere)
 		return ERR_OK;
 	rc = elsewhere_open(&s->login, &s->elsewhere, e);
-	return rc ? rc : elsewhere_load(s->elsewhere, &s->names.folders, &s->journal, e);
+	if (!rc)
+		rc = elsewhere_load(s->elsewhere, &s->names.folders, &s->journal, e);
+	if (rc) {
+		/* With half of what there is, messages would be put that are there. */
+		elsewhere_free(&s->elsewhere);
+		s->base.gone = true;
+	}
+	return rc;
 }
 
 static enum err_code sink_collection(struct item_sink *base, const struct collection *c, bool plan, size_t *handle,

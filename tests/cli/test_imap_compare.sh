@@ -175,8 +175,11 @@ run 3 restore latest --to "$(at carol)" --target-ca "$dovecot_ca" --into . --fla
 printf '%s\n' "$out" | grep -q '^present .*  flags \\Answered → \\Seen$' || die "the plan does not tell flags"
 says '3 would get their flags back'
 dump carol | cmp -s - "$box/before" || die "a plan changed flags"
-run 3 restore latest --to "$(at carol)" --target-ca "$dovecot_ca" --into . --flags-only
+run 3 restore latest --to "$(at carol)" --target-ca "$dovecot_ca" --into . --flags-only --plan="$box/plan"
+run 0 restore latest --to "$(at carol)" --target-ca "$dovecot_ca" --into . --flags-only --apply "$box/plan"
 says '3 got their flags back'
+run 3 restore latest --to "$(at carol)" --target-ca "$dovecot_ca" --into . --flags-only
+says_not 'got their flags back'
 dump carol | cut -f1,3- | sort >"$box/after"
 cut -f1,3- "$box/before" | sort | cmp -s - "$box/after" || die "more than flags changed"
 dump alice | sort >"$box/want"
