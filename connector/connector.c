@@ -234,6 +234,7 @@ static enum err_code dav_login_of(const char *url, const struct server_login *lo
 		                   .token = login->token,
 		                   .token_ctx = login->token_ctx,
 		                   .pace = login->pace,
+		                   .connections = login->connections,
 		                   .patience_ms = login->patience_ms,
 		                   .stop = login->stop };
 	if (!rc)

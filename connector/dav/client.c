@@ -72,6 +72,11 @@ void dav_insist(struct dav_client *c)
 	http_insist(c->http);
 }
 
+void dav_agree(struct dav_client *c, const struct dav_client *from)
+{
+	http_agree(c->http, from->http);
+}
+
 void dav_answer_release(struct dav_answer *a)
 {
 	buf_release(&a->path);

@@ -33,7 +33,8 @@ struct dav_login {
 	void *token_ctx;
 	struct pace *pace;
 	bool compressed;
-	int64_t patience_ms; /* 0: 5 minutes; < 0: only a few tries */
+	unsigned connections; /* at most so many at once; 0: lanes.h's own */
+	int64_t patience_ms;  /* 0: 5 minutes; < 0: only a few tries */
 	const volatile sig_atomic_t *stop;
 };
 
@@ -70,7 +71,8 @@ MUST_CHECK enum err_code dav_open(const struct dav_login *login, struct dav_clie
 MUST_CHECK enum err_code dav_request(struct dav_client *c, const struct dav_ask *ask, struct dav_answer *out,
                                      struct err *e);
 const char *dav_origin(const struct dav_client *c);
-void dav_insist(struct dav_client *c); /* http_insist */
+void dav_insist(struct dav_client *c);                               /* http_insist */
+void dav_agree(struct dav_client *c, const struct dav_client *from); /* http_agree */
 void dav_answer_release(struct dav_answer *a);
 void dav_free(struct dav_client **c);
 

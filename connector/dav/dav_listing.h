@@ -21,7 +21,7 @@ struct dav_cursor {
 MUST_CHECK enum err_code dav_cursor_put(const struct dav_cursor *c, struct buf *out, struct err *e);
 bool dav_cursor_get(struct span cursor, struct dav_cursor *out);
 
-enum dav_how { DAV_NOT_YET, DAV_WANTED, DAV_HERE, DAV_ALONE, DAV_LARGE, DAV_GONE };
+enum dav_how { DAV_NOT_YET, DAV_WANTED, DAV_ASKED, DAV_HERE, DAV_ALONE, DAV_LARGE };
 struct dav_body {
 	struct buf bytes;
 	int64_t modified_s; /* DAV_NO_TIME: not told */

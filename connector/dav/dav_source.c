@@ -1,8 +1,5 @@
 #include "dav_source.h"
 
-#include <pthread.h>
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -15,9 +12,8 @@
 
 struct dav_source {
 	struct item_source base;
-	struct dav_client *client;
+	struct dav_lanes lanes; /* the thread that lists has the first, while nothing is fetched */
 	struct dav_folders folders;
-	pthread_mutex_t lock; /* over the client, and what of a listing is of bodies.h */
 };
 
 static struct dav_source *own(struct item_source *s)
@@ -74,7 +70,7 @@ static enum err_code list_changes(struct dav_source *s, size_t c, const struct d
 {
 	if (!items || !before->token.len || !is_fresh(before))
 		return err_set(e, ERR_UNSUPPORTED, "all is to be listed");
-	return dav_list_since(s->client, s->folders.outline.raws[c],
+	return dav_list_since(s->lanes.clients[0], s->folders.outline.raws[c],
 	                      s->folders.outline.collections[c].kind == KIND_CONTACT, before->token, items, out, e);
 }
 
@@ -92,15 +88,14 @@ static enum err_code list(struct dav_source *s, size_t c, struct span cursor, co
 	dav_folder_state(&s->folders, raw, &now.token, &now.ctag);
 	if (known && is_fresh(&before) && nothing_moved(&before, now.token, now.ctag))
 		return ERR_OK;
-	pthread_mutex_lock(&s->lock);
 	rc = known ? list_changes(s, c, &before, items, &l, e) : ERR_UNSUPPORTED;
 	if (!rc) {
 		now.full_day = before.full_day;
 		now.token = buf_span(&l->token);
 	} else if (rc == ERR_UNSUPPORTED) {
-		rc = dav_list_all(s->client, raw, s->folders.outline.collections[c].kind == KIND_CONTACT, &l, e);
+		rc = dav_list_all(s->lanes.clients[0], raw, s->folders.outline.collections[c].kind == KIND_CONTACT, &l,
+		                  e);
 	}
-	pthread_mutex_unlock(&s->lock);
 	if (!rc)
 		tell_strange(s, c, l);
 	if (!rc)
@@ -147,10 +142,10 @@ static enum err_code source_ahead(struct item_source *base, size_t c, const stru
 	(void)c;
 	(void)heads;
 	(void)e;
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->lanes.lock);
 	for (size_t i = 0; i < count; i++)
 		bodies_want(mine, (size_t)places[i]);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->lanes.lock);
 	return ERR_OK;
 }
 
@@ -166,27 +161,22 @@ static enum err_code add_facts(struct span key, struct span head, uint64_t bytes
 }
 
 /* Gives what is here. When the receiver has no room for it now, it stays here for the next try. */
-static enum err_code give_held(struct dav_source *s, struct dav_entry *entry, const struct item_receiver *to,
-                               struct span key, struct buf *facts, struct err *e)
+static enum err_code give_held(struct dav_source *s, struct item_listing *l, size_t place,
+                               const struct item_receiver *to, struct buf *facts, struct err *e)
 {
-	struct dav_body *body = entry->body;
+	const struct dav_body *body = l->entries[place].body;
 	struct span bytes = buf_span(&body->bytes);
 	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, bytes.len, e);
 
 	if (!rc)
 		rc = bodies_give(to, bytes, e);
 	if (!rc)
-		rc = add_facts(key, span_first(bytes, HEAD_BYTES), bytes.len, body->modified_s, facts, e);
-	pthread_mutex_lock(&s->lock);
-	if (rc == ERR_LIMIT) {
-		entry->body = body;
-	} else {
-		buf_release(&body->bytes);
-		mem_free(body);
-		entry->body = NULL;
-		entry->how = DAV_NOT_YET;
-	}
-	pthread_mutex_unlock(&s->lock);
+		rc = add_facts(dav_key(l, &l->entries[place]), span_first(bytes, HEAD_BYTES), bytes.len,
+		               body->modified_s, facts, e);
+	pthread_mutex_lock(&s->lanes.lock);
+	if (rc != ERR_LIMIT)
+		bodies_done(&s->lanes, l, place);
+	pthread_mutex_unlock(&s->lanes.lock);
 	return rc;
 }
 
@@ -198,22 +188,16 @@ static enum err_code source_fetch(struct item_source *base, size_t c, const stru
 	struct dav_source *s = own(base);
 	int64_t modified_s = DAV_NO_TIME;
 	uint64_t bytes = 0;
-	bool large;
 	enum err_code rc;
 
 	(void)c;
-	pthread_mutex_lock(&s->lock);
-	rc = bodies_get(s->client, mine, (size_t)place, e);
-	large = !rc && entry->how == DAV_LARGE;
-	/* A receiver that takes large ones is the engine's own, one at a time, and never comes back here. */
-	if (large)
-		rc = bodies_stream(s->client, mine, (size_t)place, to, &bytes, &modified_s, e);
-	pthread_mutex_unlock(&s->lock);
+	rc = bodies_get(&s->lanes, mine, (size_t)place, e);
 	if (rc)
 		return rc;
-	if (large)
-		return add_facts(dav_key(l, entry), SPAN_EMPTY, bytes, modified_s, facts, e);
-	return give_held(s, entry, to, dav_key(l, entry), facts, e);
+	if (entry->how != DAV_LARGE)
+		return give_held(s, mine, (size_t)place, to, facts, e);
+	rc = bodies_stream(&s->lanes, mine, (size_t)place, to, &bytes, &modified_s, e);
+	return rc ? rc : add_facts(dav_key(l, entry), SPAN_EMPTY, bytes, modified_s, facts, e);
 }
 
 /* ---- the source ---- */
@@ -225,8 +209,7 @@ static void source_free(struct item_source **base)
 	if (!s)
 		return;
 	dav_folders_release(&s->folders);
-	dav_free(&s->client);
-	pthread_mutex_destroy(&s->lock);
+	dav_lanes_release(&s->lanes);
 	mem_free(s);
 	*base = NULL;
 }
@@ -252,10 +235,11 @@ enum err_code dav_source_open(const struct dav_login *login, struct item_source 
 	if (!s)
 		return err_no_memory(e, sizeof *s);
 	s->base = (struct item_source){ .ops = &dav_ops, .world = "dav", .parallel_fetch = true };
-	pthread_mutex_init(&s->lock, NULL);
-	rc = dav_open(login, &s->client, e);
+	rc = dav_lanes_open(login, login->connections, &s->lanes, e);
 	if (!rc)
-		rc = dav_discover(s->client, login, &s->folders, e);
+		rc = dav_discover(s->lanes.clients[0], login, &s->folders, e);
+	if (!rc)
+		dav_lanes_agree(&s->lanes);
 	if (rc) {
 		source_free(&base);
 		return rc;

@@ -5,7 +5,7 @@
  * Harm     nothing is changed at the server: PROPFIND, REPORT and GET.
  * Cursor   DAV:sync-token, getctag, and the day on which all was last listed. When token and ctag are as they were nothing is
  *          asked; else only what changed, where the server can tell; after DAV_FULL_DAYS days all is listed again.
- * Thread   as item_source; fetches may come from several threads and share one connection.
+ * Thread   as item_source; fetches may come from several threads, over up to login.connections lines.
  */
 #ifndef MAILHOLD_CONNECTOR_DAV_DAV_SOURCE_H
 #define MAILHOLD_CONNECTOR_DAV_DAV_SOURCE_H

@@ -553,6 +553,7 @@ void dav_folder_state(const struct dav_folders *f, struct span raw, struct span 
 	const struct dav_folder_state *s = (const struct dav_folder_state *)(const void *)f->states.ptr;
 
 	*token = *ctag = SPAN_EMPTY;
+	/* Names are never empty: where there is a state there are texts. */
 	for (size_t i = 0; i < f->states.len / sizeof *s; i++)
 		if (span_equal(span_of(f->texts.ptr + s[i].raw, s[i].raw_bytes), raw)) {
 			*token = span_of(f->texts.ptr + s[i].token, s[i].token_bytes);

@@ -336,6 +336,13 @@ void http_insist(struct http_client *c)
 	(void)set_secret(c);
 }
 
+void http_agree(struct http_client *c, const struct http_client *from)
+{
+	c->auth = from->auth;
+	c->decided = from->decided;
+	(void)set_secret(c);
+}
+
 const char *http_origin(const struct http_client *c)
 {
 	return c->origin;

@@ -89,6 +89,8 @@ MUST_CHECK enum err_code http_request(struct http_client *c, const struct http_a
 MUST_CHECK enum err_code http_set_token(struct http_client *c, struct span token, struct err *e);
 /* The secret is sent without being asked for from now on: to servers that also answer those who are nobody. */
 void http_insist(struct http_client *c);
+/* C logs in as FROM has found out that it is wanted. */
+void http_agree(struct http_client *c, const struct http_client *from);
 /* "http://HOST[:PORT]" or "https://…", lower case, without the usual port: what of a URL says that it is this server's. */
 const char *http_origin(const struct http_client *c);
 void http_said_release(struct http_said *s);

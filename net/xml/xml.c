@@ -191,5 +191,5 @@ enum err_code xml_escape(struct span bytes, struct buf *out, struct err *e)
 			rc = buf_append(out, span_cstr(as), e);
 		from = i + 1;
 	}
-	return rc ? rc : buf_append(out, span_of(bytes.ptr + from, bytes.len - from), e);
+	return rc ? rc : buf_append(out, span_skip(bytes, from), e);
 }
