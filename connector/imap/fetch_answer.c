@@ -2,6 +2,7 @@
  * What comes: messages, pieces, and the ends of commands, which tell what did not come.
  */
 #include <inttypes.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "fetch_internal.h"
@@ -10,13 +11,15 @@
 #define PASSED_OVER_MAX 2
 
 struct came {
+	struct fetch *fetch;
 	uint32_t uid;
 	bool has_body, is_nil, too_large, is_head, is_piece;
 	uint64_t offset;
 };
 
-static enum err_code read_body(struct fetch *f, struct wire *w, struct came *came, struct err *e)
+static enum err_code read_body(struct came *came, struct wire *w, struct err *e)
 {
+	struct fetch *f = came->fetch;
 	struct wire_token t;
 	struct span piece;
 	enum err_code rc = wire_next(w, &t, e);
@@ -57,33 +60,13 @@ static bool is_body(struct span name, struct came *came)
 	return came->is_piece;
 }
 
-static enum err_code read_message(struct fetch *f, struct wire *w, struct came *came, struct err *e)
+static enum err_code read_item(void *ctx, struct wire *w, const char *name, struct err *e)
 {
-	struct wire_token t;
-	uint64_t uid;
-	enum err_code rc = wire_next(w, &t, e);
+	struct came *came = ctx;
 
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		if (text_equal_nocase(t.text, SPAN_LIT("UID"))) {
-			rc = message_number(w, &uid, e);
-			if (!rc)
-				came->uid = uid <= UINT32_MAX ? (uint32_t)uid : 0;
-		} else if (is_body(t.text, came)) {
-			rc = read_body(f, w, came, e);
-		} else {
-			rc = wire_next(w, &t, e);
-			if (!rc)
-				rc = wire_skip_value(w, &t, e);
-		}
-	}
-	return rc ? rc : wire_skip_line(w, e);
+	if (!strcasecmp(name, "UID"))
+		return message_uid(w, &came->uid, e);
+	return is_body(span_cstr(name), came) ? read_body(came, w, e) : message_pass(w, e);
 }
 
 static void settle_piece(struct fetch *f, const struct came *came, bool cut)
@@ -244,13 +227,13 @@ enum err_code fetch_read_one(struct fetch *f, struct err *e)
 {
 	struct imap_client *c = f->session->client;
 	struct imap_response r;
-	struct came came = { 0 };
+	struct came came = { .fetch = f };
 	enum err_code rc = imap_next(c, &r, e);
 
 	if (rc)
 		return rc;
 	if (r.kind == IMAP_DATA && strcmp(r.word, "FETCH") == 0) {
-		rc = read_message(f, imap_wire(c), &came, e);
+		rc = message_read(imap_wire(c), read_item, &came, e);
 		if (!rc)
 			settle(f, &came);
 		else

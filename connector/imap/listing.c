@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -110,37 +111,42 @@ static enum err_code read_object(struct listing_run *k, struct wire *w, struct e
 	return rc;
 }
 
-static enum err_code read_item(struct listing_run *k, struct wire *w, struct span name, struct listing_entry *entry,
-                               bool *flags, struct err *e)
+/* An entry while it is read. */
+struct reading {
+	struct listing_run *run;
+	struct listing_entry entry;
+	bool flags;
+};
+
+static enum err_code read_item(void *ctx, struct wire *w, const char *name, struct err *e)
 {
+	struct reading *r = ctx;
 	struct wire_token t;
 	uint64_t number = 0;
 	struct span text;
 	bool is_nil;
 	enum err_code rc;
 
-	if (text_equal_nocase(name, SPAN_LIT("UID"))) {
+	if (!strcasecmp(name, "UID"))
+		return message_uid(w, &r->entry.uid, e);
+	if (!strcasecmp(name, "FLAGS")) {
+		r->flags = true;
+		return message_flags(w, &r->run->flags, e);
+	}
+	if (!strcasecmp(name, "RFC822.SIZE")) {
 		rc = message_number(w, &number, e);
-		entry->uid = (uint32_t)(number <= UINT32_MAX ? number : 0);
+		r->entry.bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
 		return rc;
 	}
-	if (text_equal_nocase(name, SPAN_LIT("FLAGS"))) {
-		*flags = true;
-		return message_flags(w, &k->flags, e);
-	}
-	if (text_equal_nocase(name, SPAN_LIT("RFC822.SIZE"))) {
-		rc = message_number(w, &number, e);
-		entry->bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
-		return rc;
-	}
-	if (text_equal_nocase(name, SPAN_LIT("EMAILID")) || text_equal_nocase(name, SPAN_LIT("X-GM-MSGID")))
-		return read_object(k, w, e);
+	if (!strcasecmp(name, "EMAILID") || !strcasecmp(name, "X-GM-MSGID"))
+		return read_object(r->run, w, e);
+	if (strcasecmp(name, "INTERNALDATE") != 0)
+		return message_pass(w, e);
 	rc = wire_next(w, &t, e);
-	if (rc || !text_equal_nocase(name, SPAN_LIT("INTERNALDATE")))
-		return rc ? rc : wire_skip_value(w, &t, e);
-	rc = wire_text(w, &t, &text, &is_nil, e);
 	if (!rc)
-		(void)message_date(text, &entry->date_s, &entry->zone_minutes);
+		rc = wire_text(w, &t, &text, &is_nil, e);
+	if (!rc)
+		(void)message_date(text, &r->entry.date_s, &r->entry.zone_minutes);
 	return rc;
 }
 
@@ -163,30 +169,14 @@ static enum err_code keep_entry(struct listing_run *k, struct listing_entry *ent
 
 static enum err_code read_entry(struct listing_run *k, struct wire *w, struct err *e)
 {
-	struct listing_entry entry = { .date_s = LISTING_NO_DATE };
-	bool flags = false;
-	struct wire_token t;
-	enum err_code rc = wire_next(w, &t, e);
+	struct reading r = { .run = k, .entry = { .date_s = LISTING_NO_DATE } };
+	enum err_code rc;
 
 	buf_clear(&k->flags);
 	buf_clear(&k->object);
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		char name[32];
-
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		snprintf(name, sizeof name, "%.*s", (int)t.text.len, (const char *)t.text.ptr);
-		rc = read_item(k, w, span_cstr(name), &entry, &flags, e);
-	}
-	if (!rc)
-		rc = wire_skip_line(w, e);
+	rc = message_read(w, read_item, &r, e);
 	/* Unasked news of a message whose UID is not told cannot be used. */
-	return rc || !entry.uid || !flags ? rc : keep_entry(k, &entry, e);
+	return rc || !r.entry.uid || !r.flags ? rc : keep_entry(k, &r.entry, e);
 }
 
 /* ---- sets of UIDs ---- */

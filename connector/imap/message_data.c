@@ -7,6 +7,47 @@
 #include "base/text.h"
 #include "item/item.h"
 
+#define NAME_BYTES 48
+
+enum err_code message_read(struct wire *w, message_item item, void *ctx, struct err *e)
+{
+	struct wire_token t;
+	enum err_code rc = wire_next(w, &t, e);
+
+	if (!rc && t.kind != WIRE_OPEN)
+		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
+	while (!rc) {
+		char name[NAME_BYTES];
+
+		rc = wire_next(w, &t, e);
+		if (rc || t.kind == WIRE_CLOSE)
+			break;
+		if (t.kind != WIRE_ATOM)
+			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
+		snprintf(name, sizeof name, "%.*s", (int)t.text.len, (const char *)t.text.ptr);
+		rc = item(ctx, w, name, e);
+	}
+	return rc ? rc : wire_skip_line(w, e);
+}
+
+enum err_code message_pass(struct wire *w, struct err *e)
+{
+	struct wire_token t;
+	enum err_code rc = wire_next(w, &t, e);
+
+	return rc ? rc : wire_skip_value(w, &t, e);
+}
+
+enum err_code message_uid(struct wire *w, uint32_t *out, struct err *e)
+{
+	uint64_t number = 0;
+	enum err_code rc = message_number(w, &number, e);
+
+	if (!rc)
+		*out = (uint32_t)(number <= UINT32_MAX ? number : 0);
+	return rc;
+}
+
 static int compare_words(const void *a, const void *b)
 {
 	const struct span *x = a, *y = b;

@@ -7,6 +7,16 @@
 #include "wire.h"
 
 /*
+ * Gets each item of a FETCH response: NAME, of which longer ones are cut, was read; its value is to be read (message_pass passes it
+ * by).
+ */
+typedef enum err_code (*message_item)(void *ctx, struct wire *w, const char *name, struct err *e);
+/* Reads "(NAME value …)", what follows the number and FETCH, and the line's end. Any order, any items. */
+MUST_CHECK enum err_code message_read(struct wire *w, message_item item, void *ctx, struct err *e);
+MUST_CHECK enum err_code message_pass(struct wire *w, struct err *e);
+/* A UID; 0: none, as of a number that is none. */
+MUST_CHECK enum err_code message_uid(struct wire *w, uint32_t *out, struct err *e);
+/*
  * Reads "(\Seen $Forwarded)" into OUT (cleared before): in memcmp order with a space between, so that the same flags are the
  * same bytes; without \Recent, which is the session's.
  */

@@ -1,6 +1,8 @@
 #include "print_fetch.h"
 
-#include "base/text.h"
+#include <strings.h>
+
+#include "message_data.h"
 
 static enum err_code read_print(struct wire *w, struct mail_print *print, bool *has, struct err *e)
 {
@@ -58,55 +60,45 @@ struct printing {
 	print_visit visit;
 	head_visit visit_head; /* instead */
 	void *ctx;
+	/* Of the message at hand. */
+	uint32_t uid;
+	bool has;
+	struct mail_print print;
 	struct buf head;
 };
+
+static enum err_code read_item(void *ctx, struct wire *w, const char *name, struct err *e)
+{
+	struct printing *p = ctx;
+
+	if (!strcasecmp(name, "UID"))
+		return message_uid(w, &p->uid, e);
+	if (!strcasecmp(name, "BODY[]"))
+		return read_print(w, &p->print, &p->has, e);
+	if (strcasecmp(name, "BODY[HEADER]") != 0)
+		return message_pass(w, e);
+	p->has = true;
+	return read_head(w, &p->head, e);
+}
 
 static enum err_code take_print(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
 {
 	struct printing *p = ctx;
 	struct wire *w = imap_wire(c);
-	struct mail_print print = { 0 };
-	uint64_t uid = 0;
-	bool has = false;
-	struct wire_token t;
 	enum err_code rc;
 
 	if (r->kind != IMAP_DATA)
 		return ERR_OK;
 	if (strcmp(r->word, "FETCH") != 0)
 		return wire_skip_line(w, e);
-	rc = wire_next(w, &t, e);
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind == WIRE_ATOM && text_equal_nocase(t.text, SPAN_LIT("UID"))) {
-			struct wire_token number;
-
-			rc = wire_next(w, &number, e);
-			if (!rc && (number.kind != WIRE_ATOM || !text_number(number.text, UINT32_MAX, &uid)))
-				rc = err_set(e, ERR_CORRUPT, "the server sent a message whose UID is no number");
-		} else if (t.kind == WIRE_ATOM && text_equal_nocase(t.text, SPAN_LIT("BODY[]"))) {
-			rc = read_print(w, &print, &has, e);
-		} else if (t.kind == WIRE_ATOM && text_equal_nocase(t.text, SPAN_LIT("BODY[HEADER]"))) {
-			rc = read_head(w, &p->head, e);
-			has = true;
-		} else if (t.kind == WIRE_ATOM) {
-			rc = wire_next(w, &t, e);
-			if (!rc)
-				rc = wire_skip_value(w, &t, e);
-		} else {
-			rc = err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		}
-	}
-	if (!rc)
-		rc = wire_skip_line(w, e);
-	if (rc || !uid || !has)
+	p->uid = 0;
+	p->has = false;
+	p->print = (struct mail_print){ 0 };
+	rc = message_read(w, read_item, p, e);
+	if (rc || !p->uid || !p->has)
 		return rc;
-	return p->visit_head ? p->visit_head(p->ctx, (uint32_t)uid, buf_span(&p->head), e)
-	                     : p->visit(p->ctx, (uint32_t)uid, &print, e);
+	return p->visit_head ? p->visit_head(p->ctx, p->uid, buf_span(&p->head), e)
+	                     : p->visit(p->ctx, p->uid, &p->print, e);
 }
 
 enum err_code fetch_prints(struct imap_client *c, struct span set, print_visit visit, void *ctx, struct err *e)

@@ -87,9 +87,16 @@ static enum err_code read_id(struct wire *w, struct there_one *one, struct err *
 	return rc;
 }
 
-static enum err_code read_value(struct listing *l, struct wire *w, const char *name, struct there_one *one, bool *flags,
-                                struct err *e)
+/* One while it is read. */
+struct reading {
+	struct listing *l;
+	struct there_one one;
+	bool flags;
+};
+
+static enum err_code read_value(void *ctx, struct wire *w, const char *name, struct err *e)
 {
+	struct reading *r = ctx;
 	struct wire_token t;
 	struct span text;
 	uint64_t number = 0;
@@ -98,56 +105,39 @@ static enum err_code read_value(struct listing *l, struct wire *w, const char *n
 	enum err_code rc;
 
 	if (!strcasecmp(name, "FLAGS")) {
-		*flags = true;
-		return message_flags(w, &l->flags, e);
+		r->flags = true;
+		return message_flags(w, &r->l->flags, e);
 	}
 	if (!strncasecmp(name, "BODY[HEADER.FIELDS", 18))
-		return read_id(w, one, e);
-	if (!strcasecmp(name, "UID") || !strcasecmp(name, "RFC822.SIZE")) {
+		return read_id(w, &r->one, e);
+	if (!strcasecmp(name, "UID"))
+		return message_uid(w, &r->one.uid, e);
+	if (!strcasecmp(name, "RFC822.SIZE")) {
 		rc = message_number(w, &number, e);
-		if (!strcasecmp(name, "UID"))
-			one->uid = (uint32_t)(number <= UINT32_MAX ? number : 0);
-		else
-			one->bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
+		r->one.bytes = (uint32_t)(number <= UINT32_MAX ? number : UINT32_MAX);
 		return rc;
 	}
+	if (strcasecmp(name, "INTERNALDATE") != 0)
+		return message_pass(w, e);
 	rc = wire_next(w, &t, e);
-	if (rc || strcasecmp(name, "INTERNALDATE") != 0)
-		return rc ? rc : wire_skip_value(w, &t, e);
-	rc = wire_text(w, &t, &text, &is_nil, e);
 	if (!rc)
-		(void)message_date(text, &one->date_s, &zone);
+		rc = wire_text(w, &t, &text, &is_nil, e);
+	if (!rc)
+		(void)message_date(text, &r->one.date_s, &zone);
 	return rc;
 }
 
 static enum err_code read_one(struct listing *l, struct wire *w, struct err *e)
 {
-	struct there_one one = { .date_s = THERE_NO_DATE };
-	bool flags = false;
-	struct wire_token t;
-	enum err_code rc = wire_next(w, &t, e);
+	struct reading r = { .l = l, .one = { .date_s = THERE_NO_DATE } };
+	enum err_code rc = message_read(w, read_value, &r, e);
 
-	if (!rc && t.kind != WIRE_OPEN)
-		rc = err_set(e, ERR_CORRUPT, "the server sent a message without its list");
-	while (!rc) {
-		char name[32];
-
-		rc = wire_next(w, &t, e);
-		if (rc || t.kind == WIRE_CLOSE)
-			break;
-		if (t.kind != WIRE_ATOM)
-			return err_set(e, ERR_CORRUPT, "the server sent a strange message");
-		snprintf(name, sizeof name, "%.*s", (int)t.text.len, (const char *)t.text.ptr);
-		rc = read_value(l, w, name, &one, &flags, e);
-	}
-	if (!rc)
-		rc = wire_skip_line(w, e);
-	if (rc || !one.uid || !flags)
+	if (rc || !r.one.uid || !r.flags)
 		return rc; /* news nobody asked for */
 	if (there_count(l->t) >= ONES_MAX)
 		return err_set(e, ERR_LIMIT, "the folder has too many messages");
-	rc = keep_flags(l, &one, e);
-	return rc ? rc : buf_append(&l->t->ones, span_of(&one, sizeof one), e);
+	rc = keep_flags(l, &r.one, e);
+	return rc ? rc : buf_append(&l->t->ones, span_of(&r.one, sizeof r.one), e);
 }
 
 static enum err_code take_listed(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
