@@ -485,6 +485,11 @@ void imap_free(struct imap_client **c)
 	*c = NULL;
 }
 
+bool imap_is_far(const struct imap_client *c)
+{
+	return c->net && net_round_trip_us(c->net) >= IMAP_FAR_US;
+}
+
 unsigned imap_capabilities(const struct imap_client *c)
 {
 	return c->capabilities;

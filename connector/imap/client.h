@@ -101,6 +101,8 @@ void imap_stay(struct imap_client *c);
 void imap_break(struct imap_client *c);
 /* Commands that were sent and are not done. */
 unsigned imap_outstanding(const struct imap_client *c);
+/* A round trip to the server costs more than a processor's work for it: IMAP_FAR_US. */
+bool imap_is_far(const struct imap_client *c);
 unsigned imap_capabilities(const struct imap_client *c); /* enum imap_capability */
 /* The largest message that the server takes (APPENDLIMIT=N, RFC 7889); 0: it does not say. */
 uint64_t imap_append_limit(const struct imap_client *c);

@@ -15,7 +15,7 @@
 #define LANES_MAX       8
 #define LANES           3
 #define AHEAD_MESSAGES  256         /* of a folder that is expected */
-#define EXPECTED_MIN    3           /* folders in which something moved are worth a second connection */
+#define EXPECTED_MIN    3           /* folders in which something moved are worth a second connection to a far server */
 #define WINDOW_BYTES    (8 * MIB)   /* over all lanes */
 #define LANE_RUN_BYTES  (256 * KIB) /* of neighbours that come over one lane */
 #define LANE_RUN_ITEMS  50
@@ -42,6 +42,7 @@ struct imap_source {
 	struct scout scout;
 	size_t home;             /* the lane that small folders are fetched over */
 	size_t expected;         /* folders so far */
+	bool is_far;             /* the server */
 	uint64_t folder_bytes;   /* told of the folder at hand */
 	size_t turn, turn_items; /* who gets the next items */
 	uint64_t turn_bytes, told_bytes;
@@ -67,6 +68,7 @@ static enum err_code load_folders(struct imap_source *s, struct session *session
 			*e = session->death;
 			return e->code;
 		}
+		s->is_far = imap_is_far(session->client);
 		s->has_folders = !folders_load(session->client, &s->folders, e);
 		if (s->has_folders)
 			break;
@@ -295,7 +297,8 @@ static void maybe_open_lane(struct imap_source *s)
 		s->opening = false;
 	}
 	if (s->opening || s->lane_count == s->lanes_max ||
-	    (s->told_bytes <= s->lane_count * LANE_MORE_BYTES && s->expected < s->lane_count * EXPECTED_MIN))
+	    (s->told_bytes <= s->lane_count * LANE_MORE_BYTES &&
+	     (!s->is_far || s->expected < s->lane_count * EXPECTED_MIN)))
 		return;
 	if (lane_begin(&s->lanes[s->lane_count], &s->login, WINDOW_BYTES / s->lanes_max, &why))
 		s->lanes_max = s->lane_count;

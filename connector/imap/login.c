@@ -217,7 +217,7 @@ static enum err_code begin_compression(struct imap_client *c, const struct imap_
 	enum err_code rc;
 
 	if (!c->net || !(c->capabilities & IMAP_COMPRESS_DEFLATE) || l->compress == IMAP_COMPRESS_NEVER ||
-	    (l->compress == IMAP_COMPRESS_FAR && net_round_trip_us(c->net) < IMAP_FAR_US))
+	    (l->compress == IMAP_COMPRESS_FAR && !imap_is_far(c)))
 		return ERR_OK;
 	rc = imap_send(c, &tag, e, "COMPRESS DEFLATE");
 	if (!rc)
