@@ -9,7 +9,7 @@
 #include "secret_input.h"
 #include "token_store.h"
 
-enum { PROMPT_BYTES = 400 };
+enum { PROMPT_BYTES = 400, ACCOUNT_SOURCES_MAX = 16 };
 
 /* A number from LEAST to MOST; NULL leaves *OUT alone. */
 static enum err_code number_of(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *out,
@@ -95,10 +95,8 @@ enum err_code account_check(const struct account *a, struct err *e)
 	uint64_t rate;
 	enum err_code rc = login_of(a, &login, e);
 
-	if (!rc && a->sources.count > 1)
-		rc = err_set(e, ERR_UNSUPPORTED,
-		             "an account of several sources comes with calendars and contacts; give each an account of "
-		             "its own");
+	if (!rc && a->sources.count > ACCOUNT_SOURCES_MAX)
+		rc = err_set(e, ERR_USAGE, "an account has at most %d sources", ACCOUNT_SOURCES_MAX);
 	if (!rc && a->max_rate)
 		rc = rate_parse(a->max_rate, &rate, e);
 	if (!rc && a->quiet_hours)
@@ -155,4 +153,23 @@ enum err_code account_source_open(const struct account *a, const char *url, bool
 	}
 	secret_free(&secret);
 	return rc;
+}
+
+enum err_code account_sources_open(const struct account *a, struct pace *pace, const volatile sig_atomic_t *stop,
+                                   struct item_source **out, struct err *e)
+{
+	struct item_source *parts[ACCOUNT_SOURCES_MAX] = { NULL };
+	size_t count = 0;
+	enum err_code rc = ERR_OK;
+
+	for (; !rc && count < a->sources.count; count += !rc)
+		rc = account_source_open(a, a->sources.items[count], false, pace, stop, &parts[count], e);
+	if (!rc && count == 1)
+		*out = parts[0];
+	else if (!rc)
+		return connector_join(parts, count, out, e);
+	for (size_t i = 0; rc && i < count; i++)
+		parts[i]->ops->free(&parts[i]);
+	/* Without one of them the snapshot would look as if its items had gone. */
+	return rc ? err_note(e, "opening %s", text_name(span_cstr(a->sources.items[count])).text) : ERR_OK;
 }

@@ -24,6 +24,10 @@ MUST_CHECK enum err_code account_source_open(const struct account *a, const char
  */
 MUST_CHECK enum err_code account_login(const struct account *a, const char *url, bool environment,
                                        struct server_login *login, struct secret **secret, struct err *e);
+/* All of A's sources as one (connector_join), when there are several; else as account_source_open. */
+MUST_CHECK enum err_code account_sources_open(const struct account *a, struct pace *pace,
+                                              const volatile sig_atomic_t *stop, struct item_source **out,
+                                              struct err *e);
 /* "500K", "2M": bytes a second. */
 MUST_CHECK enum err_code rate_parse(const char *text, uint64_t *out, struct err *e);
 /* "password command", "keyring" …: for people. */

@@ -67,11 +67,25 @@ static enum err_code list_json(const struct account *a, struct err *e)
 	return row_put(&r, e);
 }
 
+/* The first source, and how many more there are. */
+static const char *sources_words(const struct account *a, struct buf *words)
+{
+	struct err ignored;
+
+	buf_clear(words);
+	if (a->sources.count == 1 ||
+	    buf_printf(words, &ignored, "%s and %zu more", a->sources.items[0], a->sources.count - 1) ||
+	    buf_append(words, span_of("", 1), &ignored))
+		return a->sources.items[0];
+	return (const char *)words->ptr;
+}
+
 static enum err_code list(struct cli *c, struct err *e)
 {
 	static const char *const titles[] = { "account", "secret", "source" };
 	size_t count = config_account_count(c->config);
 	struct table table = table_new(titles, ARRAY_LEN(titles), e);
+	struct buf words = BUF_EMPTY;
 	enum err_code rc = ERR_OK;
 
 	for (size_t i = 0; !rc && i < count && c->g.json; i++)
@@ -83,8 +97,9 @@ static enum err_code list(struct cli *c, struct err *e)
 
 		table_cell(&table, span_cstr(a->name));
 		table_text(&table, a->paused ? "paused" : account_secret_words(a));
-		table_cell(&table, span_cstr(a->sources.items[0]));
+		table_cell(&table, span_cstr(sources_words(a, &words)));
 	}
+	buf_release(&words);
 	return table_put(&table);
 }
 

@@ -374,6 +374,12 @@ static enum err_code want_account(struct wanted *w, size_t i, const struct value
 		            .source = a->sources.items[0],
 		            .quiet_hours = v->quiet_hours ? v->quiet_hours : a->quiet_hours,
 		            .options = *base };
+	for (size_t j = 0; !rc && a->sources.count > 1 && j < a->sources.count; j++)
+		rc = buf_printf(&w->names[i], e, "%s%s", j ? " " : "", a->sources.items[j]);
+	if (!rc && w->names[i].len)
+		rc = buf_append(&w->names[i], span_of("", 1), e);
+	if (!rc && w->names[i].len)
+		t->source = (const char *)w->names[i].ptr;
 	for (size_t j = 0; !rc && j < v->tags.count; j++)
 		rc = text_list_add(&w->tags[i], v->tags.items[j], e);
 	for (size_t j = 0; !rc && j < a->tags.count; j++)

@@ -67,7 +67,11 @@ static enum err_code take_watched(struct repo *repo, struct take *t, struct pace
 		return err_set(e, ERR_NO_MEMORY, "cannot start a thread for an account");
 	if (hours)
 		engine_stop_flag(repo, &t->stop);
-	rc = account_source_open(t->account, t->source, t->environment, pace, hours ? &t->stop : &cli_stop, &from, e);
+	if (t->account->sources.count > 1)
+		rc = account_sources_open(t->account, pace, hours ? &t->stop : &cli_stop, &from, e);
+	else
+		rc = account_source_open(t->account, t->source, t->environment, pace, hours ? &t->stop : &cli_stop,
+		                         &from, e);
 	if (!rc)
 		rc = take_opened(repo, t, from, e);
 	if (from)

@@ -22,7 +22,7 @@ enum take_state {
 struct take {
 	/* What is to be done; all borrowed. */
 	const struct account *account; /* how to log in */
-	const char *source;            /* one of its sources */
+	const char *source;            /* its source; of several, all of them, for people */
 	bool environment;              /* as account_source_open has it */
 	struct snapshot_options options;
 	const char *quiet_hours; /* NULL: none */

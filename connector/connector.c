@@ -9,6 +9,7 @@
 #include "imap/imap_sink.h"
 #include "imap/imap_source.h"
 #include "imap/undo.h"
+#include "joined.h"
 #include "net/net.h"
 #include "net/sasl/sasl.h"
 
@@ -404,4 +405,9 @@ enum err_code connector_sink_open(const char *url, const struct sink_options *o,
 	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
 		return err_set(e, ERR_USAGE, "%s is a file; name a folder to write to", path);
 	return world->sink_open(path, o->into, out, e);
+}
+
+enum err_code connector_join(struct item_source **parts, size_t count, struct item_source **out, struct err *e)
+{
+	return joined_source_open(parts, count, out, e);
 }

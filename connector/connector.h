@@ -57,6 +57,13 @@ MUST_CHECK enum err_code connector_login_check(const char *url, const struct ser
 MUST_CHECK enum err_code connector_server_open(const char *url, const struct server_login *login,
                                                struct item_source **out, struct err *e);
 
+/*
+ * Several sources as one (joined.h): collections of the first keep their paths, those of the others stand below "imap", "dav", "files" …
+ * Takes all of PARTS, also on failure. ERR_LIMIT for more than 16.
+ */
+MUST_CHECK enum err_code connector_join(struct item_source **parts, size_t count, struct item_source **out,
+                                        struct err *e);
+
 struct sink_options {
 	const char *into; /* a folder below the sink to put everything in, or NULL */
 	/* For a bare PATH: the world the items came from ("maildir", "mbox", "files"), so that they go back as they

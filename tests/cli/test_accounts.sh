@@ -153,7 +153,15 @@ run 0 account list --config "$box/bad"
 says_not s3cret
 run 1 account list --config "$box/missing"
 hints "reading the configuration"
-printf '[account "a"]\nsource = imaps://a@h\nsource = files:/tmp\n' >"$box/bad"
+# Two sources that have a collection of the same name each: a path must say of whom it is.
+mkdir -p "$box/trees"/{a,b,c}/Bills
+for i in a b c; do echo "$i" >"$box/trees/$i/Bills/$i.txt"; done
+printf '[account "a"]\nsource = files:%s\nsource = files:%s\nsource = files:%s\n' "$box/trees/a" "$box/trees/b" "$box/trees/c" >"$box/bad"
 run 1 snapshot a --config "$box/bad" -r "$box/repo" --key-file "$box/key"
-hints "an account of several sources"
+hints "two sources of the account have a collection 'Bills'"
+sed -i '$d' "$box/bad"
+run 0 snapshot a --config "$box/bad" -r "$box/repo" --key-file "$box/key"
+run 0 ls a@latest -r "$box/repo" --key-file "$box/key"
+says ' Bills'
+says ' files/Bills'
 echo ok

@@ -108,6 +108,41 @@ done
 PATH=$box/bin:$PATH run 0 snapshot --all --jobs 8 --json
 [ "$(printf '%s\n' "$out" | grep -c '"items_new":0,')" = 5 ] || die "something is new"
 
+# One account, several sources: mail at the server and a folder of files, in one snapshot; each goes on from where it was.
+mkdir -p "$box/more/Termine" "$box/more/Adressen"
+printf 'BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:choir\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n' >"$box/more/Termine/1.ics"
+printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Bob\r\nEND:VCARD\r\n' >"$box/more/Adressen/bob.vcf"
+cp "$config" "$box/several"
+printf '[account "all"]\nsource = imaps://u2@%s\nsource = files:%s\nca = %s\npassword-file = %s\n' "$at" "$box/more" "$dovecot_ca" "$box/pw" >>"$box/several"
+run 0 snapshot all --config "$box/several"
+says "snapshot"
+says "of all: 33 items"
+run 0 ls all@latest
+says 'event           files/Termine'
+says ' INBOX'
+run 0 snapshot all --config "$box/several"
+says "nothing changed"
+printf 'BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Carol\r\nEND:VCARD\r\n' >"$box/more/Adressen/carol.vcf"
+rm "$box/more/Termine/1.ics"
+run 0 snapshot all --config "$box/several" --json
+says '"items_new":1,'
+says '"items_removed":1,'
+says '"items_unchanged":32'
+run 0 restore all@latest:files/Adressen --to "files:$box/cards"
+find "$box/cards" -name carol.vcf -exec cmp {} "$box/more/Adressen/carol.vcf" \; | grep . && die "other bytes came back"
+[ "$(find "$box/cards" -type f | wc -l)" = 2 ] || die "not both cards came back"
+run 0 restore all@latest --exclude 'files/*' --to "maildir:$box/back/all"
+client dump u2 >"$box/want"
+find "$box/back/all" \( -path '*/cur/*' -o -path '*/new/*' \) -type f -exec sha256sum {} + | sed 's/ .*//' | sort | cmp - "$box/want" || die "other mail came back"
+run 0 account list --config "$box/several"
+says "and 1 more"
+# Without one of them there is no snapshot, which would look like a loss.
+mv "$box/more" "$box/gone"
+run 1 snapshot all --config "$box/several"
+hints "cannot find"
+run 0 snapshots --account all --json
+[ "$(printf '%s\n' "$out" | grep -o '"id"' | wc -l)" = 3 ] || die "a snapshot of half of an account was taken"
+
 # A server that is gone: told for each; u1 goes on to be a Maildir in the same run.
 maildir "$box/v1/Maildir"
 run 0 account add v1 "$box/v1/Maildir"
