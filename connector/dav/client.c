@@ -25,6 +25,7 @@ struct dav_client {
 	enum err_code (*token)(void *ctx, bool refused, struct buf *out, struct err *e);
 	void *token_ctx;
 	bool has_token;
+	bool answered; /* ever: a host that is not there is told at once */
 	int64_t patience_ms, trouble_ms;
 	unsigned tries;
 	const volatile sig_atomic_t *stop;
@@ -218,6 +219,7 @@ static enum err_code ask_once(struct dav_client *c, const struct dav_ask *ask, s
 		rc = multistatus_open(ask->response, ask->ctx, ask->bytes_max, &reading.xml, e);
 	if (!rc)
 		rc = http_request(c->http, &http, &c->said, e);
+	c->answered |= c->said.status != 0;
 	out->status = c->said.status;
 	if (!http_date(buf_span(&c->said.modified), &out->modified_s))
 		out->modified_s = DAV_NO_TIME;
@@ -305,7 +307,7 @@ static enum err_code try_again(struct dav_client *c, const struct dav_ask *ask, 
 
 	if (e->code == ERR_CORRUPT && !ask->once && nonsense < NONSENSE_TRIES)
 		return ERR_OK;
-	if (e->code != ERR_IO || e->retry == ERR_RETRY_NEVER)
+	if (e->code != ERR_IO || e->retry == ERR_RETRY_NEVER || !c->answered)
 		return e->code;
 	if (!c->tries++)
 		c->trouble_ms = now;

@@ -3,7 +3,7 @@
  * Harm     it only ever sends PROPFIND, REPORT and GET: nothing that changes anything.
  * Redirects  to paths of the same server are followed; to another one the login is not taken along: ERR_DENIED tells its URL.
  * Again    a connection that breaks and a server that says "later" (429, 502, 503, 504) are waited for, with pauses that double,
- *          until nothing was learned for login.patience_ms; then the client is dead and says so at once to whoever asks.
+ *          until nothing was learned for login.patience_ms (not before the first answer: who is not there is told at once); then the client is dead and says so at once to whoever asks.
  * Thread   one at a time.
  */
 #ifndef MAILHOLD_CONNECTOR_DAV_CLIENT_H

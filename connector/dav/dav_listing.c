@@ -121,6 +121,7 @@ struct reading {
 	struct dav_client *client;
 	struct item_listing *l;
 	bool more;     /* 507: the server has not told all */
+	bool self;     /* the collection itself was told of, as it has to be */
 	size_t before; /* entries before this answer */
 	size_t texts_before;
 	struct buf key, raw, state;
@@ -199,6 +200,7 @@ static enum err_code take_member(void *ctx, const struct dav_response *response,
 
 	switch (dav_listing_place(r->client, r->l, response->href, &r->key, &r->raw)) {
 	case DAV_PLACE_SELF:
+		r->self = true;
 		r->more |= response->status == 507;
 		return ERR_OK;
 	case DAV_PLACE_FOLDER:
@@ -342,6 +344,9 @@ enum err_code dav_list_all(struct dav_client *c, struct span raw, bool contacts,
 		rc = buf_printf(&body, e, XML_HEAD "<D:propfind %s>%s</D:propfind>", namespaces, properties);
 	if (!rc)
 		rc = ask(&r, "PROPFIND", "1", buf_span(&body), &answer, e);
+	if (!rc && !r.self && !r.l->count)
+		rc = err_set(e, ERR_CORRUPT, "%s lists nothing in %s, not even itself", dav_origin(c),
+		             text_name(raw).text);
 	if (!rc && r.more)
 		rc = err_set(e, ERR_LIMIT, "%s lists only some of %s", dav_origin(c), text_name(raw).text);
 	/* What is too much for one answer may be had page by page. */

@@ -58,6 +58,7 @@ struct finding {
 
 struct types {
 	bool folder, calendar, book, inbox, outbox, principal;
+	unsigned count;
 };
 
 static enum err_code see_type(void *ctx, unsigned depth, struct span space, struct span local, struct span name,
@@ -70,6 +71,7 @@ static enum err_code see_type(void *ctx, unsigned depth, struct span space, stru
 	(void)e;
 	if (depth)
 		return ERR_OK;
+	t->count++;
 	t->folder |= span_equal(space, NS_DAV) && span_equal(local, SPAN_LIT("collection"));
 	t->principal |= span_equal(space, NS_DAV) && span_equal(local, SPAN_LIT("principal"));
 	t->calendar |= span_equal(space, NS_CALDAV) && span_equal(local, SPAN_LIT("calendar"));
@@ -261,7 +263,7 @@ static enum err_code take_listed(void *ctx, const struct dav_response *r, struct
 	own = span_equal(buf_span(&canonical), buf_span(&self));
 	if (wanted && !t.outbox && !is_known(f->out, buf_span(&raw)))
 		rc = keep_collection(f, r, &t, buf_span(&raw), buf_span(&canonical), e);
-	else if (!wanted && !own && t.folder && !t.calendar && !t.book && !t.inbox && !t.outbox && !t.principal)
+	else if (!own && t.folder && t.count == 1 && f->home.len && span_starts(buf_span(&canonical), f->home))
 		rc = keep_plain(f, buf_span(&raw), e);
 done:
 	buf_release(&raw);
@@ -399,15 +401,12 @@ static enum err_code list_home(struct finding *f, struct span path, struct err *
 	f->plain_count = 0;
 	if (!rc)
 		rc = list_folder(f, path, "1", e);
+	/* One that may not be looked into is somebody else's; any other failure would lose what is in it. */
 	for (size_t i = 0; !rc && i < f->plain_count; i++) {
-		struct err why;
-
 		f->depth = f->plain_depth[i];
-		if (list_folder(f, buf_span(&f->plain[i]), "1", &why) &&
-		    (why.code == ERR_NO_MEMORY || why.code == ERR_CANCELLED)) {
-			*e = why;
-			rc = why.code;
-		}
+		rc = list_folder(f, buf_span(&f->plain[i]), "1", e);
+		if (rc == ERR_DENIED || rc == ERR_NOT_FOUND || rc == ERR_UNSUPPORTED)
+			rc = ERR_OK;
 	}
 	for (size_t i = 0; i < f->plain_count; i++)
 		buf_release(&f->plain[i]);

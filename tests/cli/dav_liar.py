@@ -46,7 +46,7 @@ def world(user, stage):
 def known(user, stage):
     """What a reader must end up with."""
     all_ = world(user, stage)
-    if user in ("cut_off", "bomb", "refused_list", "listed_507_for_ever", "html"):
+    if user in ("cut_off", "bomb", "says_nothing", "refused_list", "listed_507_for_ever", "html"):
         all_["work"] = {}
     if user == "poison":
         del all_["work"]["event-6.ics"]
@@ -223,6 +223,8 @@ class Liar(http.server.BaseHTTPRequestHandler):
             return self.answer(200, "<html>Please log in</html>")
         if kind == "work" and (self.user.startswith("listed_507")):
             return self.answer(207, OPEN + "<D:response><D:href>%s</D:href><D:status>HTTP/1.1 507 x</D:status></D:response>" % path + CLOSE)
+        if kind == "work" and self.user == "says_nothing":
+            return self.answer(207, OPEN + CLOSE)
         if kind == "work" and self.user == "bomb":
             bomb = "".join('<!ENTITY l%d "%s">' % (i, ("&l%d;" % (i - 1)) * 10 if i else "lol") for i in range(9))
             return self.answer(207, '<!DOCTYPE x [%s]>' % bomb + text[len(OPEN) - len(OPEN.split("?>")[1]):] + "&l8;" + CLOSE)

@@ -80,7 +80,7 @@ says '14 items'
 
 # Told, and the rest goes on; what was kept stays until the server can tell again.
 echo 0 >"$box/stage"
-for user in cut_off bomb refused_list html listed_507_for_ever poison outside; do
+for user in cut_off bomb says_nothing refused_list html listed_507_for_ever poison outside; do
 	look 3 $user
 	[ $user != outside ] || hints '4 resources that are not in it'
 	gives $user 0
@@ -116,3 +116,10 @@ look 1 honest --source-password-file "$box/wrong"
 hints 'refuses the login'
 [ "$(asked honest)" -gt 5 ] || die "the server was not even asked"
 run 0 check --read-data
+
+# Nobody is there: told at once.
+kill $server
+wait $server 2>/dev/null
+SECONDS=0
+run 1 snapshot --source-tls off "dav://honest@127.0.0.1:$port"
+[ $SECONDS -lt 30 ] || die "it took $SECONDS s to find that nobody is there"
