@@ -22,7 +22,8 @@
 #include "chunker/cut.h"
 #include "crypto/crypto.h"
 #include "engine/index/index_db.h"
-#include "engine/object/block.h"
+#include "engine/ledger/ledger.h"
+#include "engine/object/block_internal.h"
 #include "engine/page/page.h"
 
 #define INPUT_BYTES_MAX (256 * MIB)
@@ -223,6 +224,23 @@ static double name_sodium(struct err *e)
 	return (double)b.chunks.len;
 }
 
+/* What is done with a full block. */
+typedef void (*full_block)(struct block_draft *draft, struct err *e);
+
+static void pack_draft(struct block_draft *draft, struct err *e)
+{
+	struct span packed;
+	size_t table_bytes;
+	bool smaller;
+
+	if (block_draft_count(draft) == 0)
+		return;
+	if (block_pack(b.codec, draft, &table_bytes, &packed, &smaller, e))
+		stop("compress", e);
+	b.sum += packed.len;
+	block_draft_clear(draft);
+}
+
 static void seal_draft(struct block_draft *draft, struct err *e)
 {
 	struct block_info info;
@@ -236,8 +254,8 @@ static void seal_draft(struct block_draft *draft, struct err *e)
 	block_draft_clear(draft);
 }
 
-/* Compressed, sealed, opened and compared, as snapshots do it. */
-static double block_stage(struct err *e)
+/* All pieces into blocks by class, as snapshots do it. */
+static double each_block(full_block full, struct err *e)
 {
 	struct block_draft drafts[2];
 
@@ -247,15 +265,27 @@ static double block_stage(struct err *e)
 		struct block_draft *draft = &drafts[piece(i)->kind == CHUNK_BINARY];
 
 		if (draft->bytes.len + piece(i)->bytes > block_class_target(draft->class))
-			seal_draft(draft, e);
+			full(draft, e);
 		if (block_draft_add(draft, piece_id(i), piece_bytes(i), e))
 			stop("block", e);
 	}
 	for (size_t i = 0; i < 2; i++) {
-		seal_draft(&drafts[i], e);
+		full(&drafts[i], e);
 		block_draft_release(&drafts[i]);
 	}
 	return (double)b.chunks.len;
+}
+
+/* Laid out and compressed. */
+static double compress(struct err *e)
+{
+	return each_block(pack_draft, e);
+}
+
+/* Compressed, sealed, opened and compared. */
+static double block_stage(struct err *e)
+{
+	return each_block(seal_draft, e);
 }
 
 static double block_limit(struct err *e)
@@ -546,6 +576,152 @@ static double page_diff_limit(struct err *e)
 	return PAGE_ROWS;
 }
 
+/* ---- the ledger ---- */
+
+#define LEDGER_DAYS    5000u
+#define LEDGER_RECORDS (2u * LEDGER_DAYS) /* each day a session is opened, commits and ends */
+#define DETAIL_BYTES   140
+
+static struct {
+	struct store *store;
+	char url[64], cache[64];
+	uint8_t hash[RECORD_HASH_BYTES]; /* of the newest record */
+	uint64_t next;
+	bool cached;
+} ledger;
+
+/* Without syncs: ten thousand of them would be the measurement. */
+static void write_object(const char *name, struct span bytes)
+{
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", ledger.url, name);
+	file = fopen(path, "wb");
+	if (!file || fwrite(bytes.ptr, 1, bytes.len, file) != bytes.len || fclose(file) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void add_record(enum record_kind kind, struct span payload, struct err *e)
+{
+	struct record r = { .number = ledger.next,
+		            .epoch = keys_epoch(b.keys),
+		            .holder = keys_holder(b.keys),
+		            .kind = kind | RECORD_CRITICAL,
+		            .payload = payload };
+	struct buf stored = BUF_EMPTY;
+
+	memcpy(r.prev_hash, ledger.hash, sizeof r.prev_hash);
+	if (record_seal(b.keys, &r, &stored, e))
+		stop("ledger", e);
+	crypto_digest(buf_span(&stored), ledger.hash, sizeof ledger.hash);
+	write_object(record_path(ledger.next++).text, buf_span(&stored));
+	buf_release(&stored);
+}
+
+/* One pack and one snapshot, and the end of the session. */
+static void add_day(uint32_t day, struct err *e)
+{
+	struct pack_added pack = { .name = { .session = ledger.next }, .bytes = 100000 + day };
+	struct snapshot_entry snapshot = { .time_ms = day, .item_count = day, .item_bytes = day };
+	struct commit c = { .session = ledger.next,
+		            .end_session = true,
+		            .first_ordinal = day,
+		            .added = &pack,
+		            .added_count = 1,
+		            .snapshots = &snapshot,
+		            .snapshot_count = 1 };
+	uint8_t details[DETAIL_BYTES] = { 1 };
+	struct buf payload = BUF_EMPTY;
+
+	crypto_random(pack.name.random, sizeof pack.name.random);
+	crypto_random(snapshot.id.bytes, sizeof snapshot.id.bytes);
+	snapshot.sealed = span_of(details, sizeof details);
+	add_record(RECORD_OPEN, SPAN_EMPTY, e);
+	if (commit_encode(&c, &payload, e))
+		stop("ledger", e);
+	add_record(RECORD_COMMIT, buf_span(&payload), e);
+	buf_release(&payload);
+}
+
+static void need_ledger(struct err *e)
+{
+	struct buf first = BUF_EMPTY;
+
+	if (ledger.store)
+		return;
+	snprintf(ledger.url, sizeof ledger.url, "%s/store", folder);
+	snprintf(ledger.cache, sizeof ledger.cache, "%s/cache", folder);
+	if (store_create(ledger.url, &ledger.store, e) || ledger_create(ledger.store, b.keys, 1, 1, e) ||
+	    store_get(ledger.store, record_path(0).text, RECORD_BYTES_MAX, &first, e))
+		stop("ledger", e);
+	crypto_digest(buf_span(&first), ledger.hash, sizeof ledger.hash);
+	buf_release(&first);
+	ledger.next = 1;
+	for (uint32_t day = 0; day < LEDGER_DAYS; day++)
+		add_day(day, e);
+}
+
+static void say_nothing(void *ctx, const char *text)
+{
+	(void)ctx;
+	(void)text;
+}
+
+static double open_ledger(const char *cache, struct err *e)
+{
+	struct ledger *l;
+
+	need_ledger(e);
+	if (ledger_open(ledger.store, b.keys, cache, say_nothing, NULL, &l, e))
+		stop("ledger", e);
+	if (ledger_snapshot_count(l) != LEDGER_DAYS)
+		stop("ledger", &(struct err){ .text = "snapshots are missing" });
+	ledger_free(&l);
+	return LEDGER_RECORDS;
+}
+
+static double ledger_read(struct err *e)
+{
+	return open_ledger(NULL, e);
+}
+
+/* What nobody can leave out who does not know the records yet. */
+static double ledger_read_limit(struct err *e)
+{
+	uint8_t signature[SIGNATURE_BYTES], body[400] = { 2 };
+
+	(void)e;
+	keys_sign(b.keys, span_of(body, sizeof body), signature);
+	for (uint32_t i = 0; i < LEDGER_RECORDS; i++)
+		b.sum += sign_verify(keys_sign_public(b.keys), span_of(body, sizeof body), signature);
+	return LEDGER_RECORDS;
+}
+
+static double ledger_warm(struct err *e)
+{
+	return open_ledger(ledger.cache, e);
+}
+
+static double ledger_warm_limit(struct err *e)
+{
+	struct buf bytes = { .max = 64 * MIB };
+	uint8_t key[32] = { 1 }, nonce[24] = { 0 };
+
+	if (!ledger.cached)
+		(void)open_ledger(ledger.cache, e);
+	ledger.cached = true;
+	if (file_read(ledger.cache, 64 * MIB, &bytes, e))
+		stop("ledger", e);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(b.scratch.ptr, NULL, bytes.ptr, bytes.len, NULL, 0, NULL, nonce,
+	                                           key);
+	b.sum += b.scratch.ptr[0] + bytes.len;
+	buf_release(&bytes);
+	return LEDGER_RECORDS;
+}
+
 /* ---- running them ---- */
 
 typedef double (*stage_run)(struct err *e);
@@ -585,12 +761,15 @@ static const struct {
 	{ "chunk ids, one by one", "MB/s", "libsodium, one by one", 1e6, name_one, name_sodium },
 	{ "base64 encode", "MB/s", "memcpy", 1e6, encode, copy },
 	{ "base64 decode", "MB/s", "memcpy", 1e6, decode, copy },
+	{ "compress", "MB/s", "zstd alone", 1e6, compress, block_limit },
 	{ "block, checked", "MB/s", "zstd alone", 1e6, block_stage, block_limit },
 	{ "seal", "MB/s", "libsodium's cipher alone", 1e6, seal, seal_sodium },
 	{ "index put", "k/s", "a table in memory", 1e3, index_put, table_put },
 	{ "index get", "k/s", "a table in memory", 1e3, index_get, table_get },
 	{ "page write", "k/s", "the rows, copied", 1e3, page_write, page_write_limit },
 	{ "page diff, 0.1 % differ", "k/s", "all rows, compared", 1e3, page_diff, page_diff_limit },
+	{ "ledger, from the store", "k/s", "signatures alone", 1e3, ledger_read, ledger_read_limit },
+	{ "ledger, from its cache", "k/s", "its file, deciphered", 1e3, ledger_warm, ledger_warm_limit },
 };
 
 static int load_one(const char *path, const struct stat *st, int kind, struct FTW *where)
@@ -656,6 +835,7 @@ int main(int argc, char **argv)
 	}
 	index_db_free(&b.db);
 	idmap_release(&b.table);
+	store_free(&ledger.store);
 	idmap_release(&pages.at);
 	buf_release(&pages.bytes);
 	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -240,7 +240,6 @@ static enum err_code lay_plain(struct block_codec *c, const struct block_draft *
 	return ERR_OK;
 }
 
-/* Compresses scratch A into B. *SMALLER is false when that did not pay. */
 /*
  * Attachments are compressed already, ids are random: what a low level leaves of them a higher one hardly finds,
  * either. (8,146 real messages, medians of 7: a first snapshot takes 6 % less time and stores 0.5 % more.)
@@ -252,6 +251,7 @@ static int level_for(const struct block_codec *c, enum block_class class)
 	return dense && c->level > 1 && c->level <= DENSE_FAST_UP_TO ? 1 : c->level;
 }
 
+/* Compresses scratch A into B. *SMALLER is false when that did not pay. */
 static enum err_code compress_plain(struct block_codec *c, enum block_class class, bool *smaller, struct err *e)
 {
 	size_t got;
@@ -267,6 +267,18 @@ static enum err_code compress_plain(struct block_codec *c, enum block_class clas
 	c->packed.len = got;
 	*smaller = got < c->plain.len;
 	return ERR_OK;
+}
+
+enum err_code block_pack(struct block_codec *c, const struct block_draft *draft, size_t *table_bytes,
+                         struct span *packed, bool *smaller, struct err *e)
+{
+	enum err_code rc = lay_plain(c, draft, table_bytes, e);
+
+	if (!rc)
+		rc = compress_plain(c, draft->class, smaller, e);
+	if (!rc)
+		*packed = buf_span(*smaller ? &c->packed : &c->plain);
+	return rc;
 }
 
 /* The table may be compared through its parts only: scratch A is overwritten by the check itself. */
@@ -308,15 +320,13 @@ static enum err_code check_sealed(struct block_codec *c, const struct block_draf
 }
 
 static enum err_code seal_and_check(struct block_codec *c, const struct block_draft *draft, size_t table_bytes,
-                                    const struct seal_writer *w, struct repo_id repo, struct block_info *info,
-                                    struct buf *sealed, struct err *e)
+                                    struct span packed, const struct seal_writer *w, struct repo_id repo,
+                                    struct block_info *info, struct buf *sealed, struct err *e)
 {
-	struct buf *from = info->codec == CODEC_ZSTD ? &c->packed : &c->plain;
 	struct seal_id seal = seal_writer_id(w);
 	struct block_ad ad = block_ad(repo, &seal, info);
 	size_t before = sealed->len;
-	enum err_code rc =
-	        seal_writer_seal(w, info->counter, span_of(ad.bytes, sizeof ad.bytes), buf_span(from), sealed, e);
+	enum err_code rc = seal_writer_seal(w, info->counter, span_of(ad.bytes, sizeof ad.bytes), packed, sealed, e);
 	struct span got;
 
 	if (rc)
@@ -338,22 +348,21 @@ enum err_code block_seal(struct block_codec *c, const struct block_draft *draft,
                          struct err *e)
 {
 	struct block_info made = *info;
+	struct span packed;
 	size_t table_bytes;
 	bool smaller = false;
 	enum err_code rc;
 
 	if (!block_draft_count(draft))
 		return err_set(e, ERR_STATE, "a block without chunks cannot be sealed");
-	rc = lay_plain(c, draft, &table_bytes, e);
-	if (!rc)
-		rc = compress_plain(c, draft->class, &smaller, e);
+	rc = block_pack(c, draft, &table_bytes, &packed, &smaller, e);
 	if (!rc) {
 		made.counter = counter;
 		made.class = draft->class;
 		made.codec = smaller ? CODEC_ZSTD : CODEC_STORED;
 		made.raw_bytes = (uint32_t)c->plain.len;
 		made.chunk_count = block_draft_count(draft);
-		rc = seal_and_check(c, draft, table_bytes, w, repo, &made, sealed, e);
+		rc = seal_and_check(c, draft, table_bytes, packed, w, repo, &made, sealed, e);
 	}
 	if (rc)
 		return err_note(e, "while sealing a block of class %s", block_class_name(draft->class));

@@ -336,7 +336,7 @@ static void damage_costs_what_it_hits(void **state)
 	random_start("damage_costs_what_it_hits");
 	lab_start(&a);
 	lab_start(&b);
-	for (size_t i = 0; i < 1500; i++)
+	for (size_t i = 0; i < 1500 / SLOWER; i++)
 		item_new(&a, &a.now.folders[i % 5], false);
 	run_whole(&a, &(struct snapshot_options){ 0 });
 	find_pack(&a);
@@ -345,12 +345,12 @@ static void damage_costs_what_it_hits(void **state)
 	o = options_for(&a, &p);
 	ok(engine_copy(a.repo, b.repo, &o, note_pair, &p, &report, &err));
 	assert_int_equal(p.done, 1);
-	assert_true(report.items_skipped > 0 && report.items_skipped < 1500);
+	assert_true(report.items_skipped > 0 && report.items_skipped < 1500 / SLOWER);
 	assert_true(p.skipped > 0);
 	assert_int_equal(report.items_differ, 0);
 	show(b.repo, &p.rows[0].to, &shown);
 	assert_true(shown.info.flags & ENGINE_SNAPSHOT_GAPS);
-	assert_int_equal(shown.info.items + shown.info.items_skipped, 1500);
+	assert_int_equal(shown.info.items + shown.info.items_skipped, 1500 / SLOWER);
 	repository_is_good(&b);
 	/* When they can be read the first snapshot is copied again, and the next one has the lost items, too. */
 	flip_pack();
@@ -471,7 +471,7 @@ static void a_copy_that_lacks_something_is_completed(void **state)
 	lab_start(&a);
 	lab_start(&b);
 	for (size_t s = 0; s < 3; s++) {
-		for (size_t i = 0; i < 300; i++)
+		for (size_t i = 0; i < 300 / SLOWER; i++)
 			item_new(&a, &a.now.folders[i % 5], false);
 		run_whole(&a, &(struct snapshot_options){ 0 });
 	}
@@ -528,7 +528,7 @@ static void a_lacking_copy_waits_and_a_pinned_one_stays(void **state)
 	random_start("a_lacking_copy_waits_and_a_pinned_one_stays");
 	lab_start(&a);
 	lab_start(&b);
-	for (size_t i = 0; i < 1500; i++)
+	for (size_t i = 0; i < 1500 / SLOWER; i++)
 		item_new(&a, &a.now.folders[i % 5], false);
 	run_whole(&a, &(struct snapshot_options){ 0 });
 	find_pack(&a);

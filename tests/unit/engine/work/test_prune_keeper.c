@@ -44,7 +44,7 @@ static void what_is_kept_is_whole(struct lab *l, size_t one_in)
 static void make_history(struct lab *l, size_t snapshots)
 {
 	for (size_t i = 0; i < snapshots; i++) {
-		change_world(l, 40 + below(300));
+		change_world(l, (40 + below(300)) / SLOWER);
 		run_whole(l, &(struct snapshot_options){ 0 });
 		for (size_t f = 0; f < FAKE_FOLDERS; f++)
 			for (size_t n = l->now.folders[f].count; n-- > 0;)
@@ -458,7 +458,7 @@ static void run_once(struct lab *l)
 static void thousands_of_runs_leave_few_packs(void **state)
 {
 	const char *wanted = getenv("MAILHOLD_PRUNE_RUNS");
-	long runs = wanted ? atol(wanted) : 240;
+	long runs = wanted ? atol(wanted) : 240 / SLOWER;
 	struct forget_policy policy = { .keep[KEEP_LAST] = 30, .force = true };
 	struct forget_report forgot;
 	static struct lab l;

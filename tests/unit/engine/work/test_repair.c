@@ -35,7 +35,7 @@ static void fill(size_t folders, size_t each)
 static void history(size_t snapshots)
 {
 	for (size_t i = 0; i < snapshots; i++) {
-		fill(3, 20 + below(20));
+		fill(3, (20 + below(20)) / SLOWER);
 		run_whole(&l, &(struct snapshot_options){ 0 });
 	}
 }
@@ -154,7 +154,7 @@ static void only_what_is_damaged_is_lost_and_all_of_it_is_named(void **state)
 {
 	(void)state;
 	random_start("only_what_is_damaged_is_lost_and_all_of_it_is_named");
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < (SLOWER > 1 ? 1 : 3); round++) {
 		struct repair_report dry, r;
 		size_t collections;
 
