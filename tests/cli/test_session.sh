@@ -28,22 +28,19 @@ more_mail()
 	done
 }
 
-# caught COMMAND…: starts a run in the background and stops it with SIGSTOP when its session has told its account; $pid, $session.
-# Who was faster than we are tries again.
+# caught COMMAND…: starts a run in the background and leaves it stopped (SIGSTOP) as soon as its session has told its account; $pid,
+# $session. It stands still while we look, so that it cannot be done before. If it was all the same, again with more to do.
 caught()
 {
 	for try in $(seq 20); do
 		more_mail
 		MAILHOLD_PARTIAL_MS=1 "$MAILHOLD" "$@" >"$box/run.out" 2>"$box/run.err" </dev/null &
 		pid=$!
-		while kill -0 "$pid" 2>/dev/null; do
-			run 0 session list --json
-			case $out in *'"account":"ann"'*) ;; *) continue ;; esac
-			kill -STOP "$pid" 2>/dev/null
+		while sleep 0.01 && kill -STOP "$pid" 2>/dev/null; do
 			run 0 session list --json
 			session=$(printf '%s\n' "$out" | sed -n 's/.*"session":\([0-9]*\),.*"account":"ann".*/\1/p')
 			[ -n "$session" ] && return
-			kill -CONT "$pid" 2>/dev/null
+			kill -CONT "$pid"
 		done
 		wait "$pid" || die "the run ended with $?: $(cat "$box/run.err")"
 	done
