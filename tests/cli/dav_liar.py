@@ -3,7 +3,7 @@
 
   dav_liar.py serve FOLDER             prints its port; FOLDER/stage is the state of the world (0 or 1), looked at for each request;
                                        what a client may not do is written to FOLDER/offences, requests to FOLDER/requests
-  dav_liar.py expect USER STAGE DIR    what a reader must end up with
+  dav_liar.py expect DIR USER...       DIR/USER/STAGE: what a reader must end up with, for each stage
 
 Each user has a calendar "work" with ten events and an address book "people" with four contacts. From stage 0 to stage 1 event-3 changes,
 event-4 goes and event-77 comes."""
@@ -345,13 +345,19 @@ class Liar(http.server.BaseHTTPRequestHandler):
         return self.answer(200, body, Last_Modified="Sun, 22 Nov 2026 20:15:00 GMT", ETag=etag(body))
 
 
+def expect(top, users):
+    for user, stage in ((user, stage) for user in users for stage in (0, 1)):
+        for kind, members in known(user, stage).items():
+            folder = os.path.join(top, user, str(stage), "calendars" if kind == "work" else "contacts", kind)
+            if members:
+                os.makedirs(folder, exist_ok=True)
+            for name, body in members.items():
+                with open(os.path.join(folder, name.replace("%", "%25")), "wb") as f:
+                    f.write(body)
+
+
 if sys.argv[1] == "expect":
-    for kind, members in known(sys.argv[2], int(sys.argv[3])).items():
-        folder = os.path.join(sys.argv[4], "calendars" if kind == "work" else "contacts", kind)
-        os.makedirs(folder, exist_ok=True)
-        for name, body in members.items():
-            with open(os.path.join(folder, name.replace("%", "%25")), "wb") as f:
-                f.write(body)
+    expect(sys.argv[2], sys.argv[3:])
 else:
     FOLDER = sys.argv[2]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Liar)
