@@ -25,6 +25,7 @@
 #define ERR_STATE OPENSSL_ERR_STATE
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -455,6 +456,13 @@ bool net_random(uint8_t *out, size_t len)
 void net_sha256(struct span bytes, uint8_t out[32])
 {
 	SHA256(bytes.ptr ? bytes.ptr : (const uint8_t *)"", bytes.len, out);
+}
+
+void net_hmac_sha256(struct span key, struct span bytes, uint8_t out[32])
+{
+	unsigned len = 32;
+
+	HMAC(EVP_sha256(), key.ptr, (int)key.len, bytes.ptr, bytes.len, out, &len);
 }
 
 bool net_is_secure(const struct net *n)

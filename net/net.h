@@ -60,6 +60,7 @@ void net_pin_context(void *context, const uint8_t pin[NET_PIN_BYTES]);
 /* From OpenSSL, for the rooms around this one. False: there are no random numbers to be had. */
 bool net_random(uint8_t *out, size_t len);
 void net_sha256(struct span bytes, uint8_t out[32]);
+void net_hmac_sha256(struct span key, struct span bytes, uint8_t out[32]);
 
 /* ---- URLs: SCHEME://[USER@]HOST[:PORT][/PATH] ---- */
 

@@ -11,7 +11,7 @@
 #define MOST_WAIT_MS  30000
 #define LOOK_MS       100
 
-#define UNSTOPPABLE_MS 3000
+#define STRANGER_MS 5000
 
 static int64_t patience_ms(const struct retry *r)
 {
@@ -20,7 +20,7 @@ static int64_t patience_ms(const struct retry *r)
 
 	if (text && !text_number(span_cstr(text), 7 * 86400, &seconds))
 		seconds = RETRY_PATIENCE_SECONDS;
-	return r->stop || !seconds ? (int64_t)seconds * 1000 : UNSTOPPABLE_MS;
+	return (r->stop && r->met) || !seconds ? (int64_t)seconds * 1000 : STRANGER_MS;
 }
 
 static int64_t next_wait(const struct retry *r, enum err_retry kind)

@@ -10,12 +10,13 @@
 
 #include "base/err.h"
 
-/* From the first failure on. MAILHOLD_STORE_PATIENCE, in seconds, says otherwise. */
+/* From the first failure on, for a store that has been met. MAILHOLD_STORE_PATIENCE, in seconds, says otherwise. */
 #define RETRY_PATIENCE_SECONDS 300
 
 struct retry {
-	bool far;                          /* else nothing is tried again */
-	const volatile sig_atomic_t *stop; /* NULL: nobody could end the wait, so that it is three seconds in all */
+	bool far; /* else nothing is tried again */
+	bool met; /* it has answered before; a name that was mistyped is told after some seconds */
+	const volatile sig_atomic_t *stop; /* NULL: nobody could end the wait, which is short, too */
 	unsigned tries;                    /* that failed */
 	int64_t since;
 };

@@ -5,9 +5,11 @@
 #include "base/text.h"
 #include "store/contract/contract.h"
 #include "store/folder/folder.h"
+#include "store/s3/s3.h"
 #include "store/sftp/sftp.h"
 
-static const struct store_kind *const kinds[] = { &store_sftp, &store_folder };
+static const struct store_kind *const kinds[] = { &store_sftp, &store_s3, &store_s3_https, &store_s3_http,
+	                                          &store_folder };
 
 static bool has_scheme(const char *url)
 {
@@ -98,7 +100,15 @@ void store_stop_flag(struct store *s, const volatile sig_atomic_t *flag)
 
 static struct retry patience(const struct store *s)
 {
-	return (struct retry){ .far = s->kind->far, .stop = s->stop };
+	return (struct retry){ .far = s->kind->far, .met = atomic_load(&s->met), .stop = s->stop };
+}
+
+/* After each try: whether to try once more. What is no matter of the line is an answer. */
+static bool once_more(struct store *s, enum err_code rc, struct retry *again, struct err *e)
+{
+	if (s->kind->far && (!rc || e->retry == ERR_RETRY_NEVER))
+		atomic_store(&s->met, true);
+	return rc && retry_again(again, e);
 }
 
 /* Somebody has the name. After a try whose outcome nobody knows it may be ours: it is when it holds what we put. */
@@ -124,7 +134,7 @@ enum err_code store_put(struct store *s, const char *name, struct span bytes, st
 		return rc;
 	do
 		rc = s->kind->put(s, name, bytes, e);
-	while (rc && retry_again(&again, e));
+	while (once_more(s, rc, &again, e));
 	if (rc == ERR_EXISTS && again.tries)
 		rc = ours_after_all(s, name, bytes, e);
 	return rc ? e->code : ERR_OK;
@@ -141,7 +151,7 @@ enum err_code store_get(struct store *s, const char *name, size_t max, struct bu
 	do {
 		out->len = start;
 		rc = s->kind->get(s, name, max, out, e);
-	} while (rc && retry_again(&again, e));
+	} while (once_more(s, rc, &again, e));
 	if (!rc)
 		return ERR_OK;
 	out->len = start;
@@ -158,7 +168,7 @@ enum err_code store_get_range(struct store *s, const char *name, uint64_t offset
 		return rc;
 	do
 		rc = s->kind->get_range(s, name, offset, len, dst, e);
-	while (rc && retry_again(&again, e));
+	while (once_more(s, rc, &again, e));
 	return rc ? e->code : ERR_OK;
 }
 
@@ -171,7 +181,7 @@ enum err_code store_size(struct store *s, const char *name, uint64_t *bytes, str
 		return rc;
 	do
 		rc = s->kind->size(s, name, bytes, e);
-	while (rc && retry_again(&again, e));
+	while (once_more(s, rc, &again, e));
 	return rc ? e->code : ERR_OK;
 }
 
@@ -184,7 +194,7 @@ enum err_code store_delete(struct store *s, const char *name, struct err *e)
 		return rc;
 	do
 		rc = s->kind->delete (s, name, e);
-	while (rc && retry_again(&again, e));
+	while (once_more(s, rc, &again, e));
 	return rc ? e->code : ERR_OK;
 }
 
@@ -203,7 +213,7 @@ enum err_code store_sync(struct store *s, const char *name, struct err *e)
 		return rc;
 	do
 		rc = s->kind->sync(s, name, e);
-	while (rc && retry_again(&again, e));
+	while (once_more(s, rc, &again, e));
 	return rc ? e->code : ERR_OK;
 }
 
@@ -232,7 +242,7 @@ enum err_code store_list(struct store *s, const char *folder, store_visit visit,
 		return rc;
 	do
 		rc = s->kind->list(s, folder, tell, &t, e);
-	while (rc && !t.any && retry_again(&again, e));
+	while (!t.any && once_more(s, rc, &again, e));
 	return rc ? e->code : ERR_OK;
 }
 
@@ -276,7 +286,7 @@ enum err_code store_draft_commit(struct store_draft **d, const char *name, struc
 	if (!rc) {
 		do
 			rc = (*d)->store->kind->draft_commit(*d, name, e);
-		while (rc && retry_again(&again, e));
+		while (once_more((*d)->store, rc, &again, e));
 		if (rc == ERR_EXISTS && again.tries)
 			rc = ours_by_size(*d, name, e);
 	}

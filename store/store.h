@@ -1,5 +1,5 @@
 /*
- * store: where a repository's objects lie: a folder, or an account that SSH reaches (docs/stores.md). A store sees names and opaque
+ * store: where a repository's objects lie: a folder, a bucket, or an account that SSH reaches (docs/stores.md). A store sees names and opaque
  * bytes, nothing else.
  * Names    '/'-separated, each part 1..100 bytes of [a-z0-9._-], not starting with '.'; at most 255 bytes.
  * Rule A   create is all or nothing; of all creators of a name, ever, exactly one wins; a read that starts after
@@ -20,7 +20,7 @@ struct store;
 #define STORE_NAME_MAX 255
 
 /*
- * Opens the store at URL: a path, "file:" and a path, or sftp://[USER@]HOST[:PORT]/PATH. ERR_NO_REPOSITORY when there is no such
+ * Opens the store at URL: a path, "file:" and a path, sftp://[USER@]HOST[:PORT]/PATH, s3://BUCKET/PREFIX or s3+https://HOST[:PORT]/BUCKET/PREFIX. ERR_NO_REPOSITORY when there is no such
  * folder, ERR_UNSUPPORTED for another "scheme://". A killed run can leave a file in tmp/ (a folder without O_TMPFILE, SFTP);
  * nothing here removes it, for another process may be about to name it (docs/format/repository.md).
  */
@@ -33,7 +33,7 @@ MUST_CHECK enum err_code store_create(const char *url, struct store **out, struc
 void store_free(struct store **s);
 /*
  * From now on, calls to a store that is far away are made again for some minutes when the line breaks or the server is busy, until
- * FLAG is set: ERR_CANCELLED. Before that for three seconds; the first flag given stays. What was created by a try that seemed to
+ * FLAG is set: ERR_CANCELLED. Before that, and before the store has answered at all, for some seconds; the first flag given stays. What was created by a try that seemed to
  * fail counts as created. Before other threads use the store.
  */
 void store_stop_flag(struct store *s, const volatile sig_atomic_t *flag);
@@ -55,7 +55,7 @@ MUST_CHECK enum err_code store_delete(struct store *s, const char *name, struct 
  * in a repository that was never finished.
  */
 void store_drop_empty_folder(struct store *s, const char *folder);
-/* Makes an object that was read durable by ourselves (visible is not durable on POSIX). */
+/* Makes an object that was read durable by ourselves (visible is not durable on POSIX). Elsewhere it need not even look. */
 MUST_CHECK enum err_code store_sync(struct store *s, const char *name, struct err *e);
 
 /*

@@ -133,7 +133,7 @@ static enum err_code keep_field(CURL *curl, const char *name, struct buf *out, s
 
 static enum err_code keep_fields(CURL *curl, struct http_said *out, struct err *e)
 {
-	curl_off_t after = 0;
+	curl_off_t after = 0, length = -1;
 	enum err_code rc = keep_field(curl, "Location", &out->location, e);
 
 	if (!rc)
@@ -142,6 +142,9 @@ static enum err_code keep_fields(CURL *curl, struct http_said *out, struct err *
 		rc = keep_field(curl, "Last-Modified", &out->modified, e);
 	if (!rc)
 		rc = keep_field(curl, "DAV", &out->dav, e);
+	out->length = -1;
+	if (curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK)
+		out->length = length;
 	out->retry_after_s = -1;
 	if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after) == CURLE_OK && after > 0)
 		out->retry_after_s = after;
@@ -239,11 +242,14 @@ static CURLcode set_secret(struct http_client *c)
 	static const unsigned long ways[] = { [HTTP_AUTH_ANY] = CURLAUTH_BASIC | CURLAUTH_DIGEST,
 		                              [HTTP_AUTH_BASIC] = CURLAUTH_BASIC,
 		                              [HTTP_AUTH_DIGEST] = CURLAUTH_DIGEST,
-		                              [HTTP_AUTH_BEARER] = CURLAUTH_BEARER };
+		                              [HTTP_AUTH_BEARER] = CURLAUTH_BEARER,
+		                              [HTTP_AUTH_NONE] = CURLAUTH_NONE };
 	CURL *curl = c->curl;
 	CURLcode code = CURLE_OK;
 
 	SET(CURLOPT_HTTPAUTH, (long)ways[c->auth]);
+	if (c->auth == HTTP_AUTH_NONE)
+		return code;
 	if (c->auth == HTTP_AUTH_BEARER) {
 		SET(CURLOPT_XOAUTH2_BEARER, (const char *)c->secret.ptr);
 	} else {
@@ -300,7 +306,7 @@ enum err_code http_open(const struct http_server *s, struct http_client **out, s
 	c->stop = s->stop;
 	rc = set_origin(c, s, e);
 	if (!rc)
-		rc = keep_text(&c->user, span_cstr(s->user), "user's name", e);
+		rc = keep_text(&c->user, span_cstr(s->user ? s->user : ""), "user's name", e);
 	if (!rc)
 		rc = keep_text(&c->secret, s->password, "password", e);
 	if (!rc) {
@@ -385,7 +391,7 @@ static void decide_auth(struct http_client *c)
 
 static CURLcode set_request(struct http_client *c, const char *url, struct flight *f, struct curl_slist *headers)
 {
-	bool body = f->ask->body.len > 0;
+	bool body = f->ask->body.len > 0 || !strcmp(f->ask->method, "PUT");
 	CURL *curl = c->curl;
 	CURLcode code = CURLE_OK;
 
@@ -394,11 +400,13 @@ static CURLcode set_request(struct http_client *c, const char *url, struct fligh
 	if (body) {
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->ask->body.len);
-		SET(CURLOPT_POSTFIELDS, (const char *)f->ask->body.ptr);
+		SET(CURLOPT_POSTFIELDS, f->ask->body.len ? (const char *)f->ask->body.ptr : "");
 	} else {
 		SET(CURLOPT_POSTFIELDS, NULL);
 		SET(CURLOPT_HTTPGET, 1L);
 	}
+	if (!strcmp(f->ask->method, "HEAD"))
+		SET(CURLOPT_NOBODY, 1L);
 	SET(CURLOPT_CUSTOMREQUEST, f->ask->method);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_WRITEDATA, (void *)f);

@@ -42,16 +42,16 @@ MUST_CHECK enum err_code http_form(const struct http_field *fields, size_t count
 
 /* ---- one server, many requests over connections that stay open ---- */
 
-enum http_auth { HTTP_AUTH_ANY = 0, HTTP_AUTH_BASIC, HTTP_AUTH_DIGEST, HTTP_AUTH_BEARER };
+enum http_auth { HTTP_AUTH_ANY = 0, HTTP_AUTH_BASIC, HTTP_AUTH_DIGEST, HTTP_AUTH_BEARER, HTTP_AUTH_NONE };
 struct http_server {
-	const char *host;    /* name or address, without brackets; also what the certificate must be for */
-	const char *port;    /* a number; "": 443, or 80 without TLS */
-	bool clear;          /* without TLS, where the server is this machine: connections to others are refused */
-	bool clear_anywhere; /* with CLEAR: to any */
-	const char *ca_file; /* PEM; NULL: the system's authorities */
-	const uint8_t *pin;  /* SHA-256 of the one certificate that is good (32 bytes); NULL: by authorities */
-	enum http_auth auth; /* ANY: the better one that the server offers, Digest or Basic */
-	const char *user;
+	const char *host;     /* name or address, without brackets; also what the certificate must be for */
+	const char *port;     /* a number; "": 443, or 80 without TLS */
+	bool clear;           /* without TLS, where the server is this machine: connections to others are refused */
+	bool clear_anywhere;  /* with CLEAR: to any */
+	const char *ca_file;  /* PEM; NULL: the system's authorities */
+	const uint8_t *pin;   /* SHA-256 of the one certificate that is good (32 bytes); NULL: by authorities */
+	enum http_auth auth;  /* ANY: the better one that the server offers, Digest or Basic */
+	const char *user;     /* with NONE NULL: requests bring their own proof, or none */
 	struct span password; /* or the token, with BEARER */
 	struct pace *pace;    /* of what is read; NULL: as it comes. Outlives the client */
 	bool compressed;      /* bodies may come compressed */
@@ -75,6 +75,7 @@ struct http_said {
 	struct buf body;                          /* when it is no success */
 	struct buf location, etag, modified, dav; /* header fields; empty: not there */
 	int64_t retry_after_s;                    /* -1: not told */
+	int64_t length;                           /* of the body, as announced; -1: not told */
 };
 struct http_client;
 /* Copies what S says; nothing is sent yet. */

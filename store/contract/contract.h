@@ -5,6 +5,8 @@
 #ifndef MAILHOLD_STORE_CONTRACT_CONTRACT_H
 #define MAILHOLD_STORE_CONTRACT_CONTRACT_H
 
+#include <stdatomic.h>
+
 #include "store/store.h"
 
 struct store_kind;
@@ -14,6 +16,7 @@ struct store {
 	const struct store_kind *kind;
 	char *url; /* as the user typed it; owned by store.c, which keeps it in place from open to free */
 	const volatile sig_atomic_t *stop;
+	atomic_bool met; /* it has answered: store.c's */
 };
 
 /* First in every kind's draft. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Small pieces gather; larger ones go out by themselves. */
@@ -14,6 +15,7 @@ struct spool {
 	int fd;
 	bool broken;
 	uint64_t size; /* with what is gathered */
+	void *mapped;  /* NULL: not */
 	size_t gathered;
 	uint8_t gather[GATHER_BYTES];
 };
@@ -48,6 +50,7 @@ enum err_code spool_open(struct spool **out, struct err *e)
 	if (!s)
 		return err_no_memory(e, sizeof *s);
 	s->broken = false;
+	s->mapped = NULL;
 	s->size = s->gathered = 0;
 	s->fd = open_nameless();
 	if (s->fd < 0) {
@@ -112,10 +115,26 @@ enum err_code spool_read(const struct spool *s, uint64_t offset, size_t len, uin
 	return file_read_at(s->fd, "a temporary file", offset, dst, len, e);
 }
 
+enum err_code spool_map(struct spool *s, struct span *out, struct err *e)
+{
+	void *at = s->mapped;
+
+	if (!at && s->size) {
+		at = mmap(NULL, (size_t)s->size, PROT_READ, MAP_SHARED, s->fd, 0);
+		if (at == MAP_FAILED)
+			return err_sys(e, errno, "cannot read back a temporary file in %s", place());
+		s->mapped = at;
+	}
+	*out = span_of(at, (size_t)s->size);
+	return ERR_OK;
+}
+
 void spool_free(struct spool **sp)
 {
 	if (!*sp)
 		return;
+	if ((*sp)->mapped)
+		munmap((*sp)->mapped, (size_t)(*sp)->size);
 	close((*sp)->fd);
 	mem_free(*sp);
 	*sp = NULL;

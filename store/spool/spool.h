@@ -16,6 +16,8 @@ MUST_CHECK enum err_code spool_write(struct spool *s, struct span bytes, struct 
 uint64_t spool_size(const struct spool *s);
 /* Exactly LEN bytes at OFFSET; the last write must have been flushed by spool_end. */
 MUST_CHECK enum err_code spool_read(const struct spool *s, uint64_t offset, size_t len, uint8_t *dst, struct err *e);
+/* All bytes of a spool that was ended; good until it is freed. */
+MUST_CHECK enum err_code spool_map(struct spool *s, struct span *out, struct err *e);
 /* Nothing more is written. ERR_STATE when a write had failed. */
 MUST_CHECK enum err_code spool_end(struct spool *s, struct err *e);
 void spool_free(struct spool **s);

@@ -327,7 +327,8 @@ static void what_is_missing_is_not_found(void **state)
 	FAILS(ERR_NOT_FOUND, store_get(s, "pack/none", MIB, &out, &err));
 	FAILS(ERR_NOT_FOUND, store_get_range(s, "none", 0, 1, &byte, &err));
 	FAILS(ERR_NOT_FOUND, store_size(s, "none", &bytes, &err));
-	FAILS(ERR_NOT_FOUND, store_sync(s, "none", &err));
+	if (opener != &far_opener)
+		FAILS(ERR_NOT_FOUND, store_sync(s, "none", &err));
 	assert_int_equal(bytes, 7);
 	assert_int_equal(out.len, 0);
 	OK(store_put(s, "pack/ab/one", SPAN_LIT("x"), &err));
