@@ -86,10 +86,11 @@ static enum err_code from_file(struct credentials *out, struct err *e)
 	if (!rc)
 		rc = read_profile(buf_span(&text), profile, out, e);
 	if (rc == ERR_NOT_FOUND || (!rc && (out->id.len < 2 || out->secret.len < 2)))
-		rc = err_set(e, ERR_DENIED,
-		             "no credentials for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and %s has "
-		             "no [%s] with both",
-		             text_name(span_of(path.ptr, path.len - 1)).text, text_name(span_cstr(profile)).text);
+		rc = err_set(
+		        e, ERR_DENIED,
+		        "no credentials for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and %s has "
+		        "no [%s] with both",
+		        text_name(span_of(path.ptr, path.len - 1)).text, text_name(span_cstr(profile)).text);
 	buf_release(&path);
 	buf_wipe(&text);
 	return rc;

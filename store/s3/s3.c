@@ -299,12 +299,9 @@ static enum err_code s3_get_range(struct store *base, const char *name, uint64_t
 	struct place p = { dst, len, 0 };
 	char range[80];
 	const char *const headers[] = { range, NULL };
-	const struct call c = { .method = "GET",
-		                .name = name,
-		                .headers = headers,
-		                .answer_max = len,
-		                .take = fill,
-		                .ctx = &p };
+	const struct call c = {
+		.method = "GET", .name = name, .headers = headers, .answer_max = len, .take = fill, .ctx = &p
+	};
 	struct http_said said = { 0 };
 	uint64_t size;
 	enum err_code rc;
@@ -624,7 +621,8 @@ static enum err_code read_url(struct s3_store *s, struct err *e)
 	find_region(s);
 	if (strcmp(u.scheme, "s3") == 0) {
 		if (*u.port)
-			return err_set(e, ERR_USAGE, "%s: s3:// is Amazon's; for another server: s3+https://HOST:PORT/BUCKET",
+			return err_set(e, ERR_USAGE,
+			               "%s: s3:// is Amazon's; for another server: s3+https://HOST:PORT/BUCKET",
 			               s->url);
 		snprintf(place, sizeof place, "%s/%s", u.host, u.path);
 		rc = take_place(s, place, e);
@@ -701,10 +699,11 @@ static enum err_code prove_round(struct s3_store *s, struct err *e)
 		}
 	if (won == 1 && won + lost == started)
 		return ERR_OK;
-	return err_set(e, ERR_UNSUPPORTED,
-	               "%s: of %zu that created one name at the same moment %zu were told that they had: the server does "
-	               "not heed If-None-Match, so that two machines could destroy each other's objects",
-	               s->url, started, won);
+	return err_set(
+	        e, ERR_UNSUPPORTED,
+	        "%s: of %zu that created one name at the same moment %zu were told that they had: the server does "
+	        "not heed If-None-Match, so that two machines could destroy each other's objects",
+	        s->url, started, won);
 }
 
 static enum err_code check_empty(struct s3_store *s, struct err *e)

@@ -14,10 +14,11 @@ struct sign_keys {
 #define SIGN_HEADERS_MAX 12
 struct sign_request {
 	const char *method, *region;
-	const char *host;    /* as the header Host has it */
-	struct span path;    /* percent-encoded, as it is sent */
-	struct span query;   /* sorted, encoded, "a=b&c="; without '?' */
-	const char *const *headers; /* further "name: value", names in lower case and sorted after "host"; NULL at the end */
+	const char *host;  /* as the header Host has it */
+	struct span path;  /* percent-encoded, as it is sent */
+	struct span query; /* sorted, encoded, "a=b&c="; without '?' */
+	const char *const
+	        *headers;    /* further "name: value", names in lower case and sorted after "host"; NULL at the end */
 	uint8_t payload[32]; /* SHA-256 of the body */
 	int64_t time_ms;
 };

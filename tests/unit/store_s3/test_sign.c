@@ -14,10 +14,9 @@ static const struct sign_keys keys = { "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7
 
 static struct sign_request example(void)
 {
-	struct sign_request r = { .method = "GET",
-		                  .region = "us-east-1",
-		                  .host = "examplebucket.s3.amazonaws.com",
-		                  .path = SPAN_LIT("/") };
+	struct sign_request r = {
+		.method = "GET", .region = "us-east-1", .host = "examplebucket.s3.amazonaws.com", .path = SPAN_LIT("/")
+	};
 
 	net_sha256(SPAN_EMPTY, r.payload);
 	assert_true(clock_civil(2013, 5, 24, 0, 0, 0, 0, &r.time_ms));
@@ -69,7 +68,8 @@ static void a_listing(void **state)
 
 static void a_signature_depends_on_all_that_it_is_for(void **state)
 {
-	static const char *const absent[] = { "if-none-match: *", NULL }, *const copy[] = { "x-amz-copy-source: /b/k", NULL };
+	static const char *const absent[] = { "if-none-match: *", NULL }, *const copy[] = { "x-amz-copy-source: /b/k",
+		                                                                            NULL };
 	struct sign_request all[6];
 	struct buf outs[6];
 
