@@ -157,6 +157,16 @@ static void clear_lanes(struct imap_source *s, size_t c, bool has_known, bool ch
 	s->turn_bytes = s->folder_bytes = 0;
 }
 
+static enum err_code ask(struct imap_source *s, struct lane *lane, size_t c, const struct listing_cursor *known,
+                         bool changes, struct listing_run **run, struct err *e)
+{
+	struct span raw = s->folders.outline.raws[c];
+	struct folder_status told;
+	bool is_told = folders_status(&s->folders, raw, &told);
+
+	return listing_begin(&lane->session, raw, is_told ? &told : NULL, known, changes, run, e);
+}
+
 /* Over the lane that went ahead, when it did and came back with something, else over the first. */
 static enum err_code load(struct imap_source *s, size_t c, const struct listing_cursor *known,
                           const struct item_known *items, struct item_listing **out, bool *complete, struct err *e)
@@ -180,7 +190,7 @@ static enum err_code load(struct imap_source *s, size_t c, const struct listing_
 		rc = e->code;
 	}
 	if (!rc && !run)
-		rc = listing_begin(&lane->session, s->folders.outline.raws[c], known, items != NULL, &run, e);
+		rc = ask(s, lane, c, known, items != NULL, &run, e);
 	if (!rc)
 		rc = listing_finish(&run, items, out, complete, e);
 	listing_drop(&run);
@@ -385,8 +395,7 @@ static void go_ahead(void *ctx, struct lane *lane)
 	struct item_listing *l;
 	struct err why;
 
-	if (listing_begin(&lane->session, s->folders.outline.raws[scout->c], scout->has_known ? &scout->known : NULL,
-	                  scout->changes, &scout->run, &why))
+	if (ask(s, lane, scout->c, scout->has_known ? &scout->known : NULL, scout->changes, &scout->run, &why))
 		return;
 	l = scout->bodies ? listing_peek(scout->run) : NULL;
 	if (l)

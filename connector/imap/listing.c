@@ -29,6 +29,7 @@ struct listing_run {
 	struct listing_cursor known;
 	bool by_changes;                 /* what changed was asked for */
 	bool opened;                     /* the mailbox, in this run */
+	bool has_new;                    /* what is new was asked for already */
 	struct buf flags, state, object; /* of the entry at hand */
 	struct buf changes;              /* struct listing_entry: what changed since */
 	struct buf vanished;             /* struct range */
@@ -270,6 +271,7 @@ static enum err_code take_data(void *ctx, struct imap_client *c, const struct im
 		k->restarted = false;
 		buf_clear(&k->changes);
 		buf_clear(&k->vanished);
+		buf_clear(&k->l->entries);
 	}
 	if (!strcmp(r->word, "FETCH"))
 		return read_entry(k, w, e);
@@ -362,24 +364,42 @@ static struct listing_entry *find_entry(struct item_listing *l, uint32_t uid, si
 
 /* ---- all of it ---- */
 
-/* Asks for what is to be known of messages FROM to TO (0: the last). SINCE: only of those that changed since. */
-static enum err_code list_range(struct listing_run *k, uint32_t from, uint32_t to, bool all, uint64_t since,
-                                struct err *e)
+#define QUESTION_BYTES 160
+
+static const char *object_item(const struct listing_run *k)
 {
-	unsigned have = imap_capabilities(k->s->client), tag;
-	const char *object = have & IMAP_GMAIL ? " X-GM-MSGID" : have & IMAP_OBJECTID ? " EMAILID" : "";
+	unsigned have = imap_capabilities(k->s->client);
+
+	return have & IMAP_GMAIL ? " X-GM-MSGID" : have & IMAP_OBJECTID ? " EMAILID" : "";
+}
+
+/* The command for what is to be known of messages FROM to TO (0: the last). SINCE: only of those that changed since. */
+static void question(const struct listing_run *k, uint32_t from, uint32_t to, bool all, uint64_t since,
+                     char out[QUESTION_BYTES])
+{
 	char end[16] = "*", changed[48] = "";
-	enum err_code rc;
 
 	if (to)
 		snprintf(end, sizeof end, "%" PRIu32, to);
 	if (since)
 		snprintf(changed, sizeof changed, " (CHANGEDSINCE %" PRIu64 ")", since);
-	rc = imap_send(k->s->client, &tag, e, "UID FETCH %" PRIu32 ":%s (UID FLAGS%s%s)%s", from, end,
-	               all ? " INTERNALDATE RFC822.SIZE" : "", all ? object : "", changed);
+	snprintf(out, QUESTION_BYTES, "UID FETCH %" PRIu32 ":%s (UID FLAGS%s%s)%s", from, end,
+	         all ? " INTERNALDATE RFC822.SIZE" : "", all ? object_item(k) : "", changed);
+}
+
+static enum err_code list_range(struct listing_run *k, uint32_t from, uint32_t to, bool all, uint64_t since,
+                                struct err *e)
+{
+	bool object = all && *object_item(k);
+	char text[QUESTION_BYTES];
+	unsigned tag;
+	enum err_code rc;
+
+	question(k, from, to, all, since, text);
+	rc = imap_send(k->s->client, &tag, e, "%s", text);
 	if (!rc)
 		rc = imap_wait(k->s->client, tag, take_data, k, e);
-	if (!rc || !*object || !all || imap_is_broken(k->s->client) || e->retry == ERR_RETRY_LATER)
+	if (!rc || !object || imap_is_broken(k->s->client) || e->retry == ERR_RETRY_LATER)
 		return rc;
 	imap_cannot(k->s->client, IMAP_GMAIL);
 	imap_cannot(k->s->client, IMAP_OBJECTID);
@@ -538,24 +558,46 @@ static enum err_code ask_changes(struct listing_run *k, bool resynced, struct er
 	if (!resynced && then->uid_next > 1 && k->s->status.mod_seq > then->mod_seq)
 		rc = list_range(k, 1, then->uid_next - 1, false, then->mod_seq, e);
 	k->changed_only = false;
-	if (!rc && k->s->status.messages && k->s->status.uid_next != then->uid_next)
+	if (!rc && !k->has_new && k->s->status.messages && k->s->status.uid_next != then->uid_next)
 		rc = list_range(k, then->uid_next, 0, true, 0, e);
 	return rc;
 }
 
-/* Asks for what changed since. *GOOD false: everything must be listed. */
-static enum err_code ask_since(struct listing_run *k, bool *good, struct err *e)
+/* What is new comes as the answer to command TAG. Refused: it is asked for once more by itself. */
+static enum err_code take_new(struct listing_run *k, unsigned tag, struct err *e)
 {
+	enum err_code rc;
+
+	k->changed_only = false;
+	rc = imap_wait(k->s->client, tag, take_data, k, e);
+	k->has_new = !rc;
+	if (rc)
+		buf_clear(&k->l->entries);
+	return rc && !imap_is_broken(k->s->client) ? ERR_OK : rc;
+}
+
+/* Asks for what changed since, and at once for what is new by what the server TOLD before. *GOOD false: everything must be listed. */
+static enum err_code ask_since(struct listing_run *k, const struct folder_status *told, bool *good, struct err *e)
+{
+	char behind[QUESTION_BYTES] = "";
+	unsigned tag = 0;
 	bool resynced = true;
 	enum err_code rc;
 
+	if (told && told->messages && told->uid_next > k->known.status.uid_next)
+		question(k, k->known.status.uid_next, 0, true, 0, behind);
 	k->changed_only = true;
-	rc = session_resync(k->s, k->l->raw, &k->known.status, take_data, k, &k->restarted, e);
+	rc = session_resync(k->s, k->l->raw, &k->known.status, *behind ? behind : NULL, take_data, k, &k->restarted,
+	                    &tag, e);
 	if (rc == ERR_UNSUPPORTED) {
 		resynced = false;
 		rc = session_examine(k->s, k->l->raw, true, e);
 	}
 	k->opened = !rc;
+	if (tag)
+		rc = take_new(k, tag, e);
+	if (may_pass(k, rc, e) && k->opened)
+		return again(k, e);
 	if (rc || !same_mailbox(k) || !k->s->status.mod_seq || k->s->status.mod_seq < k->known.status.mod_seq)
 		return rc;
 	rc = ask_changes(k, resynced, e);
@@ -634,8 +676,8 @@ static enum err_code list_anew(struct listing_run *k, struct err *e)
 	return rc;
 }
 
-enum err_code listing_begin(struct session *s, struct span raw, const struct listing_cursor *known, bool changes,
-                            struct listing_run **out, struct err *e)
+enum err_code listing_begin(struct session *s, struct span raw, const struct folder_status *told,
+                            const struct listing_cursor *known, bool changes, struct listing_run **out, struct err *e)
 {
 	struct listing_run *k = mem_zalloc(1, sizeof *k);
 	enum err_code rc = ERR_OK;
@@ -657,7 +699,7 @@ enum err_code listing_begin(struct session *s, struct span raw, const struct lis
 	k->state.max = ITEM_STATE_BYTES_MAX;
 	if (known && changes && known->status.uid_validity && known->status.mod_seq &&
 	    (imap_capabilities(s->client) & (IMAP_CONDSTORE | IMAP_QRESYNC)))
-		rc = ask_since(k, &k->by_changes, e);
+		rc = ask_since(k, told, &k->by_changes, e);
 	if (!rc && !k->by_changes)
 		rc = list_anew(k, e);
 	if (rc)

@@ -61,10 +61,11 @@ static inline struct listing_entry *listing_entry(const struct item_listing *l, 
 struct listing_run;
 /*
  * Opens mailbox RAW, which outlives the listing, over S, and asks for all there is, or, with CHANGES, for what changed since
- * KNOWN, which is what the last cursor said, or NULL. Ends with _finish or _drop.
+ * KNOWN, which is what the last cursor said, or NULL. TOLD: what the server said of it in this run, or NULL; it saves a turn. Ends with _finish or _drop.
  */
-MUST_CHECK enum err_code listing_begin(struct session *s, struct span raw, const struct listing_cursor *known,
-                                       bool changes, struct listing_run **out, struct err *e);
+MUST_CHECK enum err_code listing_begin(struct session *s, struct span raw, const struct folder_status *told,
+                                       const struct listing_cursor *known, bool changes, struct listing_run **out,
+                                       struct err *e);
 /* What is listed, when nothing has to be asked for any more: everything was listed. Else NULL. It is the run's. */
 struct item_listing *listing_peek(struct listing_run *run);
 /*

@@ -76,6 +76,8 @@ struct examining {
 	struct folder_status *status;
 	imap_handler handler;
 	void *ctx;
+	const char *behind; /* a command to send right behind; NULL: none */
+	unsigned tag;       /* of that; 0: not sent */
 };
 
 static enum err_code take_examined(void *ctx, struct imap_client *c, const struct imap_response *r, struct err *e)
@@ -105,19 +107,32 @@ static enum err_code examine(struct session *s, struct span raw, const struct fo
 {
 	struct buf line = BUF_WITH_MAX(OPEN_BYTES_MAX + 2 * WIRE_WORD_BYTES_MAX);
 	unsigned have = imap_capabilities(s->client), tag;
+	bool awaited;
 	enum err_code rc = buf_printf(&line, e, "EXAMINE ");
 
 	*x->status = (struct folder_status){ 0 };
+	x->tag = 0;
 	if (!rc)
 		rc = imap_string(s->client, raw, &line, e);
+	/* Where a literal has to be asked for, nothing else may be on its way. */
+	awaited = line.len && line.ptr[line.len - 1] != '"';
 	if (!rc && since)
 		rc = buf_printf(&line, e, " (QRESYNC (%" PRIu32 " %" PRIu64 "))", since->uid_validity, since->mod_seq);
 	else if (!rc && (have & IMAP_CONDSTORE))
 		rc = buf_printf(&line, e, " (CONDSTORE)");
 	if (!rc)
 		rc = imap_send(s->client, &tag, e, "%.*s", (int)line.len, (const char *)line.ptr);
+	if (!rc && x->behind && !awaited)
+		rc = imap_send(s->client, &x->tag, e, "%s", x->behind);
 	if (!rc)
 		rc = imap_wait(s->client, tag, take_examined, x, e);
+	/* Refused, so what is behind it will be, too. */
+	if (rc && x->tag && !imap_is_broken(s->client)) {
+		struct err refused;
+
+		(void)!imap_wait(s->client, x->tag, NULL, NULL, &refused);
+		x->tag = 0;
+	}
 	buf_release(&line);
 	return rc ? err_note(e, "while opening the folder '%s'", text_name(raw).text) : ERR_OK;
 }
@@ -166,11 +181,11 @@ enum err_code session_examine(struct session *s, struct span raw, bool fresh, st
 	return open_mailbox(s, raw, NULL, &(struct examining){ .status = &status }, NULL, e);
 }
 
-enum err_code session_resync(struct session *s, struct span raw, const struct folder_status *known,
-                             imap_handler handler, void *ctx, bool *restarted, struct err *e)
+enum err_code session_resync(struct session *s, struct span raw, const struct folder_status *known, const char *behind,
+                             imap_handler handler, void *ctx, bool *restarted, unsigned *tag, struct err *e)
 {
 	struct folder_status status;
-	struct examining x = { &status, handler, ctx };
+	struct examining x = { &status, handler, ctx, behind, 0 };
 	enum err_code rc;
 
 	if (s->death.code) {
@@ -180,6 +195,7 @@ enum err_code session_resync(struct session *s, struct span raw, const struct fo
 	if (!(imap_capabilities(s->client) & IMAP_QRESYNC))
 		return err_set(e, ERR_UNSUPPORTED, "the server has no QRESYNC");
 	rc = open_mailbox(s, raw, known, &x, restarted, e);
+	*tag = rc ? 0 : x.tag;
 	/* It may have hung up over it; the next connection is asked again. */
 	if (rc == ERR_UNSUPPORTED && s->client)
 		imap_cannot(s->client, IMAP_QRESYNC);

@@ -33,11 +33,13 @@ void session_release(struct session *s);
 MUST_CHECK enum err_code session_examine(struct session *s, struct span raw, bool fresh, struct err *e);
 /*
  * The same, fresh, asking for what changed since KNOWN (QRESYNC, RFC 7162): HANDLER gets the responses FETCH and VANISHED. The
- * caller begins anew when HANDLER is called after *RESTARTED was set. ERR_UNSUPPORTED: the server cannot do it after all;
- * nothing is open.
+ * caller begins anew when HANDLER is called after *RESTARTED was set. BEHIND: a command that is sent right behind it, to save a turn;
+ * NULL: none. *TAG names it, and it is the caller's to wait for; 0: it was not sent. ERR_UNSUPPORTED: the server cannot do it
+ * after all; nothing is open.
  */
 MUST_CHECK enum err_code session_resync(struct session *s, struct span raw, const struct folder_status *known,
-                                        imap_handler handler, void *ctx, bool *restarted, struct err *e);
+                                        const char *behind, imap_handler handler, void *ctx, bool *restarted,
+                                        unsigned *tag, struct err *e);
 /*
  * After a failure WHY of something said over the connection: ERR_OK when the caller may say it again, over the same connection
  * (*SAME, which may be NULL) or a new one with the same mailbox open; else the error to give up with. What makes no sense
