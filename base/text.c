@@ -116,9 +116,15 @@ struct text_name text_name(struct span bytes)
 	bool cut = bytes.len > 200;
 
 	if (text_percent(&b, span_first(bytes, 200), "", &ignored) == ERR_OK && b.len < sizeof name.text - 4) {
-		if (b.len)
-			memcpy(name.text, b.ptr, b.len);
-		memcpy(name.text + b.len, cut ? "\xe2\x80\xa6" : "\0\0\0", 4);
+		size_t len = 0;
+
+		/* Nobody reads a message back: a '%' that was typed stays one. */
+		for (size_t at = 0; at < b.len; at++) {
+			name.text[len++] = (char)b.ptr[at];
+			if (b.len - at >= 3 && memcmp(b.ptr + at, "%25", 3) == 0)
+				at += 2;
+		}
+		memcpy(name.text + len, cut ? "\xe2\x80\xa6" : "\0\0\0", 4);
 	} else {
 		snprintf(name.text, sizeof name.text, "(a name of %zu bytes)", bytes.len);
 	}

@@ -69,8 +69,16 @@ static enum err_code forget(struct cli *c, const struct values *v, const struct 
 	if (!rc)
 		rc = snapshot_list_tell(c, l, v->undo ? SNAPSHOTS_LIVE : SNAPSHOTS_TRASH,
 		                        v->undo ? "brought back" : "forgot", e);
-	if (!rc && !v->undo)
-		cli_note(c, "forgotten snapshots stay in the trash; mailhold forget --undo brings them back");
+	if (!rc && !v->undo && l->count == 1) {
+		char id[9];
+
+		text_hex(span_of(l->ids[0].bytes, 4), id);
+		id[8] = 0;
+		cli_note(c, "it stays in the trash for now; mailhold forget --undo %s brings it back", id);
+	}
+	if (!rc && !v->undo && l->count > 1)
+		cli_note(c, "they stay in the trash for now (mailhold snapshots --trash lists it); mailhold forget --undo "
+		            "SNAP... brings them back");
 	return rc;
 }
 
@@ -83,8 +91,9 @@ static enum err_code run(struct cli *c, const void *values, const struct text_li
 
 	if (by_rules == (words->count > 0) || (by_rules && v->undo))
 		return err_set(e, ERR_USAGE,
-		               by_rules ? "either snapshots or --keep rules, not both"
-		                        : "name snapshots, or say with --keep-daily 30 and the like what to keep");
+		               by_rules  ? "either snapshots or --keep rules, not both"
+		               : v->undo ? "name snapshots of the trash (mailhold snapshots --trash lists it)"
+		                         : "name snapshots, or say with --keep-daily 30 and the like what to keep");
 	if (by_rules)
 		return keep_apply(c, &v->keep, v->dry_run, NULL, e);
 	if (v->keep.account || v->keep.force)
