@@ -77,8 +77,9 @@ static enum err_code forget(struct cli *c, const struct values *v, const struct 
 		cli_note(c, "it stays in the trash for now; mailhold forget --undo %s brings it back", id);
 	}
 	if (!rc && !v->undo && l->count > 1)
-		cli_note(c, "they stay in the trash for now (mailhold snapshots --trash lists it); mailhold forget --undo "
-		            "SNAP... brings them back");
+		cli_note(c,
+		         "they stay in the trash for now (mailhold snapshots --trash lists it); mailhold forget --undo "
+		         "SNAP... brings them back");
 	return rc;
 }
 

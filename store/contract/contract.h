@@ -64,4 +64,12 @@ MUST_CHECK enum err_code store_damaged_name(const char *name, char out[STORE_NAM
 #define STORE_TEMP_NAME_MAX 40
 MUST_CHECK bool store_temp_name(char out[STORE_TEMP_NAME_MAX]);
 
+/*
+ * A listing from far away: all of it first, then the visits, as a visit may call the store and wait for a connection of its own.
+ * FOUND begins as STORE_FOUND and is released by the caller.
+ */
+MUST_CHECK enum err_code store_found_add(struct buf *found, const char *name, uint64_t bytes, struct err *e);
+MUST_CHECK enum err_code store_found_visit(const struct buf *found, store_visit visit, void *ctx, struct err *e);
+#define STORE_FOUND BUF_WITH_MAX(256 * MIB) /* some 3 million objects */
+
 #endif

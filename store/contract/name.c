@@ -1,4 +1,4 @@
-/* name: which names objects may have, and names that nobody else draws. */
+/* name: which names objects may have, names that nobody else draws, and names that were found. */
 #include "contract.h"
 #include "base/text.h"
 
@@ -63,4 +63,27 @@ enum err_code store_damaged_name(const char *name, char out[STORE_NAME_MAX + 1],
 	if (used > STORE_NAME_MAX)
 		return err_set(e, ERR_LIMIT, "the name of %s is too long to keep its damaged object", name);
 	return ERR_OK;
+}
+
+enum err_code store_found_add(struct buf *found, const char *name, uint64_t bytes, struct err *e)
+{
+	enum err_code rc = buf_append(found, span_of(name, strlen(name) + 1), e);
+
+	return rc ? rc : buf_append(found, span_of(&bytes, sizeof bytes), e);
+}
+
+enum err_code store_found_visit(const struct buf *found, store_visit visit, void *ctx, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	for (size_t at = 0; !rc && at < found->len;) {
+		const char *name = (const char *)found->ptr + at;
+		uint64_t bytes;
+
+		at += strlen(name) + 1;
+		memcpy(&bytes, found->ptr + at, sizeof bytes);
+		at += sizeof bytes;
+		rc = visit(ctx, name, bytes, e);
+	}
+	return rc;
 }

@@ -8,13 +8,14 @@
 #include "base/text.h"
 #include "net/http/http.h"
 #include "net/net.h"
+#include "store/contract/lines.h"
 #include "store/spool/spool.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES         8 /* connections at most */
+#define LINES         8
 #define HOST_MAX      320
 #define REGION_USUAL  "us-east-1"
 #define PROOF_ROUNDS  4
@@ -31,10 +32,8 @@ struct s3_store {
 	struct buf bucket; /* raw */
 	struct buf prefix; /* of all keys, raw, with a '/' at its end; may be empty */
 	struct credentials who;
-	pthread_mutex_t lock;
-	pthread_cond_t free_line;
+	struct lines lines;                 /* who has which of these */
 	struct http_client *clients[LINES]; /* NULL: not connected */
-	bool busy[LINES];
 };
 
 static struct s3_store *s3_of(struct store *s)
@@ -55,42 +54,24 @@ struct call {
 	void *ctx;
 };
 
-static enum err_code take_client(struct s3_store *s, size_t *out, struct err *e)
+static enum err_code take_client(struct s3_store *s, unsigned *out, struct err *e)
 {
-	size_t found = LINES;
-	enum err_code rc = ERR_OK;
+	const struct http_server server = { .host = s->host,
+		                            .port = s->port,
+		                            .clear = s->clear,
+		                            .ca_file = getenv("AWS_CA_BUNDLE"),
+		                            .auth = HTTP_AUTH_NONE,
+		                            .silence_ms = 60000,
+		                            .stop = s->base.stop };
+	bool open;
 
-	pthread_mutex_lock(&s->lock);
-	while (found == LINES) {
-		for (size_t i = 0; i < LINES; i++)
-			if (!s->busy[i] && (found == LINES || (s->clients[i] && !s->clients[found])))
-				found = i;
-		if (found == LINES)
-			pthread_cond_wait(&s->free_line, &s->lock);
-	}
-	s->busy[found] = true;
-	pthread_mutex_unlock(&s->lock);
-	*out = found;
-	if (!s->clients[found]) {
-		const struct http_server server = { .host = s->host,
-			                            .port = s->port,
-			                            .clear = s->clear,
-			                            .ca_file = getenv("AWS_CA_BUNDLE"),
-			                            .auth = HTTP_AUTH_NONE,
-			                            .silence_ms = 60000,
-			                            .stop = s->base.stop };
-
-		rc = http_open(&server, &s->clients[found], e);
-	}
-	return rc;
+	*out = lines_take(&s->lines, &open);
+	return open ? ERR_OK : http_open(&server, &s->clients[*out], e);
 }
 
-static void give_client(struct s3_store *s, size_t which)
+static void give_client(struct s3_store *s, unsigned which)
 {
-	pthread_mutex_lock(&s->lock);
-	s->busy[which] = false;
-	pthread_cond_signal(&s->free_line);
-	pthread_mutex_unlock(&s->lock);
+	lines_give(&s->lines, which, s->clients[which] != NULL);
 }
 
 /* The path of NAME as it is sent. */
@@ -133,7 +114,7 @@ static enum err_code ask(struct s3_store *s, const struct call *c, struct http_s
 		                     .time_ms = clock_now_ms() };
 	const char *headers[SIGN_HEADERS_MAX + 1];
 	struct buf target = BUF_EMPTY, texts = BUF_EMPTY;
-	size_t line;
+	unsigned line;
 	enum err_code rc = path_of(s, c->name, &target, e);
 
 	if (!rc) {
@@ -334,10 +315,9 @@ static enum err_code s3_delete(struct store *base, const char *name, struct err 
 
 /* ---- listing ---- */
 
-/* All names first, then the visits: a visit may make requests of its own. */
 struct listing {
 	struct s3_store *store;
-	struct buf objects; /* name, NUL, 8 bytes of size */
+	struct buf objects;
 	struct answer_listing *answer;
 };
 
@@ -346,7 +326,6 @@ static enum err_code note_object(void *ctx, struct span key, uint64_t bytes, str
 	struct listing *g = ctx;
 	struct span prefix = buf_span(&g->store->prefix);
 	char name[STORE_NAME_MAX + 1];
-	enum err_code rc;
 
 	/* Not ours: other programs may use the bucket, too. */
 	if (!span_starts(key, prefix) || key.len - prefix.len > STORE_NAME_MAX)
@@ -356,8 +335,7 @@ static enum err_code note_object(void *ctx, struct span key, uint64_t bytes, str
 	name[key.len] = 0;
 	if (strlen(name) != key.len || !store_name_ok(name))
 		return ERR_OK;
-	rc = buf_append(&g->objects, span_of(name, key.len + 1), e);
-	return rc ? rc : buf_append(&g->objects, span_of(&bytes, sizeof bytes), e);
+	return store_found_add(&g->objects, name, bytes, e);
 }
 
 static enum err_code feed(void *ctx, struct span bytes, struct err *e)
@@ -405,22 +383,15 @@ static enum err_code list_page(struct listing *g, const char *folder, unsigned m
 
 static enum err_code s3_list(struct store *base, const char *folder, store_visit visit, void *ctx, struct err *e)
 {
-	struct listing g = { s3_of(base), BUF_WITH_MAX(256 * MIB), NULL };
+	struct listing g = { s3_of(base), STORE_FOUND, NULL };
 	struct buf from = BUF_EMPTY;
 	enum err_code rc;
 
 	do
 		rc = list_page(&g, folder, 1000, &from, e);
 	while (!rc && from.len);
-	for (size_t at = 0; !rc && at < g.objects.len;) {
-		const char *name = (const char *)g.objects.ptr + at;
-		uint64_t bytes;
-
-		at += strlen(name) + 1;
-		memcpy(&bytes, g.objects.ptr + at, sizeof bytes);
-		at += sizeof bytes;
-		rc = visit(ctx, name, bytes, e);
-	}
+	if (!rc)
+		rc = store_found_visit(&g.objects, visit, ctx, e);
 	buf_release(&g.objects);
 	buf_release(&from);
 	return rc;
@@ -428,54 +399,18 @@ static enum err_code s3_list(struct store *base, const char *folder, store_visit
 
 /* ---- drafts ---- */
 
-struct s3_draft {
-	struct store_draft base;
+static enum err_code all_of(struct store_draft *d, struct span *out, struct err *e)
+{
 	struct spool *spool;
-};
+	enum err_code rc = spool_draft_end(d, &spool, e);
 
-static struct s3_draft *draft_of(struct store_draft *d)
-{
-	return (struct s3_draft *)d;
-}
-
-static enum err_code s3_draft_open(struct store *base, struct store_draft **out, struct err *e)
-{
-	struct s3_draft *d = mem_zalloc(1, sizeof *d);
-	enum err_code rc;
-
-	(void)base;
-	if (!d)
-		return err_no_memory(e, sizeof *d);
-	rc = spool_open(&d->spool, e);
-	if (rc) {
-		mem_free(d);
-		return rc;
-	}
-	*out = &d->base;
-	return ERR_OK;
-}
-
-static enum err_code s3_draft_write(struct store_draft *d, struct span bytes, struct err *e)
-{
-	return spool_write(draft_of(d)->spool, bytes, e);
-}
-
-static uint64_t s3_draft_size(const struct store_draft *d)
-{
-	return spool_size(((const struct s3_draft *)d)->spool);
-}
-
-static enum err_code all_of(struct s3_draft *d, struct span *out, struct err *e)
-{
-	enum err_code rc = spool_end(d->spool, e);
-
-	return rc ? rc : spool_map(d->spool, out, e);
+	return rc ? rc : spool_map(spool, out, e);
 }
 
 static enum err_code s3_draft_commit(struct store_draft *base, const char *name, struct err *e)
 {
 	struct span bytes;
-	enum err_code rc = all_of(draft_of(base), &bytes, e);
+	enum err_code rc = all_of(base, &bytes, e);
 
 	return rc ? rc : put_bytes(s3_of(base->store), name, bytes, true, e);
 }
@@ -523,25 +458,21 @@ static enum err_code s3_draft_put_back(struct store_draft *base, const char *nam
 {
 	struct s3_store *s = s3_of(base->store);
 	struct span bytes;
-	enum err_code rc = all_of(draft_of(base), &bytes, e);
+	enum err_code rc = all_of(base, &bytes, e);
 
 	if (!rc && kept)
 		rc = keep_damaged(s, name, kept, e);
 	return rc ? rc : put_bytes(s, name, bytes, false, e);
 }
 
-static void s3_draft_free(struct store_draft *base)
-{
-	spool_free(&draft_of(base)->spool);
-	mem_free(base);
-}
-
 /* ---- opening ---- */
 
 static void drop_clients(struct s3_store *s)
 {
-	for (size_t i = 0; i < LINES; i++)
+	for (unsigned i = 0; i < LINES; i++) {
 		http_free(&s->clients[i]);
+		s->lines.open[i] = false;
+	}
 }
 
 static void s3_free(struct store *base)
@@ -553,8 +484,7 @@ static void s3_free(struct store *base)
 	buf_release(&s->bucket);
 	buf_release(&s->prefix);
 	credentials_wipe(&s->who);
-	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->free_line);
+	lines_release(&s->lines);
 	mem_free(s);
 }
 
@@ -641,8 +571,7 @@ static enum err_code s3_open(const char *url, struct store **out, struct err *e)
 	if (!s)
 		return err_no_memory(e, sizeof *s);
 	s->url = url;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->free_line, NULL);
+	lines_init(&s->lines, LINES);
 	rc = read_url(s, e);
 	if (!rc)
 		rc = credentials_find(&s->who, e);
@@ -744,8 +673,8 @@ static enum err_code s3_create(const char *url, struct store **out, struct err *
 	{                                                                                                              \
 		.prefix = (scheme), .far = true, .open = s3_open, .create = s3_create, .free = s3_free, .put = s3_put, \
 		.get = s3_get, .get_range = s3_get_range, .size = s3_size, .delete = s3_delete, .list = s3_list,       \
-		.draft_open = s3_draft_open, .draft_write = s3_draft_write, .draft_size = s3_draft_size,               \
-		.draft_commit = s3_draft_commit, .draft_put_back = s3_draft_put_back, .draft_free = s3_draft_free,     \
+		.draft_open = spool_draft_open, .draft_write = spool_draft_write, .draft_size = spool_draft_size,      \
+		.draft_commit = s3_draft_commit, .draft_put_back = s3_draft_put_back, .draft_free = spool_draft_free,  \
 	}
 
 const struct store_kind store_s3 = S3_KIND("s3://");

@@ -8,13 +8,13 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "net/net.h"
+#include "store/contract/lines.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define LINES            4 /* connections at most */
+#define LINES            4
 #define OPEN_FILES       16
 #define ROOT_MAX         1024 /* as net_url has it, and a '/' */
 #define PATH_BYTES       (ROOT_MAX + STORE_NAME_MAX + 2)
@@ -32,8 +32,7 @@ struct open_file {
 /* A connection and what is open on it. */
 struct line {
 	struct sftp_session *session; /* NULL: not connected */
-	bool busy;
-	unsigned deletes; /* how many objects had been deleted when its files were opened */
+	unsigned deletes;             /* how many objects had been deleted when its files were opened */
 	uint64_t tick;
 	struct open_file files[OPEN_FILES];
 };
@@ -45,8 +44,7 @@ struct sftp_store {
 	char root[ROOT_MAX + 1];
 	atomic_int way;
 	atomic_uint deletes;
-	pthread_mutex_t lock;
-	pthread_cond_t free_line;
+	struct lines who; /* has which of these */
 	struct line lines[LINES];
 };
 
@@ -66,42 +64,22 @@ static void close_files(struct line *l)
 	}
 }
 
-/* A connected one that is free, else one to be connected, else waits. */
-static struct line *wait_for_line(struct sftp_store *s)
-{
-	struct line *found = NULL;
-
-	pthread_mutex_lock(&s->lock);
-	while (!found) {
-		for (size_t i = 0; i < LINES; i++)
-			if (!s->lines[i].busy && (!found || (s->lines[i].session && !found->session)))
-				found = &s->lines[i];
-		if (!found)
-			pthread_cond_wait(&s->free_line, &s->lock);
-	}
-	found->busy = true;
-	pthread_mutex_unlock(&s->lock);
-	return found;
-}
-
 static void give_back(struct sftp_store *s, struct line *l)
 {
 	if (l->session && sftp_session_broken(l->session)) {
 		close_files(l);
 		sftp_session_free(&l->session);
 	}
-	pthread_mutex_lock(&s->lock);
-	l->busy = false;
-	pthread_cond_signal(&s->free_line);
-	pthread_mutex_unlock(&s->lock);
+	lines_give(&s->who, (unsigned)(l - s->lines), l->session != NULL);
 }
 
 static enum err_code take(struct sftp_store *s, struct line **out, struct err *e)
 {
 	const struct sftp_place place = { s->at.host, s->at.user, s->at.port };
-	struct line *l = wait_for_line(s);
+	bool open;
+	struct line *l = &s->lines[lines_take(&s->who, &open)];
 	unsigned deletes = atomic_load(&s->deletes);
-	enum err_code rc = l->session ? ERR_OK : sftp_session_open(&place, &l->session, e);
+	enum err_code rc = open ? ERR_OK : sftp_session_open(&place, &l->session, e);
 
 	if (rc) {
 		give_back(s, l);
@@ -512,11 +490,10 @@ static enum err_code sftp_sync_object(struct store *base, const char *name, stru
 
 /* ---- listing ---- */
 
-/* All names first, then the visits: a visit may want a line of its own. */
 struct listing {
 	struct buf folders; /* names that are still to be read, each NUL-terminated */
 	size_t next;        /* the first of them */
-	struct buf objects; /* name, NUL, 8 bytes of size */
+	struct buf objects;
 	const char *now[SFTP_FOLDERS_AT_ONCE];
 };
 
@@ -526,9 +503,7 @@ static enum err_code note_entry(void *ctx, size_t folder, struct span name, cons
 	struct listing *g = ctx;
 	const char *above = g->now[folder];
 	char whole[STORE_NAME_MAX + 1];
-	struct span text;
 	int len;
-	enum err_code rc;
 
 	/* Not ours: other programs leave files in a folder, and that is no damage. */
 	if (!store_name_part_ok(name))
@@ -537,13 +512,11 @@ static enum err_code note_entry(void *ctx, size_t folder, struct span name, cons
 	               (const char *)name.ptr);
 	if (len > STORE_NAME_MAX || !store_name_ok(whole))
 		return ERR_OK;
-	text = span_of(whole, (size_t)len + 1);
 	if (attrs->has_mode && S_ISDIR(attrs->mode))
-		return buf_append(&g->folders, text, e);
+		return buf_append(&g->folders, span_of(whole, (size_t)len + 1), e);
 	if (attrs->has_mode && !S_ISREG(attrs->mode))
 		return ERR_OK;
-	rc = buf_append(&g->objects, text, e);
-	return rc ? rc : buf_append(&g->objects, span_of(&attrs->size, sizeof attrs->size), e);
+	return store_found_add(&g->objects, whole, attrs->size, e);
 }
 
 /* The next folders; the names are copied, as more come in while they are read. */
@@ -576,7 +549,7 @@ static enum err_code read_some(struct sftp_store *s, struct line *l, struct list
 static enum err_code sftp_list(struct store *base, const char *folder, store_visit visit, void *ctx, struct err *e)
 {
 	struct sftp_store *s = sftp_of(base);
-	struct listing g = { .folders = BUF_EMPTY, .objects = BUF_WITH_MAX(256 * MIB) };
+	struct listing g = { .folders = BUF_EMPTY, .objects = STORE_FOUND };
 	struct line *l;
 	enum err_code rc = take(s, &l, e);
 
@@ -586,15 +559,8 @@ static enum err_code sftp_list(struct store *base, const char *folder, store_vis
 	while (!rc && g.next < g.folders.len)
 		rc = read_some(s, l, &g, e);
 	give_back(s, l);
-	for (size_t at = 0; !rc && at < g.objects.len;) {
-		const char *name = (const char *)g.objects.ptr + at;
-		uint64_t bytes;
-
-		at += strlen(name) + 1;
-		memcpy(&bytes, g.objects.ptr + at, sizeof bytes);
-		at += sizeof bytes;
-		rc = visit(ctx, name, bytes, e);
-	}
+	if (!rc)
+		rc = store_found_visit(&g.objects, visit, ctx, e);
 	buf_release(&g.folders);
 	buf_release(&g.objects);
 	return rc;
@@ -602,55 +568,18 @@ static enum err_code sftp_list(struct store *base, const char *folder, store_vis
 
 /* ---- drafts ---- */
 
-struct sftp_draft {
-	struct store_draft base;
-	struct spool *spool;
-};
-
-static struct sftp_draft *draft_of(struct store_draft *d)
-{
-	return (struct sftp_draft *)d;
-}
-
-static enum err_code sftp_draft_open(struct store *base, struct store_draft **out, struct err *e)
-{
-	struct sftp_draft *d = mem_zalloc(1, sizeof *d);
-	enum err_code rc;
-
-	(void)base;
-	if (!d)
-		return err_no_memory(e, sizeof *d);
-	rc = spool_open(&d->spool, e);
-	if (rc) {
-		mem_free(d);
-		return rc;
-	}
-	*out = &d->base;
-	return ERR_OK;
-}
-
-static enum err_code sftp_draft_write(struct store_draft *d, struct span bytes, struct err *e)
-{
-	return spool_write(draft_of(d)->spool, bytes, e);
-}
-
-static uint64_t sftp_draft_size(const struct store_draft *d)
-{
-	return spool_size(((const struct sftp_draft *)d)->spool);
-}
-
 static enum err_code sftp_draft_commit(struct store_draft *base, const char *name, struct err *e)
 {
 	struct sftp_store *s = sftp_of(base->store);
-	struct sftp_draft *d = draft_of(base);
+	struct spool *spool;
 	struct line *l;
-	enum err_code rc = spool_end(d->spool, e);
+	enum err_code rc = spool_draft_end(base, &spool, e);
 
 	if (!rc)
 		rc = take(s, &l, e);
 	if (rc)
 		return rc;
-	rc = create(s, l, (struct sftp_source){ SPAN_EMPTY, d->spool }, name, e);
+	rc = create(s, l, (struct sftp_source){ SPAN_EMPTY, spool }, name, e);
 	give_back(s, l);
 	return rc;
 }
@@ -695,16 +624,16 @@ static enum err_code put_in_place(struct sftp_store *s, struct line *l, const ch
 static enum err_code sftp_draft_put_back(struct store_draft *base, const char *name, char *kept, struct err *e)
 {
 	struct sftp_store *s = sftp_of(base->store);
-	struct sftp_draft *d = draft_of(base);
+	struct spool *spool;
 	struct fresh f;
 	struct line *l;
-	enum err_code rc = spool_end(d->spool, e);
+	enum err_code rc = spool_draft_end(base, &spool, e);
 
 	if (!rc)
 		rc = take(s, &l, e);
 	if (rc)
 		return rc;
-	rc = fresh_write(s, l, (struct sftp_source){ SPAN_EMPTY, d->spool }, &f, e);
+	rc = fresh_write(s, l, (struct sftp_source){ SPAN_EMPTY, spool }, &f, e);
 	if (!rc && kept)
 		rc = keep_damaged(s, l, name, kept, e);
 	if (!rc)
@@ -723,12 +652,6 @@ static enum err_code sftp_draft_put_back(struct store_draft *base, const char *n
 	return rc;
 }
 
-static void sftp_draft_free(struct store_draft *base)
-{
-	spool_free(&draft_of(base)->spool);
-	mem_free(base);
-}
-
 /* ---- opening ---- */
 
 static void sftp_store_free(struct store *base)
@@ -737,8 +660,7 @@ static void sftp_store_free(struct store *base)
 
 	for (size_t i = 0; i < LINES; i++)
 		sftp_session_free(&s->lines[i].session);
-	pthread_mutex_destroy(&s->lock);
-	pthread_cond_destroy(&s->free_line);
+	lines_release(&s->who);
 	mem_free(s);
 }
 
@@ -769,8 +691,7 @@ static enum err_code new_store(const char *url, struct sftp_store **out, struct 
 	if (!s)
 		return err_no_memory(e, sizeof *s);
 	s->url = url;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->free_line, NULL);
+	lines_init(&s->who, LINES);
 	rc = net_url_parse(url, &s->at, e);
 	if (!rc)
 		rc = find_root(s, e);
@@ -865,10 +786,10 @@ const struct store_kind store_sftp = {
 	.drop_empty_folder = sftp_drop_empty_folder,
 	.sync = sftp_sync_object,
 	.list = sftp_list,
-	.draft_open = sftp_draft_open,
-	.draft_write = sftp_draft_write,
-	.draft_size = sftp_draft_size,
+	.draft_open = spool_draft_open,
+	.draft_write = spool_draft_write,
+	.draft_size = spool_draft_size,
 	.draft_commit = sftp_draft_commit,
 	.draft_put_back = sftp_draft_put_back,
-	.draft_free = sftp_draft_free,
+	.draft_free = spool_draft_free,
 };

@@ -139,3 +139,49 @@ void spool_free(struct spool **sp)
 	mem_free(*sp);
 	*sp = NULL;
 }
+
+/* ---- drafts ---- */
+
+static struct spool_draft *draft_of(struct store_draft *d)
+{
+	return (struct spool_draft *)d;
+}
+
+enum err_code spool_draft_open(struct store *s, struct store_draft **out, struct err *e)
+{
+	struct spool_draft *d = mem_zalloc(1, sizeof *d);
+	enum err_code rc;
+
+	(void)s;
+	if (!d)
+		return err_no_memory(e, sizeof *d);
+	rc = spool_open(&d->spool, e);
+	if (rc) {
+		mem_free(d);
+		return rc;
+	}
+	*out = &d->base;
+	return ERR_OK;
+}
+
+enum err_code spool_draft_write(struct store_draft *d, struct span bytes, struct err *e)
+{
+	return spool_write(draft_of(d)->spool, bytes, e);
+}
+
+uint64_t spool_draft_size(const struct store_draft *d)
+{
+	return spool_size(((const struct spool_draft *)d)->spool);
+}
+
+enum err_code spool_draft_end(struct store_draft *d, struct spool **out, struct err *e)
+{
+	*out = draft_of(d)->spool;
+	return spool_end(*out, e);
+}
+
+void spool_draft_free(struct store_draft *d)
+{
+	spool_free(&draft_of(d)->spool);
+	mem_free(d);
+}

@@ -7,7 +7,7 @@
 #ifndef MAILHOLD_STORE_SPOOL_SPOOL_H
 #define MAILHOLD_STORE_SPOOL_SPOOL_H
 
-#include "base/buf.h"
+#include "store/contract/contract.h"
 
 struct spool;
 
@@ -21,5 +21,18 @@ MUST_CHECK enum err_code spool_map(struct spool *s, struct span *out, struct err
 /* Nothing more is written. ERR_STATE when a write had failed. */
 MUST_CHECK enum err_code spool_end(struct spool *s, struct err *e);
 void spool_free(struct spool **s);
+
+/* ---- a draft that is a spool: for the table of a kind; the kind itself commits and puts back ---- */
+
+struct spool_draft {
+	struct store_draft base;
+	struct spool *spool;
+};
+/* That of D, ended. */
+MUST_CHECK enum err_code spool_draft_end(struct store_draft *d, struct spool **out, struct err *e);
+enum err_code spool_draft_open(struct store *s, struct store_draft **out, struct err *e);
+enum err_code spool_draft_write(struct store_draft *d, struct span bytes, struct err *e);
+uint64_t spool_draft_size(const struct store_draft *d);
+void spool_draft_free(struct store_draft *d);
 
 #endif
