@@ -2,11 +2,15 @@
 #include "store.h"
 #include "retry.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/text.h"
 #include "store/contract/contract.h"
 #include "store/folder/folder.h"
 #include "store/s3/s3.h"
 #include "store/sftp/sftp.h"
+
+/* Of what is there and of what was sent, at once. */
+#define COMPARE_BYTES (256 * KIB)
 
 static const struct store_kind *const kinds[] = { &store_sftp, &store_s3, &store_s3_https, &store_s3_http,
 	                                          &store_folder };
@@ -111,18 +115,19 @@ static bool once_more(struct store *s, enum err_code rc, struct retry *again, st
 	return rc && retry_again(again, e);
 }
 
-/* Somebody has the name. After a try whose outcome nobody knows it may be ours: it is when it holds what we put. */
-static enum err_code ours_after_all(struct store *s, const char *name, struct span bytes, struct err *e)
+/*
+ * Somebody has the name. Far away it may be ours: of a try that seemed to fail, or of a request that reached the server twice (libcurl
+ * says one again when the connection that it kept turns out to be gone). It is ours when it holds what we put: no two writers create
+ * the same bytes under one name.
+ */
+static bool holds(struct store *s, const char *name, struct span bytes)
 {
 	struct buf there = BUF_WITH_MAX(bytes.len + 1);
-	struct err exists = *e, ignored;
-	bool same = !s->kind->get(s, name, bytes.len, &there, &ignored) && span_equal(buf_span(&there), bytes);
+	struct err ignored;
+	bool same = !store_get(s, name, bytes.len, &there, &ignored) && span_equal(buf_span(&there), bytes);
 
 	buf_release(&there);
-	if (same)
-		return ERR_OK;
-	*e = exists;
-	return e->code;
+	return same;
 }
 
 enum err_code store_put(struct store *s, const char *name, struct span bytes, struct err *e)
@@ -135,8 +140,8 @@ enum err_code store_put(struct store *s, const char *name, struct span bytes, st
 	do
 		rc = s->kind->put(s, name, bytes, e);
 	while (once_more(s, rc, &again, e));
-	if (rc == ERR_EXISTS && again.tries)
-		rc = ours_after_all(s, name, bytes, e);
+	if (rc == ERR_EXISTS && s->kind->far && holds(s, name, bytes))
+		rc = ERR_OK;
 	return rc ? e->code : ERR_OK;
 }
 
@@ -266,16 +271,23 @@ void store_draft_hint(struct store_draft *d)
 		d->store->kind->draft_hint(d);
 }
 
-/* As ours_after_all. Names of packs are drawn by chance, so that one of the same size is the one that we sent. */
-static enum err_code ours_by_size(const struct store_draft *d, const char *name, struct err *e)
+static bool holds_draft(const struct store_draft *d, const char *name)
 {
-	struct err exists = *e, ignored;
-	uint64_t bytes;
+	const struct store_kind *kind = d->store->kind;
+	uint64_t size = kind->draft_size(d), there = 0;
+	uint8_t *room = mem_alloc(2 * COMPARE_BYTES);
+	struct err ignored;
+	bool same = room && !store_size(d->store, name, &there, &ignored) && there == size;
 
-	if (!d->store->kind->size(d->store, name, &bytes, &ignored) && bytes == d->store->kind->draft_size(d))
-		return ERR_OK;
-	*e = exists;
-	return e->code;
+	for (uint64_t at = 0; same && at < size; at += COMPARE_BYTES) {
+		size_t n = (size_t)num_min(COMPARE_BYTES, size - at);
+
+		same = !kind->draft_read(d, at, n, room, &ignored) &&
+		       !store_get_range(d->store, name, at, n, room + COMPARE_BYTES, &ignored) &&
+		       !memcmp(room, room + COMPARE_BYTES, n);
+	}
+	mem_free(room);
+	return same;
 }
 
 enum err_code store_draft_commit(struct store_draft **d, const char *name, struct err *e)
@@ -287,8 +299,8 @@ enum err_code store_draft_commit(struct store_draft **d, const char *name, struc
 		do
 			rc = (*d)->store->kind->draft_commit(*d, name, e);
 		while (once_more((*d)->store, rc, &again, e));
-		if (rc == ERR_EXISTS && again.tries)
-			rc = ours_by_size(*d, name, e);
+		if (rc == ERR_EXISTS && (*d)->store->kind->far && holds_draft(*d, name))
+			rc = ERR_OK;
 	}
 	store_draft_free(d);
 	return rc ? e->code : ERR_OK;

@@ -43,7 +43,10 @@ struct store_kind {
 	enum err_code (*draft_open)(struct store *s, struct store_draft **out, struct err *e);
 	enum err_code (*draft_write)(struct store_draft *d, struct span bytes, struct err *e);
 	void (*draft_hint)(struct store_draft *d);
-	uint64_t (*draft_size)(const struct store_draft *d); /* for what is far */
+	/* For what is far: of a draft that was to be committed. */
+	uint64_t (*draft_size)(const struct store_draft *d);
+	enum err_code (*draft_read)(const struct store_draft *d, uint64_t offset, size_t len, uint8_t *dst,
+	                            struct err *e);
 	/* These two leave the draft to be freed by store.c, and may be called again after a failure. */
 	enum err_code (*draft_commit)(struct store_draft *d, const char *name, struct err *e);
 	enum err_code (*draft_put_back)(struct store_draft *d, const char *name, char *kept, struct err *e);

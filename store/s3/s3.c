@@ -669,13 +669,29 @@ static enum err_code s3_create(const char *url, struct store **out, struct err *
 	return rc;
 }
 
-#define S3_KIND(scheme)                                                                                                \
-	{                                                                                                              \
-		.prefix = (scheme), .far = true, .open = s3_open, .create = s3_create, .free = s3_free, .put = s3_put, \
-		.get = s3_get, .get_range = s3_get_range, .size = s3_size, .delete = s3_delete, .list = s3_list,       \
-		.draft_open = spool_draft_open, .draft_write = spool_draft_write, .draft_size = spool_draft_size,      \
-		.draft_commit = s3_draft_commit, .draft_put_back = s3_draft_put_back, .draft_free = spool_draft_free,  \
+/* clang-format off */
+#define S3_KIND(scheme)                         \
+	{                                       \
+		.prefix = (scheme),             \
+		.far = true,                    \
+		.open = s3_open,                \
+		.create = s3_create,            \
+		.free = s3_free,                \
+		.put = s3_put,                  \
+		.get = s3_get,                  \
+		.get_range = s3_get_range,      \
+		.size = s3_size,                \
+		.delete = s3_delete,            \
+		.list = s3_list,                \
+		.draft_open = spool_draft_open, \
+		.draft_write = spool_draft_write, \
+		.draft_size = spool_draft_size, \
+		.draft_read = spool_draft_read, \
+		.draft_commit = s3_draft_commit, \
+		.draft_put_back = s3_draft_put_back, \
+		.draft_free = spool_draft_free, \
 	}
+/* clang-format on */
 
 const struct store_kind store_s3 = S3_KIND("s3://");
 const struct store_kind store_s3_https = S3_KIND("s3+https://");

@@ -352,7 +352,7 @@ static enum err_code open_object(struct sftp_store *s, struct line *l, const cha
 static enum err_code read_whole(struct sftp_store *s, struct line *l, const char *name, size_t max, struct buf *out,
                                 struct err *e)
 {
-	size_t start = out->len, got = 0, more = 0;
+	size_t start = out->len, got = 0, more = 0, want = num_min(FIRST_READ_BYTES, max ? max : 1);
 	uint64_t size = 0;
 	uint8_t *at = NULL;
 	struct sftp_file f;
@@ -361,9 +361,9 @@ static enum err_code read_whole(struct sftp_store *s, struct line *l, const char
 	if (rc)
 		return rc;
 	/* Most objects that are read whole are small, and come with their size. */
-	rc = buf_extend(out, FIRST_READ_BYTES, &at, e);
+	rc = buf_extend(out, want, &at, e);
 	if (!rc)
-		rc = sftp_read_first(l->session, &f, FIRST_READ_BYTES, at, &got, &size, e);
+		rc = sftp_read_first(l->session, &f, want, at, &got, &size, e);
 	if (!rc && size > max)
 		rc = err_set(e, ERR_LIMIT, "%s/%s has %llu bytes, more than %zu", s->url, name,
 		             (unsigned long long)size, max);
@@ -789,6 +789,7 @@ const struct store_kind store_sftp = {
 	.draft_open = spool_draft_open,
 	.draft_write = spool_draft_write,
 	.draft_size = spool_draft_size,
+	.draft_read = spool_draft_read,
 	.draft_commit = sftp_draft_commit,
 	.draft_put_back = sftp_draft_put_back,
 	.draft_free = spool_draft_free,

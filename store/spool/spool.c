@@ -174,6 +174,11 @@ uint64_t spool_draft_size(const struct store_draft *d)
 	return spool_size(((const struct spool_draft *)d)->spool);
 }
 
+enum err_code spool_draft_read(const struct store_draft *d, uint64_t offset, size_t len, uint8_t *dst, struct err *e)
+{
+	return spool_read(((const struct spool_draft *)d)->spool, offset, len, dst, e);
+}
+
 enum err_code spool_draft_end(struct store_draft *d, struct spool **out, struct err *e)
 {
 	*out = draft_of(d)->spool;

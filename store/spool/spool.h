@@ -33,6 +33,7 @@ MUST_CHECK enum err_code spool_draft_end(struct store_draft *d, struct spool **o
 enum err_code spool_draft_open(struct store *s, struct store_draft **out, struct err *e);
 enum err_code spool_draft_write(struct store_draft *d, struct span bytes, struct err *e);
 uint64_t spool_draft_size(const struct store_draft *d);
+enum err_code spool_draft_read(const struct store_draft *d, uint64_t offset, size_t len, uint8_t *dst, struct err *e);
 void spool_draft_free(struct store_draft *d);
 
 #endif

@@ -200,7 +200,8 @@ static void a_name_is_given_once(void **state)
 
 	OK(store_put(s, "ledger/1", SPAN_LIT("first"), &err));
 	FAILS(ERR_EXISTS, store_put(s, "ledger/1", SPAN_LIT("second"), &err));
-	FAILS(ERR_EXISTS, store_put(s, "ledger/1", SPAN_LIT("first"), &err));
+	/* Far away the same bytes are the same object: a request may reach a server twice. */
+	FAILS(opener == &far_opener ? ERR_OK : ERR_EXISTS, store_put(s, "ledger/1", SPAN_LIT("first"), &err));
 	reads_as(s, "ledger/1", SPAN_LIT("first"));
 	assert_int_equal(objects_in(s), 1);
 }
