@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/text.h"
+#include "base/stop.h"
 #include "crypto/crypto.h"
 #include "item/item.h"
 #include "unit/engine/memory_chunks.h"
@@ -275,7 +276,7 @@ static inline enum err_code fake_fetch(struct item_source *base, size_t c, const
 		atomic_store(&s->most_at_once, at_once);
 	i->fetched = true;
 	if (s->stop_after && atomic_fetch_add(&s->fetches, 1) + 1 == s->stop_after)
-		*s->stop = 1;
+		stop_ask(s->stop);
 	if (i->trouble == FAKE_UNREADABLE)
 		rc = err_set(e, ERR_IO, "this item cannot be read");
 	else if (i->trouble == FAKE_VANISHES)
