@@ -87,6 +87,22 @@ enum err_code text_percent(struct buf *out, struct span bytes, const char *extra
 	return ERR_OK;
 }
 
+enum err_code text_url(struct buf *out, struct span bytes, const char *keep, struct err *e)
+{
+	static const char upper[] = "0123456789ABCDEF";
+	enum err_code rc = ERR_OK;
+
+	for (size_t i = 0; !rc && i < bytes.len; i++) {
+		uint8_t c = bytes.ptr[i];
+		uint8_t code[3] = { '%', (uint8_t)upper[c >> 4], (uint8_t)upper[c & 15] };
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		             (c && (strchr("-._~", c) || strchr(keep, c)));
+
+		rc = buf_append(out, plain ? span_of(&c, 1) : span_of(code, sizeof code), e);
+	}
+	return rc;
+}
+
 enum err_code text_unpercent(struct buf *out, struct span text, struct err *e)
 {
 	while (text.len) {

@@ -14,7 +14,9 @@ bool text_unhex(struct span digits, uint8_t *out, size_t len);
 
 /* Percent-encodes control bytes, DEL, '%', bytes that are not part of valid UTF-8, and every byte in EXTRA. */
 MUST_CHECK enum err_code text_percent(struct buf *out, struct span bytes, const char *extra, struct err *e);
-/* The way back. ERR_USAGE when a '%' is not followed by two hex digits. */
+/* As it stands in a URL (RFC 3986): all but letters, digits, "-._~" and what is in KEEP is percent-encoded. */
+MUST_CHECK enum err_code text_url(struct buf *out, struct span bytes, const char *keep, struct err *e);
+/* The way back, of both. ERR_USAGE when a '%' is not followed by two hex digits. */
 MUST_CHECK enum err_code text_unpercent(struct buf *out, struct span text, struct err *e);
 
 /* CODE (a code point, no surrogate) as UTF-8; returns the length, 1 to 4. */

@@ -108,3 +108,22 @@ bool fields_check(struct span fields)
 		;
 	return rd_done(&r);
 }
+
+enum err_code item_give(const struct item_receiver *r, struct span bytes, struct err *e)
+{
+	enum err_code rc = ERR_OK;
+
+	while (!rc && bytes.len) {
+		uint8_t *dst;
+		size_t room;
+
+		rc = r->space(r->ctx, bytes.len, &dst, &room, e);
+		if (rc)
+			break;
+		room = room < bytes.len ? room : bytes.len;
+		memcpy(dst, bytes.ptr, room);
+		rc = r->add(r->ctx, room, e);
+		bytes = span_skip(bytes, room);
+	}
+	return rc;
+}

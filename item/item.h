@@ -141,6 +141,9 @@ struct item_receiver {
 	enum err_code (*add)(void *ctx, size_t written, struct err *e);
 };
 
+/* Gives R all of BYTES, in as many pieces as it has room for. */
+MUST_CHECK enum err_code item_give(const struct item_receiver *r, struct span bytes, struct err *e);
+
 /* What was kept of a collection the last time: EACH gives its keys and states, in key order, until GOT fails. */
 struct item_known {
 	void *ctx;

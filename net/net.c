@@ -12,7 +12,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -370,14 +369,8 @@ static enum err_code read_below(void *ctx, uint8_t *dst, size_t len, size_t *got
 	enum err_code rc = read_unpaced(n, dst, len, got, e);
 	int64_t left = rc ? 0 : pace_take(n->pace, *got, clock_monotonic_ms());
 
-	for (; !rc && left > 0; left -= LOOK_MS) {
-		int64_t ms = left < LOOK_MS ? left : LOOK_MS;
-		struct timespec t = { .tv_nsec = (long)ms * 1000000 };
-
-		if (n->stop && *n->stop)
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
-	}
+	if (!rc)
+		rc = stop_wait(left, n->stop, e);
 	return rc;
 }
 

@@ -4,12 +4,10 @@
 #include "base/text.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FIRST_WAIT_MS 200
 #define MOST_WAIT_MS  30000
-#define LOOK_MS       100
 
 #define STRANGER_MS 5000
 
@@ -38,19 +36,6 @@ static int64_t next_wait(const struct retry *r, enum err_retry kind)
 	return most / 2 + (int64_t)(dice % (uint32_t)(most / 2 + 1));
 }
 
-/* False when it was stopped meanwhile. */
-static bool wait_for(int64_t ms, const volatile sig_atomic_t *stop)
-{
-	while (ms > 0 && !stop_asked(stop)) {
-		int64_t now = ms < LOOK_MS ? ms : LOOK_MS;
-		struct timespec t = { 0, (long)now * 1000000 };
-
-		nanosleep(&t, NULL);
-		ms -= now;
-	}
-	return !stop_asked(stop);
-}
-
 bool retry_again(struct retry *r, struct err *e)
 {
 	int64_t now = clock_monotonic_ms(), wait;
@@ -65,8 +50,5 @@ bool retry_again(struct retry *r, struct err *e)
 			err_note(e, "tried %u times in %lld seconds", r->tries, (long long)(now - r->since) / 1000);
 		return false;
 	}
-	if (wait_for(wait, r->stop))
-		return true;
-	err_set(e, ERR_CANCELLED, "stopped on request");
-	return false;
+	return stop_wait(wait, r->stop, e) == ERR_OK;
 }

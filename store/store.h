@@ -34,7 +34,7 @@ void store_free(struct store **s);
 /*
  * From now on, calls to a store that is far away are made again for some minutes when the line breaks or the server is busy, until
  * FLAG is set: ERR_CANCELLED. Before that, and before the store has answered at all, for some seconds; the first flag given stays. What stands under a name with just the
- * bytes that were put there is ours, whatever was answered. Before other threads use the store.
+ * bytes that were put there is ours, whatever was answered: no two creators put the same bytes under one name. Before other threads use the store.
  */
 void store_stop_flag(struct store *s, const volatile sig_atomic_t *flag);
 /* For messages: the place as the user would type it. Borrowed. */

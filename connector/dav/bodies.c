@@ -14,26 +14,6 @@ void bodies_want(struct item_listing *l, size_t i)
 		l->entries[i].how = DAV_WANTED;
 }
 
-enum err_code bodies_give(const struct item_receiver *to, struct span bytes, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	while (!rc && bytes.len) {
-		uint8_t *dst;
-		size_t got;
-
-		rc = to->space(to->ctx, bytes.len, &dst, &got, e);
-		if (rc)
-			break;
-		if (got > bytes.len)
-			got = bytes.len;
-		memcpy(dst, bytes.ptr, got);
-		rc = to->add(to->ctx, got, e);
-		bytes = span_skip(bytes, got);
-	}
-	return rc;
-}
-
 static enum err_code full_path(const struct item_listing *l, const struct dav_entry *entry, struct buf *out,
                                struct err *e)
 {
@@ -132,7 +112,7 @@ static enum err_code stream_piece(void *ctx, struct span piece, struct err *e)
 	if (g->restarted && g->given)
 		return err_set(e, ERR_IO, "the connection broke while a large item came");
 	g->given += piece.len;
-	return bodies_give(g->to, piece, e);
+	return item_give(g->to, piece, e);
 }
 
 static void stream_again(void *ctx)

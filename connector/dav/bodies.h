@@ -31,7 +31,5 @@ MUST_CHECK enum err_code bodies_stream(struct dav_lanes *lanes, struct item_list
                                        struct err *e);
 /* Entry I, which is HERE, was taken: its body is let go. */
 void bodies_done(struct dav_lanes *lanes, struct item_listing *l, size_t i);
-/* BYTES to TO, whose stream has begun. */
-MUST_CHECK enum err_code bodies_give(const struct item_receiver *to, struct span bytes, struct err *e);
 
 #endif

@@ -1,7 +1,6 @@
 #include "client.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,7 +15,6 @@
 #define PAUSE_MS       250
 #define PAUSE_MS_MAX   30000
 #define ASKED_MS_MAX   (10 * 60 * 1000)
-#define LOOK_MS        50
 
 struct dav_client {
 	struct http_client *http;
@@ -273,18 +271,6 @@ static enum err_code ask_following(struct dav_client *c, const struct dav_ask *a
 
 /* ---- again ---- */
 
-static enum err_code pause_for(const struct dav_client *c, int64_t left, struct err *e)
-{
-	for (; left > 0; left -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = (left < LOOK_MS ? left : LOOK_MS) * 1000000L };
-
-		if (stop_asked(c->stop))
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
-	}
-	return ERR_OK;
-}
-
 static int64_t pause_ms(const struct dav_client *c)
 {
 	unsigned doublings = c->tries < 2 ? 0 : c->tries - 2;
@@ -312,7 +298,7 @@ static enum err_code try_again(struct dav_client *c, const struct dav_ask *ask, 
 	if (!c->tries++)
 		c->trouble_ms = now;
 	if (c->tries < TRIES_MIN || now - c->trouble_ms < c->patience_ms)
-		return pause_for(c, pause_ms(c), e);
+		return stop_wait(pause_ms(c), c->stop, e);
 	c->death = why;
 	return e->code;
 }

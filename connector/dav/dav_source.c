@@ -169,7 +169,7 @@ static enum err_code give_held(struct dav_source *s, struct item_listing *l, siz
 	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, bytes.len, e);
 
 	if (!rc)
-		rc = bodies_give(to, bytes, e);
+		rc = item_give(to, bytes, e);
 	if (!rc)
 		rc = add_facts(dav_key(l, &l->entries[place]), span_first(bytes, HEAD_BYTES), bytes.len,
 		               body->modified_s, facts, e);

@@ -446,26 +446,6 @@ static enum err_code take(struct imap_source *s, struct listing_entry *entry, bo
 	return take(s, entry, head, state, body, e);
 }
 
-static enum err_code give(const struct item_receiver *to, struct span bytes, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	while (!rc && bytes.len) {
-		uint8_t *dst;
-		size_t got;
-
-		rc = to->space(to->ctx, bytes.len, &dst, &got, e);
-		if (rc)
-			break;
-		if (got > bytes.len)
-			got = bytes.len;
-		memcpy(dst, bytes.ptr, got);
-		rc = to->add(to->ctx, got, e);
-		bytes = span_skip(bytes, got);
-	}
-	return rc;
-}
-
 static enum err_code give_pieces(struct imap_source *s, const struct listing_entry *entry,
                                  const struct item_receiver *to, uint64_t *bytes, struct err *e)
 {
@@ -478,7 +458,7 @@ static enum err_code give_pieces(struct imap_source *s, const struct listing_ent
 	while (!rc && !last) {
 		rc = lane_piece(lane, entry->uid, *bytes, entry->bytes, &piece, &last, e);
 		if (!rc)
-			rc = give(to, buf_span(&piece), e);
+			rc = item_give(to, buf_span(&piece), e);
 		*bytes += piece.len;
 	}
 	buf_release(&piece);
@@ -491,7 +471,7 @@ static enum err_code give_whole(struct imap_source *s, const struct listing_entr
 	enum err_code rc = to->stream(to->ctx, SPAN_EMPTY, body->len, e);
 
 	if (!rc)
-		rc = give(to, buf_span(body), e);
+		rc = item_give(to, buf_span(body), e);
 	if (rc == ERR_LIMIT)
 		lane_give_back(&s->lanes[entry->lane], entry->uid, body);
 	return rc;

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/stop.h"
@@ -242,20 +241,19 @@ static int64_t pause_ms(const struct session *s, const struct err *why)
 
 static enum err_code pause_for(const struct session *s, int64_t left, struct err *e)
 {
-	bool stopped = false;
+	enum err_code rc = ERR_OK;
 
 	if (left > 0 && s->login.away)
 		s->login.away(s->login.away_ctx, true);
-	for (int64_t rest = left; rest > 0 && !stopped; rest -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = (rest < LOOK_MS ? rest : LOOK_MS) * 1000000L };
-
-		stopped = stop_asked(s->login.stop) || s->ending;
-		if (!stopped)
-			nanosleep(&t, NULL);
+	for (int64_t rest = left; rest > 0 && !rc; rest -= LOOK_MS) {
+		if (s->ending)
+			rc = err_set(e, ERR_CANCELLED, "interrupted");
+		else
+			rc = stop_wait(rest < LOOK_MS ? rest : LOOK_MS, s->login.stop, e);
 	}
 	if (left > 0 && s->login.away)
 		s->login.away(s->login.away_ctx, false);
-	return stopped ? err_set(e, ERR_CANCELLED, "interrupted") : ERR_OK;
+	return rc;
 }
 
 static enum err_code reopen(struct session *s, struct err *e)

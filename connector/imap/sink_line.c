@@ -1,13 +1,10 @@
 #include "sink_line.h"
 
-#include <time.h>
-
 #include "base/stop.h"
 #include "base/text.h"
 
 #define PAUSE_MS     500 /* before the first try: what was being stored shall be stored before we look; doubles */
 #define PAUSE_MS_MAX 30000
-#define LOOK_MS      50
 
 enum err_code sink_line_open(const struct imap_login *login, struct sink_line *out, struct err *e)
 {
@@ -78,14 +75,7 @@ enum err_code sink_line_select(struct sink_line *l, struct span raw, struct err 
 
 enum err_code sink_line_pause(struct sink_line *l, int64_t ms, struct err *e)
 {
-	for (int64_t left = ms; left > 0; left -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = LOOK_MS * 1000000L };
-
-		if (stop_asked(l->login.stop))
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
-	}
-	return ERR_OK;
+	return stop_wait(ms, l->login.stop, e);
 }
 
 static enum err_code pause_before(struct sink_line *l, struct err *e)

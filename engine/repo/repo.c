@@ -322,6 +322,23 @@ static const char readme[] =
         "To see what it holds: mailhold -r THIS-FOLDER snapshots\n"
         "The format is documented in docs/format/ of the program's source.\n";
 
+/* With the repository's id: of two that are made in one place at once, one finds the name taken by other bytes. */
+static enum err_code put_readme(struct repo *r, struct err *e)
+{
+	const struct repo_id id = keys_repo(r->own_keys);
+	struct buf text = BUF_EMPTY;
+	char digits[2 * sizeof id.bytes + 1];
+	enum err_code rc;
+
+	text_hex(span_of(id.bytes, sizeof id.bytes), digits);
+	digits[2 * sizeof id.bytes] = 0;
+	rc = buf_printf(&text, e, "%s\nThis is the repository %s.\n", readme, digits);
+	if (!rc)
+		rc = store_put(r->store, "readme.txt", buf_span(&text), e);
+	buf_release(&text);
+	return rc;
+}
+
 /* What opens goes first. What cannot be deleted stays: the error at hand says more than that would. */
 static void take_back_first_objects(struct repo *r)
 {
@@ -339,7 +356,7 @@ static void take_back_first_objects(struct repo *r)
 static enum err_code write_first_objects(struct repo *r, const struct repo_options *o, const struct slot_options *slot,
                                          struct err *e)
 {
-	enum err_code rc = store_put(r->store, "readme.txt", SPAN_LIT(readme), e);
+	enum err_code rc = put_readme(r, e);
 
 	r->keys = r->own_keys;
 	r->slot = key_path_of(keys_holder(r->keys), KEY_SLOT);

@@ -131,23 +131,7 @@ static enum err_code begin(void *ctx, struct span name, uint64_t bytes, struct e
 
 static enum err_code pass(void *ctx, struct span bytes, struct err *e)
 {
-	const struct item_receiver *to = ctx;
-
-	while (bytes.len) {
-		uint8_t *dst;
-		size_t room;
-		enum err_code rc = to->space(to->ctx, bytes.len, &dst, &room, e);
-
-		if (rc)
-			return rc;
-		room = room < bytes.len ? room : bytes.len;
-		memcpy(dst, bytes.ptr, room);
-		rc = to->add(to->ctx, room, e);
-		if (rc)
-			return rc;
-		bytes = span_skip(bytes, room);
-	}
-	return ERR_OK;
+	return item_give(ctx, bytes, e);
 }
 
 /* The anchor is keyed: that of another repository says nothing here, and the engine makes ours. */

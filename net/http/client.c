@@ -16,7 +16,6 @@
 
 #define CONNECT_TIMEOUT_MS 30000
 #define SILENCE_MS         120000
-#define LOOK_MS            50
 #define ORIGIN_BYTES       320
 
 struct http_client {
@@ -46,24 +45,11 @@ struct flight {
 
 /* ---- what comes ---- */
 
-static enum err_code keep_pace(struct http_client *c, size_t bytes, struct err *e)
-{
-	int64_t left = pace_take(c->pace, bytes, clock_monotonic_ms());
-
-	for (; left > 0; left -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = (left < LOOK_MS ? left : LOOK_MS) * 1000000L };
-
-		if (stop_asked(c->stop))
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
-	}
-	return ERR_OK;
-}
-
 static enum err_code take_piece(struct flight *f, struct span piece)
 {
 	long status = 0;
-	enum err_code rc = keep_pace(f->client, piece.len, f->e);
+	enum err_code rc =
+	        stop_wait(pace_take(f->client->pace, piece.len, clock_monotonic_ms()), f->client->stop, f->e);
 
 	if (rc)
 		return rc;

@@ -24,22 +24,6 @@ CURL *http_easy(void)
 
 /* ---- what is sent ---- */
 
-/* WHATWG's form encoding without its plus signs: %20 is read by everybody. */
-static enum err_code put_encoded(struct buf *out, struct span s, struct err *e)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	enum err_code rc = ERR_OK;
-
-	for (size_t i = 0; !rc && i < s.len; i++) {
-		uint8_t b = s.ptr[i], coded[3] = { '%', (uint8_t)digits[b >> 4], (uint8_t)digits[b & 15] };
-		bool plain = (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || b == '-' ||
-		             b == '.' || b == '_' || b == '~';
-
-		rc = plain ? buf_append(out, span_of(&b, 1), e) : buf_append(out, span_of(coded, 3), e);
-	}
-	return rc;
-}
-
 enum err_code http_form(const struct http_field *fields, size_t count, struct buf *out, struct err *e)
 {
 	bool first = true;
@@ -51,7 +35,7 @@ enum err_code http_form(const struct http_field *fields, size_t count, struct bu
 		rc = buf_printf(out, e, "%s%s=", first ? "" : "&", fields[i].name);
 		first = false;
 		if (!rc)
-			rc = put_encoded(out, fields[i].value, e);
+			rc = text_url(out, fields[i].value, "", e); /* %20 for a space is read by everybody */
 	}
 	return rc;
 }

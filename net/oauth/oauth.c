@@ -1,16 +1,15 @@
 #include "oauth.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/stop.h"
 #include "net/http/http.h"
 #include "oauth_internal.h"
 
 #define SLOWER_MS 5000 /* RFC 8628, 3.5 */
 #define RETRY_MS  5000
-#define LOOK_MS   100
 
 /* ---- providers ---- */
 
@@ -192,18 +191,6 @@ enum err_code oauth_device_begin(const struct oauth_client *c, struct oauth_devi
 	return rc ? err_note(e, "asking for a code") : ERR_OK;
 }
 
-static enum err_code pause_for(const struct oauth_client *c, int64_t ms, struct err *e)
-{
-	for (; ms > 0; ms -= LOOK_MS) {
-		struct timespec t = { .tv_nsec = LOOK_MS * 1000000L };
-
-		if (c->stop && *c->stop)
-			return err_set(e, ERR_CANCELLED, "interrupted");
-		nanosleep(&t, NULL);
-	}
-	return ERR_OK;
-}
-
 enum err_code oauth_device_go_on(enum err_code rc, const char *code, int64_t *interval, const struct err *e)
 {
 	if (rc == ERR_IO && e->retry != ERR_RETRY_NEVER) {
@@ -229,7 +216,7 @@ enum err_code oauth_device_wait(const struct oauth_client *c, const struct oauth
 	enum err_code rc = ERR_OK;
 
 	while (!rc && clock_monotonic_ms() < end) {
-		rc = pause_for(c, interval, e);
+		rc = stop_wait(interval, c->stop, e);
 		if (rc)
 			return rc;
 		rc = oauth_ask_tokens(c, fields, ARRAY_LEN(fields), out, code, e);

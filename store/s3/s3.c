@@ -82,9 +82,9 @@ static enum err_code path_of(const struct s3_store *s, const char *name, struct 
 	if (!rc)
 		rc = buf_append(out, SPAN_LIT("/"), e);
 	if (!rc && name)
-		rc = sign_encode(buf_span(&s->prefix), true, out, e);
+		rc = text_url(out, buf_span(&s->prefix), "/", e);
 	if (!rc && name)
-		rc = sign_encode(span_cstr(name), true, out, e);
+		rc = text_url(out, span_cstr(name), "/", e);
 	return rc;
 }
 
@@ -354,14 +354,14 @@ static enum err_code list_page(struct listing *g, const char *folder, unsigned m
 	if (!rc && from->len) {
 		rc = buf_append(&query, SPAN_LIT("continuation-token="), e);
 		if (!rc)
-			rc = sign_encode(buf_span(from), false, &query, e);
+			rc = text_url(&query, buf_span(from), "", e);
 		if (!rc)
 			rc = buf_append(&query, SPAN_LIT("&"), e);
 	}
 	if (!rc)
 		rc = buf_printf(&query, e, "encoding-type=url&list-type=2&max-keys=%u&prefix=", most);
 	if (!rc)
-		rc = sign_encode(buf_span(&prefix), false, &query, e);
+		rc = text_url(&query, buf_span(&prefix), "", e);
 	if (!rc)
 		rc = answer_open(note_object, g, &g->answer, e);
 	if (!rc) {
@@ -426,13 +426,13 @@ static enum err_code keep_damaged(struct s3_store *s, const char *name, char *ke
 	if (!rc)
 		rc = buf_append(&source, SPAN_LIT("x-amz-copy-source: /"), e);
 	if (!rc)
-		rc = sign_encode(buf_span(&s->bucket), true, &source, e);
+		rc = text_url(&source, buf_span(&s->bucket), "/", e);
 	if (!rc)
 		rc = buf_append(&source, SPAN_LIT("/"), e);
 	if (!rc)
-		rc = sign_encode(buf_span(&s->prefix), true, &source, e);
+		rc = text_url(&source, buf_span(&s->prefix), "/", e);
 	if (!rc)
-		rc = sign_encode(span_cstr(name), true, &source, e);
+		rc = text_url(&source, span_cstr(name), "/", e);
 	if (!rc)
 		rc = buf_append(&source, span_of("", 1), e);
 	if (!rc) {
@@ -621,6 +621,8 @@ static enum err_code prove_round(struct s3_store *s, struct err *e)
 		lost += writers[i].rc == ERR_EXISTS;
 	}
 	(void)!s3_delete(&s->base, name, &ignored);
+	if (started < PROOF_WRITERS)
+		return err_set(e, ERR_NO_MEMORY, "cannot start %d threads to try the server", PROOF_WRITERS);
 	for (size_t i = 0; i < started; i++)
 		if (writers[i].rc && writers[i].rc != ERR_EXISTS) {
 			*e = writers[i].err;

@@ -18,20 +18,6 @@ static struct digits hex_of(const uint8_t digest[32])
 	return d;
 }
 
-enum err_code sign_encode(struct span text, bool slashes, struct buf *out, struct err *e)
-{
-	enum err_code rc = ERR_OK;
-
-	for (size_t i = 0; !rc && i < text.len; i++) {
-		uint8_t c = text.ptr[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		             (c && strchr("-._~", c)) || (slashes && c == '/');
-
-		rc = plain ? buf_append(out, span_of(&c, 1), e) : buf_printf(out, e, "%%%02X", c);
-	}
-	return rc;
-}
-
 /* The headers that are signed, in order: host and x-amz-… are all that every request has. */
 struct signed_headers {
 	struct buf lines; /* "name:value\n" */

@@ -29,7 +29,5 @@ struct sign_request {
  */
 MUST_CHECK enum err_code sign_request(const struct sign_request *r, const struct sign_keys *keys, struct buf *out,
                                       struct err *e);
-/* Appends TEXT with everything but A-Z a-z 0-9 - . _ ~ (and '/', when SLASHES) percent-encoded, digits in upper case. */
-MUST_CHECK enum err_code sign_encode(struct span text, bool slashes, struct buf *out, struct err *e);
 
 #endif

@@ -136,3 +136,13 @@ dovecot_stop()
 	done
 	kill -9 "$pid" 2>/dev/null
 }
+
+# The mailbox of user $1, and what another client sees in it.
+at()
+{
+	echo "imaps://$1@127.0.0.1:$imaps_port"
+}
+dump()
+{
+	python3 "$(dirname "$0")/imap_dump.py" "$imaps_port" --ca "$dovecot_ca" "$@" || die "the other client failed"
+}

@@ -5,14 +5,6 @@ dovecot_start
 echo secret >"$box/pw"
 export MAILHOLD_SOURCE_PASSWORD_FILE=$box/pw MAILHOLD_TARGET_PASSWORD_FILE=$box/pw
 here=$(dirname "$0")
-at()
-{
-	echo "imaps://$1@127.0.0.1:$imaps_port"
-}
-dump()
-{
-	python3 "$here/imap_dump.py" "$imaps_port" --ca "$dovecot_ca" "$@" || die "the other client failed"
-}
 # The independent client: one statement of Python about `box`, logged in as $1; put(folder, flags, number) adds a message.
 cat >"$box/client.py" <<'END2'
 import imaplib, ssl, sys

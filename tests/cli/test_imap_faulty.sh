@@ -1,6 +1,7 @@
 # A server that refuses, forgets to answer, hangs up and lies about what it can: each message ends there once, or is told by name.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/dovecot.sh"
+. "$(dirname "$0")/faulty_imap.sh"
 here=$(dirname "$0")
 dovecot_certificates
 ca=$box/tls/ca.pem server=''
@@ -20,26 +21,6 @@ touch -d '2023-11-14 22:13:20 UTC' "$box/Maildir"/cur/* "$box/Maildir/.Work/cur"
 run 0 init
 run 0 snapshot --account ann "$box/Maildir"
 
-start() # FAULT…
-{
-	port=$(dovecot_free_port) url=''
-	rm -rf "$box/state"
-	python3 "$here/faulty_imap.py" "$box/tls/server.pem" "$box/tls/server.key" "$port" "$box/dump" "$@" 2>"$box/server.log" &
-	server=$!
-	url=imaps://ann@127.0.0.1:$port
-	for _ in $(seq 200); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-		sleep 0.05
-	done
-	die "the server does not start: $(cat "$box/server.log")"
-}
-stop()
-{
-	kill "$server"
-	wait "$server" 2>/dev/null
-	server=''
-	! grep -q Traceback "$box/server.log" || die "the server failed: $(cat "$box/server.log")"
-}
 restore() # CODE OPTIONS…
 {
 	local code=$1

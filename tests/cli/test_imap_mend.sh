@@ -2,6 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/dovecot.sh"
 . "$(dirname "$0")/cyrus.sh"
+. "$(dirname "$0")/faulty_imap.sh"
 here=$(dirname "$0")
 dovecot_certificates
 ca=$box/tls/ca.pem server=''
@@ -29,28 +30,7 @@ END2
 run 0 init
 run 0 snapshot --account ann "$box/Maildir"
 
-start() # FAULT…
-{
-	port=$(dovecot_free_port)
-	python3 "$here/faulty_imap.py" "$box/tls/server.pem" "$box/tls/server.key" "$port" "$box/dump" "$@" 2>"$box/server.log" &
-	server=$!
-	url=imaps://ann@127.0.0.1:$port
-	for _ in $(seq 200); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
-		sleep 0.05
-	done
-	die "the server does not start: $(cat "$box/server.log")"
-}
-stop()
-{
-	kill "$server"
-	wait "$server" 2>/dev/null
-	server=''
-	! grep -q Traceback "$box/server.log" || die "the server failed: $(cat "$box/server.log")"
-}
-
 for faults in eight-bit "eight-bit half no-uidplus" "eight-bit no-multiappend no-literal-plus"; do
-	rm -rf "$box/state"
 	# shellcheck disable=SC2086 # a list of words
 	start $faults
 	run 3 restore latest --to "$url" --target-ca "$ca" --verify full
@@ -77,7 +57,6 @@ for faults in eight-bit "eight-bit half no-uidplus" "eight-bit no-multiappend no
 done
 
 # All in one go, and told for programs.
-rm -rf "$box/state"
 start eight-bit
 run 0 restore latest --to "$url" --target-ca "$ca" --repair-bytes --json
 says '"items_mended":5'

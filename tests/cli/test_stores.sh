@@ -3,42 +3,22 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/dovecot.sh"
 . "$(dirname "$0")/sshd.sh"
+. "$(dirname "$0")/stores.sh"
 trap 'breaker_stop; sshd_stop; chmod -R u+rwx "$box" 2>/dev/null; rm -rf "$box"' EXIT
 breaker_stop() { [ -z "${breaker:-}" ] || kill "$breaker" 2>/dev/null; breaker=; }
 sshd_start || skip "sshd is not there"
 far=sftp://127.0.0.1$box/s/data
 
-mkdir "$box/tmp"
-TMPDIR=$box/tmp MAILHOLD_TEST_STORE=$far timeout 200 "$STORE_CONTRACT" >"$box/contract" 2>&1 ||
-	die "the contract of stores: $(grep -v 'OK\|RUN' "$box/contract" | head -20)"
-[ -z "$(ls -A "$box/tmp")" ] || die "temporary files are left here"
+contract "$far"
 
-# Every command that touches the store.
 export MAILHOLD_REPOSITORY=$far/deep/er/repo
 maildir "$box/ann/Maildir"
-run 0 init
+life "$box/ann/Maildir"
+[ -d "$box/s/data/deep/er/repo/ledger" ] || die "it is not where it should be"
+[ -z "$(find "$box/s/data/deep" -type f -perm /0077)" ] || die "others may read the objects"
 run 10 -r "$far/nowhere" snapshots
 hints "there is no folder"
 hints "mailhold init -r sftp://"
-[ -d "$box/s/data/deep/er/repo/ledger" ] || die "it is not where it should be"
-[ -z "$(find "$box/s/data/deep" -type f -perm /0077)" ] || die "others may read the objects"
-run 1 init
-hints "not empty"
-run 0 snapshot "$box/ann/Maildir"
-says "4 new"
-rm "$box/ann/Maildir/new/"*
-run 0 snapshot "$box/ann/Maildir"
-says "1 removed"
-run 0 restore latest~1 --to "$box/back"
-says "restored 4 items"
-run 0 parity set 10
-run 0 parity add
-run 0 -r "$box/second" --key-file "$box/second.key" init
-run 0 copy --to "$box/second" --to-key-file "$box/second.key" --verify
-run 0 forget latest~1
-run 0 prune --trash 0d --now
-run 0 check --read-data
-says "no problems"
 [ -z "$(ls -A "$box/s/data/deep/er/repo/tmp")" ] || die "temporary files are left there"
 
 # Damage there is mended there.

@@ -3,6 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/dovecot.sh"
 . "$(dirname "$0")/ceph.sh"
+. "$(dirname "$0")/stores.sh"
 trap 'door_stop; ceph_stop; chmod -R u+rwx "$box" 2>/dev/null; rm -rf "$box"' EXIT
 door_stop() { [ -z "${door:-}" ] || { kill "$door" && wait "$door"; } 2>/dev/null; door=; }
 unset AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION AWS_DEFAULT_REGION AWS_CA_BUNDLE AWS_SHARED_CREDENTIALS_FILE
@@ -10,10 +11,7 @@ ceph_start || skip "Ceph is not there"
 ceph_bucket mailhold-test
 far=s3+http://127.0.0.1:$ceph_port/mailhold-test
 
-mkdir "$box/tmp"
-TMPDIR=$box/tmp MAILHOLD_TEST_STORE=$far/contract timeout 200 "$STORE_CONTRACT" >"$box/contract" 2>&1 ||
-	die "the contract of stores: $(grep -v 'OK\|RUN' "$box/contract" | head -20)"
-[ -z "$(ls -A "$box/tmp")" ] || die "temporary files are left here"
+contract "$far/contract"
 
 # With TLS, below a prefix with characters that have to be encoded, by a credentials file.
 maildir "$box/ann/Maildir"
@@ -27,23 +25,7 @@ printf '[other]\naws_access_key_id = nobody\naws_secret_access_key = nothing\n[w
 	run 1 init
 	hints "certificate"
 	export AWS_CA_BUNDLE=$box/tls/ca.pem
-	run 0 init
-	run 1 init
-	hints "not empty"
-	run 0 snapshot "$box/ann/Maildir"
-	says "4 new"
-	rm "$box/ann/Maildir/new/"*
-	run 0 snapshot "$box/ann/Maildir"
-	says "1 removed"
-	rm -rf "$XDG_CACHE_HOME"
-	run 0 restore latest~1 --to "$box/back"
-	says "restored 4 items"
-	run 0 parity set 10
-	run 0 parity add
-	run 0 forget latest~1
-	run 0 prune --trash 0d --now
-	run 0 check --read-data
-	says "no problems"
+	life "$box/ann/Maildir"
 	AWS_PROFILE=nobody run 1 snapshots
 	hints "no credentials for S3"
 	AWS_PROFILE=other run 1 snapshots
